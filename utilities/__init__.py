@@ -1,0 +1,1 @@
+"""Everything that knows nothing of processes: spaces, surrogates, acquisition, storage, display."""

@@ -1,0 +1,28 @@
+"""The project's exceptions: one base, and one for whatever the user can put right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ReverieError(Exception):
+    """Base of all exceptions raised on purpose."""
+
+
+class StudyError(ReverieError, ValueError):
+    """A study file, a space, a configuration or a command line is wrong: a mistake the user can mend.
+
+    The message states where (file, key), the rule, the value received and, where one is near, the name meant.
+    Entry points print it without a traceback and exit with status 2.
+    """
+
+
+class SpaceExhausted(ReverieError):
+    """Every configuration of a finite space has been proposed already."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean "x"?`` for the known name closest to `name`, or the empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f' Did you mean "{close[0]}"?' if close else ""

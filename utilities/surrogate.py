@@ -1,0 +1,97 @@
+"""The surrogate protocol: the slow (fit) apart from the fast (condition), so that a trainer rank can do the slow.
+
+Symbols
+-------
+n   observations              p   feature columns (``Space.features``)
+m   points to predict at      S   mixture components: hyperparameter samples x ensemble members
+F   fantasies of the pending outcomes (1 before ``fantasize``)
+
+A posterior is an equally weighted mixture of S Gaussians, each with F means that share one variance: outcomes of pending
+trials move the mean and, whatever they turn out to be, shrink the variance by the same amount.
+
+All quantities are in the standardised units of the surrogate: y = (objective - offset) / scale, with offset and scale in
+the Parameters, so that data which arrive after a fit are scaled like those the fit saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[np.float64]
+Parameters: TypeAlias = Mapping[str, NDArray[np.float64]]
+"""What a fit learned: plain float64 arrays by name. They cross MPI and go into HDF5 as they are."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Observations of completed trials.
+
+    Attributes
+    ----------
+    x : array (n, p)
+        Feature rows.
+    y : array (n,)
+        Objectives, to be minimised, in the user's units.
+    """
+
+    x: Array
+    y: Array
+
+    def __post_init__(self) -> None:
+        if self.x.ndim != 2 or self.y.shape != (self.x.shape[0],):
+            raise ValueError(f"x must be (n, p) and y (n,): got {self.x.shape} and {self.y.shape}")
+
+    def __len__(self) -> int:
+        return int(self.y.shape[0])
+
+
+class Posterior(Protocol):
+    """Predictive distribution of the noise-free objective, in standardised units."""
+
+    offset: float
+    scale: float
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Predict at `x` (m, p): mean (S, F, m) and variance (S, m), without observation noise."""
+
+    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
+        """Gradient (m, p) with respect to `x` of sum(grad_mean * mean) + sum(grad_variance * variance).
+
+        `grad_mean` is (S, F, m), `grad_variance` is (S, m).
+        """
+
+    def noise(self) -> Array:
+        """Variance (S,) of the observation noise of each component."""
+
+    def extend(self, x: Array, y: Array) -> Posterior:
+        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Cheaper than `condition`."""
+
+    def fantasize(self, x_pending: Array, count: int, rng: np.random.Generator) -> Posterior:
+        """Posterior with `count` sampled outcomes at the pending points (q, p): F = count.
+
+        Outcomes are drawn jointly over the q points, separately for each component. Called on a posterior with F = 1.
+        """
+
+    def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over."""
+
+
+class Surrogate(Protocol):
+    """A regression model that a run can refit in one place and condition in another."""
+
+    def fit(self, data: Dataset, rng: np.random.Generator, previous: Parameters | None = None) -> Parameters:
+        """Learn weights or hyperparameters from at least 2 observations; `previous` warm-starts the search. Slow."""
+
+    def condition(self, parameters: Parameters, data: Dataset) -> Posterior:
+        """Posterior given `data` under `parameters` (learned from these or from fewer observations). Fast."""
+
+
+def standardisation(y: Array) -> tuple[float, float]:
+    """Offset and scale that give `y` mean 0 and standard deviation 1 (scale 1 where all values are equal)."""
+    spread = float(np.std(y))
+    return float(np.mean(y)), spread if spread > 1e-12 * max(1.0, float(np.max(np.abs(y)))) else 1.0

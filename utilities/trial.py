@@ -1,0 +1,106 @@
+"""A trial and its outcome: what the optimiser proposes, what a worker evaluates, what the journal keeps."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+Value: TypeAlias = bool | int | float | str
+"""What a parameter can be set to."""
+
+Config: TypeAlias = dict[str, Value]
+"""A configuration: active parameters only, by name."""
+
+
+class TrialState(StrEnum):
+    """State of a trial, by Optuna's names."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A configuration to be evaluated.
+
+    Attributes
+    ----------
+    number
+        Consecutive from 0 within a study.
+    config
+        Value of each active parameter.
+    seed
+        Seed for the objective's own randomness, the same whenever this trial is evaluated again.
+    budget
+        Fidelity at which to evaluate; None means full.
+    """
+
+    number: int
+    config: Config
+    seed: int = 0
+    budget: float | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of evaluating a trial.
+
+    Attributes
+    ----------
+    state
+        COMPLETE, PRUNED or FAIL.
+    objective
+        The value to optimise in the user's own direction; None unless COMPLETE (or PRUNED with a value).
+    metrics
+        Further numbers that the objective returned.
+    seconds
+        Wall time of the evaluation.
+    message
+        Why it failed: one line of reason first, then the traceback or the tail of the output.
+    """
+
+    state: TrialState
+    objective: float | None = None
+    metrics: dict[str, float] = {}
+    seconds: float = 0.0
+    message: str = ""
+
+    @property
+    def reason(self) -> str:
+        """First line of the message."""
+        return self.message.partition("\n")[0]
+
+
+class TrialRecord(msgspec.Struct):
+    """Everything the run knows of one trial.
+
+    Attributes
+    ----------
+    trial
+        The trial itself.
+    origin
+        Where the configuration came from: "initial" (space-filling design), "model", "enqueued", or the method's name.
+    outcome
+        None while it waits or runs.
+    worker
+        Rank that evaluated it, and its host: ``3@node7``; empty before it started.
+    started, completed
+        Seconds since the epoch.
+    """
+
+    trial: Trial
+    origin: str
+    outcome: Outcome | None = None
+    worker: str = ""
+    started: float | None = None
+    completed: float | None = None
+
+    @property
+    def state(self) -> TrialState:
+        """WAITING, RUNNING, or the outcome's state."""
+        if self.outcome is not None:
+            return self.outcome.state
+        return TrialState.WAITING if self.started is None else TrialState.RUNNING
