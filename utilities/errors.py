@@ -18,7 +18,7 @@ class StudyError(ReverieError, ValueError):
     """
 
 
-class SpaceExhausted(ReverieError):
+class SpaceExhaustedError(ReverieError):
     """Every configuration of a finite space has been proposed already."""
 
 

@@ -6,11 +6,11 @@ n   observations              p   feature columns (``Space.features``)
 m   points to predict at      S   mixture components: hyperparameter samples x ensemble members
 F   fantasies of the pending outcomes (1 before ``fantasize``)
 
-A posterior is an equally weighted mixture of S Gaussians, each with F means that share one variance: outcomes of pending
-trials move the mean and, whatever they turn out to be, shrink the variance by the same amount.
+A posterior is an equally weighted mixture of S Gaussians, each with F means that share one variance: outcomes of
+pending trials move the mean and, whatever they turn out to be, shrink the variance by the same amount.
 
-All quantities are in the standardised units of the surrogate: y = (objective - offset) / scale, with offset and scale in
-the Parameters, so that data which arrive after a fit are scaled like those the fit saw.
+All quantities are in the standardised units of the surrogate: y = (objective - offset) / scale, with offset and scale
+in the Parameters, so that data which arrive after a fit are scaled like those the fit saw.
 """
 
 from __future__ import annotations

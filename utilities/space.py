@@ -1,0 +1,284 @@
+"""The search space: parameters to and from the unit cube, and the features that surrogates see.
+
+Symbols
+-------
+d   parameters           U (m, d)   points of the unit cube, a column a parameter
+p   feature columns      X (m, p)   what the surrogates see: categories one-hot, conditional numbers on an arc
+
+A point is canonical when each integer and category sits at the centre of its cell and each inactive parameter
+at INACTIVE.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from utilities.errors import StudyError, nearest
+from utilities.parameters import Array, CategoricalParameter, FloatParameter, Parameter, parse_parameter, same_value
+from utilities.trial import Config
+
+INACTIVE = 0.5
+"""Place of an inactive parameter in the unit cube."""
+
+_ARC = 0.5 * math.pi
+_WEIGHT = math.sqrt(0.5)
+
+
+class Space:
+    """Parameters by name, some of them active only under conditions on others.
+
+    Examples
+    --------
+    >>> space = Space.from_dict({"lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True}})
+    >>> space.from_unit([[0.5]])
+    [{'lr': 0.01}]
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter], where: str = "space") -> None:
+        if not parameters:
+            raise StudyError(f"[{where}] must name at least one parameter; got none")
+        self.parameters: dict[str, Parameter] = dict(parameters)
+        self.names: list[str] = list(self.parameters)
+        self._columns = {name: i for i, name in enumerate(self.names)}
+        self._check_conditions(where)
+        self._order = self._parents_first(where)
+        self._lay_out_features()
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], where: str = "space") -> Space:
+        """Read a space from the ``[space]`` table of a study file.
+
+        Parameters
+        ----------
+        table
+            A table for each parameter: ``type`` (float, int, categorical), ``low``, ``high``, ``log``, ``grid``,
+            ``choices``, ``when`` (a value, or a list of values, for each parameter it depends on).
+        where
+            Name of the table in error messages.
+
+        Raises
+        ------
+        StudyError
+            Whatever is wrong with it: where, the rule, the value received.
+        """
+        if not isinstance(table, Mapping):
+            raise StudyError(f"[{where}] must be a table of parameters; got {table!r}")
+        for name in table:
+            if not isinstance(name, str) or not name or not name.isprintable():
+                raise StudyError(f"[{where}] a parameter's name must be printable text; got {name!r}")
+        return cls({name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}, where)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Canonical table: equal for equal spaces."""
+        return {name: msgspec.to_builtins(parameter) for name, parameter in self.parameters.items()}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Space({', '.join(self.names)})"
+
+    @property
+    def cardinality(self) -> float:
+        """Upper bound on the number of distinct configurations; infinite where a float is among the parameters."""
+        return math.prod(parameter.levels for parameter in self.parameters.values())
+
+    # --- conditions -------------------------------------------------------------------------------------------------
+
+    def _check_conditions(self, where: str) -> None:
+        for name, parameter in self.parameters.items():
+            for parent, values in parameter.conditions().items():
+                here = f"[{where}.{name}] when"
+                if parent not in self.parameters:
+                    raise StudyError(f"{here} names an unknown parameter {parent!r}.{nearest(parent, self.parameters)}")
+                rule = self.parameters[parent]
+                if isinstance(rule, FloatParameter):
+                    raise StudyError(f"{here} must depend on a categorical or an int; {parent!r} is a float")
+                if not values:
+                    raise StudyError(f"{here} {parent} must list at least one value; got []")
+                for value in values:
+                    if not rule.accepts(value):
+                        hint = nearest(str(value), map(str, getattr(rule, "choices", ())))
+                        raise StudyError(f"{here} {parent} must be {rule.describe()}; got {value!r}.{hint}")
+
+    def _parents_first(self, where: str) -> list[str]:
+        order: list[str] = []
+        trail: list[str] = []
+
+        def visit(name: str) -> None:
+            if name in order:
+                return
+            if name in trail:
+                circle = " -> ".join([*trail[trail.index(name) :], name])
+                raise StudyError(f"[{where}.{name}] when must not be circular; got {circle}")
+            trail.append(name)
+            for parent in self.parameters[name].when:
+                visit(parent)
+            trail.pop()
+            order.append(name)
+
+        for name in self.names:
+            visit(name)
+        return order
+
+    def active(self, points: Array) -> NDArray[np.bool_]:
+        """Which parameters are active at each of `points` (m, d): (m, d)."""
+        mask = np.ones(points.shape, dtype=bool)
+        for name in self._order:
+            column = self._columns[name]
+            for parent, values in self.parameters[name].conditions().items():
+                place = self._columns[parent]
+                met = self.parameters[parent].matches(points[:, place], values)
+                mask[:, column] &= met & mask[:, place]
+        return mask
+
+    # --- configurations and points ----------------------------------------------------------------------------------
+
+    def snap(self, points: Array) -> Array:
+        """Canonical points: (m, d) with integers and categories at their cell's centre, inactive ones at INACTIVE."""
+        points = np.asarray(points, dtype=np.float64)
+        snapped = np.empty_like(points)
+        for column, parameter in enumerate(self.parameters.values()):
+            snapped[:, column] = parameter.snap(points[:, column])
+        snapped[~self.active(snapped)] = INACTIVE
+        return snapped
+
+    def from_unit(self, points: Array | Sequence[Sequence[float]]) -> list[Config]:
+        """Configurations at `points` (m, d) of the unit cube, without their inactive parameters."""
+        places = np.asarray(points, dtype=np.float64).reshape(-1, len(self))
+        mask = self.active(places)
+        return [
+            {
+                name: parameter.value(float(row[column]))
+                for column, (name, parameter) in enumerate(self.parameters.items())
+                if on[column]
+            }
+            for row, on in zip(places, mask, strict=True)
+        ]
+
+    def to_unit(self, configs: Sequence[Config]) -> Array:
+        """Canonical points (m, d) of `configs`."""
+        points = np.full((len(configs), len(self)), INACTIVE)
+        for row, config in zip(points, configs, strict=True):
+            for name, value in config.items():
+                row[self._columns[name]] = self.parameters[name].unit(value)
+        return points
+
+    def validate(self, config: Mapping[str, Any]) -> Config:
+        """Check a configuration and return it with each value in its parameter's own type.
+
+        Raises
+        ------
+        StudyError
+            An unknown, missing or inactive parameter, or a value outside its range.
+        """
+        for name, value in config.items():
+            if name not in self.parameters:
+                raise StudyError(f"configuration: {name!r} is not a parameter.{nearest(name, self.names)}")
+            if not self.parameters[name].accepts(value):
+                raise StudyError(f"configuration: {name} must be {self.parameters[name].describe()}; got {value!r}")
+        wanted: set[str] = set()
+        for name in self._order:
+            conditions = self.parameters[name].conditions()
+            if all(
+                parent in wanted and any(same_value(config[parent], value) for value in values)
+                for parent, values in conditions.items()
+            ):
+                if name not in config:
+                    raise StudyError(f"configuration: {name} is missing; it must be {self.parameters[name].describe()}")
+                wanted.add(name)
+            elif name in config:
+                raise StudyError(f"configuration: {name} = {config[name]!r} is inactive: it needs {dict(conditions)}")
+        return {name: self.parameters[name].normal(config[name]) for name in self.names if name in wanted}
+
+    def key(self, config: Config) -> Hashable:
+        """Hashable identity of a configuration."""
+        return tuple((name, type(config[name]).__name__, config[name]) for name in self.names if name in config)
+
+    def enumerate_points(self, limit: int = 100_000) -> Array | None:
+        """All distinct canonical points (m, d) of a finite space of at most `limit` combinations, else None."""
+        if self.cardinality > limit:
+            return None
+        axes = [
+            parameter.snap((np.arange(int(parameter.levels)) + 0.5) / parameter.levels)
+            if isinstance(parameter, CategoricalParameter)
+            else np.array([parameter.unit(value) for value in range(int(parameter.low), int(parameter.high) + 1)])
+            for parameter in self.parameters.values()
+        ]
+        return np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0)
+
+    # --- features ---------------------------------------------------------------------------------------------------
+
+    def _lay_out_features(self) -> None:
+        self._slices: list[slice] = []
+        groups: list[int] = []
+        warped: list[bool] = []
+        for group, parameter in enumerate(self.parameters.values()):
+            categorical = isinstance(parameter, CategoricalParameter)
+            width = int(parameter.levels) if categorical else 3 if parameter.when else 1
+            self._slices.append(slice(len(groups), len(groups) + width))
+            groups += [group] * width
+            warped += [width == 1 and not categorical] * width
+        self.groups: NDArray[np.int64] = np.array(groups)
+        self.warped: NDArray[np.bool_] = np.array(warped)
+
+    def features(self, points: Array) -> Array:
+        """Feature rows (m, p) of `points` (m, d), which need not be canonical.
+
+        An unconditional number is its canonical place. A category is one-hot over sqrt 2, so that two different
+        choices are at distance 1. A conditional number is a point on a quarter circle and a flag, the origin where it
+        is inactive (the arc kernel, Swersky et al. 2014, arXiv 1409.4011), at distance 1 from any active value.
+        ``groups`` (p,) names the parameter of each column.
+        """
+        points = self.snap(points)
+        mask = self.active(points)
+        x = np.zeros((len(points), len(self.groups)))
+        for column, (name, where) in enumerate(zip(self.names, self._slices, strict=True)):
+            parameter, place, on = self.parameters[name], points[:, column], mask[:, column]
+            if isinstance(parameter, CategoricalParameter):
+                rows = np.flatnonzero(on)
+                x[rows, where.start + parameter.indices(place[rows])] = _WEIGHT
+            elif parameter.when:
+                arc = np.stack([np.ones_like(place), np.sin(_ARC * place), np.cos(_ARC * place)], axis=1)
+                x[:, where] = _WEIGHT * arc * on[:, None]
+            else:
+                x[:, where.start] = place
+        return x
+
+    @property
+    def continuous(self) -> NDArray[np.int64]:
+        """Columns of the unit cube that are floats: those along which features are smooth."""
+        return np.array(
+            [i for i, p in enumerate(self.parameters.values()) if isinstance(p, FloatParameter)], dtype=np.int64
+        )
+
+    def feature_pullback(self, points: Array, grad: Array) -> Array:
+        """Gradient (m, d) in the unit cube at `points` of a scalar with gradient `grad` (m, p) in the features.
+
+        Zero along integers, categories and inactive parameters.
+        """
+        mask = self.active(points)
+        out = np.zeros_like(points)
+        for column in self.continuous:
+            where, place = self._slices[column], points[:, column]
+            if self.parameters[self.names[column]].when:
+                along = _WEIGHT * _ARC
+                slope = grad[:, where.start + 1] * np.cos(_ARC * place) - grad[:, where.start + 2] * np.sin(
+                    _ARC * place
+                )
+                out[:, column] = along * slope * mask[:, column]
+            else:
+                out[:, column] = grad[:, where.start]
+        return out
