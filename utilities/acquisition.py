@@ -1,0 +1,141 @@
+"""Acquisition functions over a mixture posterior, with gradients: log expected improvement and the negative mean.
+
+Symbols
+-------
+m   points          S   mixture components     F   fantasies of the pending outcomes
+mu (S, F, m), var (S, m)   predictive mean and noise-free variance
+best (S, F)   incumbent, per component and fantasy
+z = (best - mu) / sigma    h(z) = phi(z) + z Phi(z)                    EI = sigma h(z), for minimisation
+
+The noise 1/beta is left out of the variance inside EI: a repeated evaluation of the incumbent improves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from scipy.special import erfcx, ndtr
+
+from utilities.surrogate import Array, Posterior
+
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+_FAR = -100.0
+"""Below this z, 1 + z Phi/phi cancels and its asymptotic series takes over (relative error below 1e-9)."""
+
+MIN_VARIANCE = 1e-18
+
+
+def log_h(z: Array) -> tuple[Array, Array, Array]:
+    """Log of h(z) = phi(z) + z Phi(z), and the ratios Phi/h and phi/h, stable far into the tail.
+
+    Returns
+    -------
+    log_h, cdf_over_h, pdf_over_h
+        Each of the shape of `z`; ``d log h / dz = cdf_over_h``.
+
+    Notes
+    -----
+    Ament et al. 2023 (arXiv 2310.20708), section 4. With the Mills ratio t = Phi/phi, h = phi (1 + z t).
+    """
+    value, cdf_ratio, pdf_ratio = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+    near = z > -1.0
+    a = z[near]
+    pdf, cdf = np.exp(-0.5 * a * a - _LOG_ROOT_2PI), ndtr(a)
+    h = pdf + a * cdf
+    value[near], cdf_ratio[near], pdf_ratio[near] = np.log(h), cdf / h, pdf / h
+    b = z[~near]
+    mills = math.sqrt(0.5 * math.pi) * erfcx(-b / math.sqrt(2.0))
+    far = np.minimum(b, _FAR) ** -2
+    series = far * (1.0 + far * (-3.0 + 15.0 * far))
+    q = np.where(b < _FAR, series, 1.0 + b * mills)
+    value[~near], cdf_ratio[~near], pdf_ratio[~near] = np.log(q) - 0.5 * b * b - _LOG_ROOT_2PI, mills / q, 1.0 / q
+    return value, cdf_ratio, pdf_ratio
+
+
+def log_expected_improvement(mean: Array, variance: Array, best: Array) -> tuple[Array, Array, Array]:
+    """Log EI for minimisation of each element, and its derivatives by mean and by variance.
+
+    Parameters
+    ----------
+    mean : array (S, F, m)
+    variance : array (S, m)
+    best : array (S, F)
+
+    Returns
+    -------
+    log_ei, by_mean, by_variance
+        Each (S, F, m).
+    """
+    spread = np.maximum(variance, MIN_VARIANCE)[:, None, :]
+    sigma = np.sqrt(spread)
+    z = (best[:, :, None] - mean) / sigma
+    value, cdf_ratio, pdf_ratio = log_h(z)
+    return value + np.log(sigma), -cdf_ratio / sigma, 0.5 * pdf_ratio / spread
+
+
+class Acquisition(Protocol):
+    """A score to be maximised over feature rows."""
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+
+
+class LogExpectedImprovement:
+    """Log of EI averaged over the S components and F fantasies of a posterior ([P] eq. 10).
+
+    Parameters
+    ----------
+    posterior
+        Conditioned on all observations and, by fantasies, on all pending trials.
+    x_known : array (k, p)
+        Observed and pending points. The incumbent of each component and fantasy is the lowest posterior mean over
+        them: the lowest of hundreds of noisy fantasised outcomes would be extreme and kill EI.
+    """
+
+    def __init__(self, posterior: Posterior, x_known: Array) -> None:
+        self._posterior = posterior
+        self.best: Array = posterior.predict(x_known)[0].min(axis=2)
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        mean, variance = self._posterior.predict(x)
+        return _log_mean_exp(log_expected_improvement(mean, variance, self.best)[0])[0]
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        mean, variance = self._posterior.predict(x)
+        log_ei, by_mean, by_variance = log_expected_improvement(mean, variance, self.best)
+        value, share = _log_mean_exp(log_ei)
+        return value, self._posterior.pullback(x, share * by_mean, (share * by_variance).sum(axis=1))
+
+
+class NegativeMean:
+    """Minus the posterior mean, averaged over components and fantasies: its maximiser is the predicted best point."""
+
+    def __init__(self, posterior: Posterior) -> None:
+        self._posterior = posterior
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        mean: Array = self._posterior.predict(x)[0]
+        return -mean.mean(axis=(0, 1))
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        mean, variance = self._posterior.predict(x)
+        share = np.full_like(mean, -1.0 / (mean.shape[0] * mean.shape[1]))
+        return -mean.mean(axis=(0, 1)), self._posterior.pullback(x, share, np.zeros_like(variance))
+
+
+def _log_mean_exp(log_values: Array) -> tuple[Array, Array]:
+    """Log of the mean over the first two axes (S, F, m) -> (m,), and each element's share of the sum."""
+    peak = log_values.max(axis=(0, 1))
+    weights = np.exp(log_values - peak)
+    total = weights.sum(axis=(0, 1))
+    mean: Array = peak + np.log(total / (log_values.shape[0] * log_values.shape[1]))
+    return mean, weights / total

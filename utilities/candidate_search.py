@@ -1,0 +1,166 @@
+"""Maximise an acquisition function over a mixed space: candidates, gradient ascent, discrete moves.
+
+Symbols
+-------
+U (m, d)   canonical points of the unit cube       X (m, p)   their features
+
+A quasi-random sweep with perturbations of good points finds the basins; L-BFGS climbs along the floats; exhaustive or
+multi-scale moves change one integer or category at a time. The last two alternate until neither gains.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.optimize import minimize
+
+from utilities.acquisition import Acquisition
+from utilities.designs import sobol_points
+from utilities.parameters import CategoricalParameter, FloatParameter, IntParameter
+from utilities.space import Space
+from utilities.surrogate import Array
+
+SWEEP = 2048
+PERTURBED = 1024
+STARTS = 10
+ROUNDS = 3
+_SCALES = (0.2, 0.05, 0.01)
+_EXHAUSTIVE = 12
+
+
+def maximise(
+    space: Space,
+    acquisition: Acquisition,
+    rng: np.random.Generator,
+    anchors: Array,
+    whole: Array | None = None,
+) -> Array:
+    """Rank points by an acquisition function.
+
+    Parameters
+    ----------
+    acquisition
+        To be maximised over feature rows.
+    anchors : array (a, d)
+        Good points, to perturb and to start from.
+    whole : array (m, d), optional
+        All points of a small finite space: these are scored instead of searching.
+
+    Returns
+    -------
+    array (k, d)
+        Canonical points, best first: the local maxima found, then the best candidates. Distinct ones are not promised.
+    """
+    if whole is not None:
+        return whole[np.argsort(-acquisition.value(space.features(whole)), kind="stable")]
+    candidates = space.snap(
+        np.vstack([sobol_points(len(space), SWEEP, rng), perturb(anchors, PERTURBED, len(space), rng), anchors])
+    )
+    scores = acquisition.value(space.features(candidates))
+    ranking = np.argsort(-scores, kind="stable")
+    starts = _spread_out(candidates[ranking], STARTS)
+    points, values = _ascend(space, acquisition, starts, rng)
+    order = np.argsort(-values, kind="stable")
+    return np.vstack([points[order], candidates[ranking[:200]]])
+
+
+def perturb(anchors: Array, count: int, dimension: int, rng: np.random.Generator) -> Array:
+    """Points (count, d) made from anchors by changing about 20 of their coordinates, at one of several scales.
+
+    Each coordinate changes with probability min(1, 20/d), at least one does (the mask of TuRBO, Eriksson et al. 2019).
+    """
+    base = anchors[rng.integers(len(anchors), size=count)]
+    mask = rng.random((count, dimension)) < min(1.0, 20.0 / dimension)
+    single = rng.random(count) < 0.25
+    mask[single] = False
+    mask[np.arange(count), rng.integers(dimension, size=count)] = True
+    scale = np.asarray(_SCALES)[rng.integers(len(_SCALES), size=count)]
+    moved = base + scale[:, None] * rng.standard_normal((count, dimension))
+    jump = rng.random((count, dimension)) < 0.1
+    moved = np.where(jump, rng.random((count, dimension)), np.abs(moved))
+    moved = np.where(moved > 1.0, np.maximum(2.0 - moved, 0.0), moved)
+    return np.where(mask, moved, base)
+
+
+def _spread_out(ranked: Array, count: int) -> Array:
+    """Take the first `count` points of which no two lie within 0.01 of each other in every coordinate."""
+    chosen = [0]
+    for i in range(1, min(len(ranked), 50 * count)):
+        if len(chosen) == count:
+            break
+        if np.abs(ranked[chosen] - ranked[i]).max(axis=1).min() > 0.01:
+            chosen.append(i)
+    return ranked[chosen]
+
+
+def _ascend(space: Space, acquisition: Acquisition, points: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    values = acquisition.value(space.features(points))
+    discrete = len(space.continuous) < len(space)
+    for _ in range(ROUNDS if discrete else 1):
+        before = values
+        if len(space.continuous):
+            points, values = _climb(space, acquisition, points, values)
+        if discrete:
+            points, values = _move(space, acquisition, points, values, rng)
+        if np.all(values <= before + 1e-6):
+            break
+    return points, values
+
+
+def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array) -> tuple[Array, Array]:
+    """One L-BFGS-B ascent of the sum over all points along their floats; a point that did not gain stays."""
+    floats = space.continuous
+
+    def negative(flat: Array) -> tuple[float, Array]:
+        here = points.copy()
+        here[:, floats] = flat.reshape(len(points), -1)
+        value, grad = acquisition.value_and_gradient(space.features(here))
+        return -float(value.sum()), -space.feature_pullback(here, grad)[:, floats].ravel()
+
+    flat = points[:, floats].ravel()
+    found = minimize(
+        negative, flat, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * len(flat), options={"maxiter": 60}
+    )
+    moved = points.copy()
+    moved[:, floats] = np.clip(found.x.reshape(len(points), -1), 0.0, 1.0)
+    reached = acquisition.value(space.features(moved))
+    better = reached > values
+    return np.where(better[:, None], moved, points), np.where(better, reached, values)
+
+
+def _move(
+    space: Space, acquisition: Acquisition, points: Array, values: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """For each point, the best change of one discrete coordinate, where it gains."""
+    owners, moves = [np.arange(len(points))], [points]
+    for column, parameter in enumerate(space.parameters.values()):
+        if isinstance(parameter, FloatParameter):
+            continue
+        for place in _neighbours(parameter, points[:, column], rng):
+            moved = points.copy()
+            moved[:, column] = place
+            owners.append(np.arange(len(points)))
+            moves.append(moved)
+    owner, all_moves = np.concatenate(owners), space.snap(np.vstack(moves))
+    scores = acquisition.value(space.features(all_moves))
+    best = np.array([np.flatnonzero(owner == i)[np.argmax(scores[owner == i])] for i in range(len(points))])
+    gained = scores[best] > values
+    return np.where(gained[:, None], all_moves[best], points), np.where(gained, scores[best], values)
+
+
+def _neighbours(parameter: CategoricalParameter | IntParameter, places: Array, rng: np.random.Generator) -> list[Array]:
+    """Places to try instead of `places` (m,): every value of a short list, else steps at several scales both ways."""
+    if parameter.levels <= _EXHAUSTIVE:
+        return [np.full_like(places, (i + 0.5) / parameter.levels) for i in range(parameter.levels)]
+    if isinstance(parameter, CategoricalParameter):
+        return [rng.random(len(places)) for _ in range(_EXHAUSTIVE)]
+    step = 1.0 / parameter.levels
+    scales = np.geomspace(step, 0.25, max(2, min(6, math.ceil(math.log2(0.25 / step) + 1e-9) or 2)))
+    next_value = [_adjacent(parameter, places, sign) for sign in (-1, 1)]
+    return next_value + [np.clip(places + sign * scale, 0.0, 1.0) for scale in scales for sign in (-1.0, 1.0)]
+
+
+def _adjacent(parameter: IntParameter, places: Array, sign: int) -> Array:
+    values = (parameter.value(float(place)) + sign for place in places)
+    return np.array([parameter.unit(min(max(value, parameter.low), parameter.high)) for value in values])

@@ -1,0 +1,95 @@
+"""What the optimiser remembers: outcomes, pending and failed trials, and which configurations were proposed already."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from utilities.space import Space
+from utilities.surrogate import Array, Dataset
+from utilities.trial import Config
+
+
+class _Rows:
+    """Rows that grow in place: appending n rows costs O(n) in all."""
+
+    def __init__(self, width: int) -> None:
+        self._buffer: Array = np.empty((16, width))
+        self._count = 0
+
+    def append(self, row: Array) -> None:
+        if self._count == len(self._buffer):
+            self._buffer = np.vstack([self._buffer, np.empty_like(self._buffer)])
+        self._buffer[self._count] = row
+        self._count += 1
+
+    @property
+    def view(self) -> Array:
+        rows: Array = self._buffer[: self._count]
+        return rows
+
+
+class History:
+    """Completed, pending and failed trials, as points of the unit cube and as feature rows.
+
+    Objectives are kept to be minimised.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
+        self._pending: dict[int, Array] = {}
+        self._failed: list[Array] = []
+        self._seen: set[Hashable] = set()
+        self.numbers: list[int] = []
+
+    @property
+    def data(self) -> Dataset:
+        """Completed trials in the order in which they were told."""
+        return Dataset(self._x.view, self._y.view[:, 0])
+
+    @property
+    def points(self) -> Array:
+        """Points (n, d) of the completed trials, in the same order."""
+        return self._points.view
+
+    @property
+    def pending(self) -> Array:
+        """Points (q, d) of the trials asked and not told."""
+        return np.array(list(self._pending.values())).reshape(-1, len(self._space))
+
+    @property
+    def failed(self) -> Array:
+        """Points (f, d) of the failed trials."""
+        return np.array(self._failed).reshape(-1, len(self._space))
+
+    @property
+    def told(self) -> int:
+        """Number of trials that ended, either way."""
+        return len(self.numbers) + len(self._failed)
+
+    def is_pending(self, number: int) -> bool:
+        """Whether the trial was asked and not told."""
+        return number in self._pending
+
+    def knows(self, config: Config) -> bool:
+        """Whether the configuration was asked before, whatever became of it."""
+        return self._space.key(config) in self._seen
+
+    def ask(self, number: int, config: Config) -> None:
+        """Note a trial that was handed out."""
+        self._pending[number] = self._space.to_unit([config])[0]
+        self._seen.add(self._space.key(config))
+
+    def complete(self, number: int, objective: float) -> None:
+        """Note the objective (to be minimised) of a pending trial."""
+        point = self._pending.pop(number)
+        self._points.append(point)
+        self._x.append(self._space.features(point[None])[0])
+        self._y.append(np.array([objective]))
+        self.numbers.append(number)
+
+    def fail(self, number: int) -> None:
+        """Note that a pending trial failed."""
+        self._failed.append(self._pending.pop(number))

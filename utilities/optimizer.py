@@ -1,0 +1,273 @@
+"""Ask and tell: the optimiser itself, without I/O, clock or MPI.
+
+>>> from utilities.space import Space
+>>> space = Space.from_dict({"x": {"type": "float", "low": -5.0, "high": 5.0}})
+>>> optimizer = Optimizer(space, method="gp", seed=1)
+>>> for _ in range(12):
+...     trial = optimizer.ask()
+...     optimizer.tell(trial, (trial.config["x"] - 1.0) ** 2)
+>>> abs(optimizer.best.config["x"] - 1.0) < 0.5
+True
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from utilities.errors import SpaceExhaustedError, StudyError, nearest
+from utilities.history import History
+from utilities.proposals import Proposal, make_proposer
+from utilities.space import Space
+from utilities.surrogate import Dataset, Parameters
+from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
+
+METHODS = ("auto", "dngo", "dngo-paper", "gp", "random", "sobol", "grid")
+
+
+class Incumbent(NamedTuple):
+    """The best trial so far: its objective is in the user's own direction."""
+
+    number: int
+    objective: float
+    config: Config
+
+
+class Prediction(NamedTuple):
+    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
+
+    objective: float
+    sd: float
+    config: Config
+
+
+class Optimizer:
+    """Proposes configurations and learns from their outcomes.
+
+    Parameters
+    ----------
+    space
+        A Space, or the ``[space]`` table of a study file.
+    method
+        One of METHODS.
+    seed
+        Not negative. The same seed and the same order of calls give the same proposals.
+    direction
+        ``minimize`` or ``maximize``.
+    initial
+        Completed trials of the space-filling design before the model takes over; 2 (d + 1) by default.
+    refit
+        ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
+        `fit_due`, fits, and calls `adopt`.
+
+    Raises
+    ------
+    StudyError
+        An unknown method or direction, a negative seed.
+    """
+
+    def __init__(
+        self,
+        space: Space | Mapping[str, Any],
+        method: str = "auto",
+        seed: int = 0,
+        *,
+        direction: Literal["minimize", "maximize"] = "minimize",
+        initial: int | None = None,
+        refit: Literal["inline", "external"] = "inline",
+    ) -> None:
+        if method not in METHODS:
+            raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
+        if direction not in ("minimize", "maximize"):
+            raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
+        if seed < 0:
+            raise StudyError(f"seed must not be negative; got {seed}")
+        self.space = space if isinstance(space, Space) else Space.from_dict(space)
+        self.method, self.seed, self.direction = method, seed, direction
+        self._sign = 1.0 if direction == "minimize" else -1.0
+        self._history = History(self.space)
+        initial = 2 * (len(self.space) + 1) if initial is None else initial
+        self._proposer = make_proposer(method, self.space, seed, initial, inline=refit == "inline")
+        self._asked: dict[int, Trial] = {}
+        self._enqueued: deque[Config] = deque()
+        self._ready: deque[tuple[Proposal, int]] = deque()
+        self._best: Incumbent | None = None
+        self.origins: dict[int, str] = {}
+
+    # --- ask --------------------------------------------------------------------------------------------------------
+
+    def enqueue(self, config: Mapping[str, Any]) -> None:
+        """Put a configuration of one's own first.
+
+        Raises
+        ------
+        StudyError
+            It is not of this space.
+        """
+        self._enqueued.append(self.space.validate(config))
+
+    def ask(self) -> Trial:
+        """Propose the next trial; it is pending until it is told.
+
+        Raises
+        ------
+        SpaceExhaustedError
+            Every configuration of a finite space was asked before.
+        """
+        proposal = self._next()
+        number = len(self._asked)
+        seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
+        trial = Trial(number=number, config=proposal.config, seed=seed)
+        self._register(trial, proposal.origin)
+        return trial
+
+    def ask_batch(self, count: int) -> list[Trial]:
+        """Propose `count` trials, fewer where a finite space has no more."""
+        trials: list[Trial] = []
+        for _ in range(count):
+            try:
+                trials.append(self.ask())
+            except SpaceExhaustedError:
+                break
+        return trials
+
+    def prepare(self, count: int) -> None:
+        """Have `count` proposals ready, so that as many calls of ask() answer at once.
+
+        Model proposals made before the latest outcome are made anew.
+        """
+        self._ready = deque(
+            (proposal, told)
+            for proposal, told in self._ready
+            if told == self._history.told or proposal.origin != "model"
+        )
+        try:
+            while len(self._ready) + len(self._enqueued) < count:
+                self._ready.append((self._propose(), self._history.told))
+        except SpaceExhaustedError:
+            return
+
+    @property
+    def ready(self) -> int:
+        """Number of proposals that ask() can give at once."""
+        return len(self._ready) + len(self._enqueued)
+
+    @property
+    def prepared_current(self) -> int:
+        """Number of proposals ready that know of every outcome told so far."""
+        return sum(told == self._history.told or p.origin != "model" for p, told in self._ready) + len(self._enqueued)
+
+    def _next(self) -> Proposal:
+        if self._enqueued:
+            return Proposal(self._enqueued.popleft(), "enqueued")
+        if self._ready:
+            return self._ready.popleft()[0]
+        return self._propose()
+
+    def _propose(self) -> Proposal:
+        return self._proposer.propose(self._history, [proposal.config for proposal, _ in self._ready])
+
+    def _register(self, trial: Trial, origin: str) -> None:
+        self._asked[trial.number] = trial
+        self.origins[trial.number] = origin
+        self._history.ask(trial.number, trial.config)
+
+    # --- tell -------------------------------------------------------------------------------------------------------
+
+    def tell(self, trial: Trial | int, objective: float | None = None, *, failed: str | None = None) -> None:
+        """Report the outcome of a pending trial: its objective, or why it failed.
+
+        An objective that is not finite counts as a failure.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked or was told already, or both or neither of objective and failed were given.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        if (objective is None) == (failed is None):
+            raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
+        if number not in self._asked:
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {len(self._asked) - 1}")
+        if not self._history.is_pending(number):
+            raise ValueError(f"trial {number} was told already")
+        if objective is None or not math.isfinite(objective):
+            self._history.fail(number)
+            return
+        self._history.complete(number, self._sign * float(objective))
+        if self._best is None or self._sign * (objective - self._best.objective) < 0:
+            self._best = Incumbent(number, float(objective), self._asked[number].config)
+
+    def restore(self, records: Iterable[TrialRecord]) -> None:
+        """Take over the trials of a journal; those without an outcome are pending.
+
+        Raises
+        ------
+        ValueError
+            Their numbers are not consecutive from the next one on.
+        """
+        ended: list[TrialRecord] = []
+        for record in sorted(records, key=lambda record: record.trial.number):
+            if record.trial.number != len(self._asked):
+                raise ValueError(f"trial {len(self._asked)} must be restored next; got {record.trial.number}")
+            self._register(record.trial, record.origin)
+            self._proposer.skip(record.origin)
+            if record.outcome is not None:
+                ended.append(record)
+        for record in sorted(ended, key=lambda record: record.completed or 0.0):
+            self.tell_outcome(record.trial, record.outcome)
+
+    def tell_outcome(self, trial: Trial, outcome: Outcome | None) -> None:
+        """Report an outcome as a worker gives it; None leaves the trial pending."""
+        if outcome is None:
+            return
+        if outcome.state is TrialState.FAIL or outcome.objective is None:
+            self.tell(trial, failed=outcome.reason or outcome.state.value)
+        else:
+            self.tell(trial, outcome.objective)
+
+    # --- what is known ----------------------------------------------------------------------------------------------
+
+    @property
+    def best(self) -> Incumbent | None:
+        """Best completed trial, None before the first."""
+        return self._best
+
+    @property
+    def asked(self) -> int:
+        """Number of trials asked so far."""
+        return len(self._asked)
+
+    @property
+    def data(self) -> Dataset:
+        """Completed trials as the surrogate sees them: features and objectives to be minimised."""
+        return self._history.data
+
+    def predicted_best(self) -> Prediction | None:
+        """Minimiser of the posterior mean (maximiser, when maximising); None where there is no model yet."""
+        found = self._proposer.predict_best(self._history)
+        return None if found is None else Prediction(self._sign * found.mean, found.sd, found.config)
+
+    # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
+
+    def fit_due(self) -> str | None:
+        """Kind of surrogate that is due for a refit to `data`; None where none is."""
+        return self._proposer.fit_due(self._history)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether to ask now would waste evaluations: a fit elsewhere is overdue."""
+        return not self.ready and self._proposer.must_wait(self._history)
+
+    def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
+        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `data`."""
+        self._proposer.adopt(kind, parameters, fitted)
+
+    @property
+    def fit_state(self) -> tuple[str, Parameters, int] | None:
+        """Kind, parameters and number of rows of the latest fit."""
+        return self._proposer.fit_state
