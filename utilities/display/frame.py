@@ -1,0 +1,225 @@
+"""The live view of a run as lines of styled text that fit a terminal of any size.
+
+Every line is at most `width` cells wide and there are at most `height` of them. Whatever does not fit is summarised
+from the least important upwards: workers, recent trials, the incumbent's configuration. User's strings never pass
+through rich's markup: they are cleaned and appended as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+from rich.text import Text
+
+from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.text import clean, counted, duration, listed, number, setting
+from utilities.trial import Config, TrialState
+
+_WIDE = 120
+_GAP = 4
+_LABEL = 11
+_SHOWN_WORKERS = 8
+_SHOWN_RECENT = 8
+_CONFIG_LINES = 4
+
+Lines = list[Text]
+
+
+def frame(status: RunStatus, width: int, height: int, ascii_only: bool = False) -> Lines:
+    """Lay out `status` in at most `height` lines of at most `width` cells, in ASCII alone on request."""
+    head = [_title(status, width, ascii_only), _bar(status, width, ascii_only)]
+    facts = _facts(status, width)
+    room = height - len(head) - len(facts) - 1
+    tables = _tables(status, width, room)
+    lines = [*head, Text(), *facts, *tables]
+    return [_fitted(line, width) for line in lines[: max(height, 0)]]
+
+
+def _title(status: RunStatus, width: int, ascii_only: bool) -> Text:
+    left = Text(clean(status.study), "bold")
+    right = Text(listed([clean(status.method), clean(status.phase), _whole(status.elapsed)]), "cyan")
+    left.truncate(max(width - right.cell_len - 3, 8), overflow="ellipsis")
+    rule = width - left.cell_len - right.cell_len - 2
+    return Text.assemble(left, " ", (("-" if ascii_only else "─") * max(rule, 0), "dim"), " ", right)
+
+
+def _bar(status: RunStatus, width: int, ascii_only: bool) -> Text:
+    words = Text("  ".join(part for part in (_progress(status), _remaining(status)) if part))
+    fraction = status.fraction
+    length = width - words.cell_len - 2
+    if fraction is None or length < 8:
+        return words
+    full, empty = ("=", "-") if ascii_only else ("━", "━")
+    filled = round(fraction * length)
+    return Text.assemble((full * filled, "green"), (empty * (length - filled), "bright_black"), "  ", words)
+
+
+def _progress(status: RunStatus) -> str:
+    if status.budget is not None:
+        return f"{status.done:,} of {counted(status.budget, 'trial')}"
+    limit = f"{_whole(status.elapsed)} of {duration(status.time_limit)}" if status.time_limit else ""
+    return listed([counted(status.done, "trial"), limit])
+
+
+def _remaining(status: RunStatus) -> str:
+    return "" if status.seconds_left is None else f"{_whole(status.seconds_left)} left"
+
+
+def _whole(seconds: float) -> str:
+    return duration(float(int(seconds)))
+
+
+def _facts(status: RunStatus, width: int) -> Lines:
+    facts = _incumbent(status, width)
+    facts.append(_fact("Trials", _counts(status)))
+    if status.workers:
+        facts.append(_fact("Workers", _utilisation(status)))
+    if status.surrogate:
+        facts.append(_fact("Surrogate", clean(status.surrogate)))
+    return facts
+
+
+def _incumbent(status: RunStatus, width: int) -> Lines:
+    best = status.best
+    if best is None or best.objective is None:
+        return [_fact("Best", "none yet")]
+    extreme = "highest" if status.direction == "maximize" else "lowest"
+    value = Text.assemble((number(best.objective), "bold green"), f"  {extreme} so far, trial {best.number}")
+    config = [Text(" " * _LABEL).append_text(line) for line in _settings(best.config, width - _LABEL)]
+    return [_fact("Best", value), *config]
+
+
+def _counts(status: RunStatus) -> Text:
+    shown = (
+        (TrialState.COMPLETE, "complete", ""),
+        (TrialState.PRUNED, "pruned", "yellow"),
+        (TrialState.FAIL, "failed", "red"),
+    )
+    words = [Text(f"{status.running:,} running")]
+    words += [Text(f"{status.states[s]:,} {name}", style) for s, name, style in shown if status.states.get(s)]
+    return Text(", ").join(words)
+
+
+def _utilisation(status: RunStatus) -> str:
+    busy = sum(worker.trial is not None for worker in status.workers)
+    hosts = len({worker.host for worker in status.workers})
+    return listed(
+        [
+            f"{busy:,} of {len(status.workers):,} busy",
+            f"on {hosts:,} hosts" if hosts > 1 else "",
+            "" if status.busy_fraction is None else f"{status.busy_fraction:.0%} of their time so far",
+        ]
+    )
+
+
+def _fact(label: str, value: str | Text) -> Text:
+    return Text.assemble((label.ljust(_LABEL), "cyan"), value)
+
+
+def _settings(config: Config, width: int) -> Lines:
+    """Write the parameters one after the other in at most `_CONFIG_LINES` lines, none broken inside."""
+    lines: Lines = []
+    for index, item in enumerate(_items(config)):
+        if lines and lines[-1].cell_len + 2 + item.cell_len <= width:
+            lines[-1].append("  ").append_text(item)
+        elif len(lines) < _CONFIG_LINES:
+            lines.append(_fitted(item, width))
+        else:
+            more = Text(f"  and {len(config) - index} more", "dim")
+            lines[-1] = _fitted(lines[-1], width - more.cell_len).append_text(more)
+            break
+    return lines
+
+
+def _start(config: Config, width: int) -> Text:
+    """Write as many parameters as fit in one line, and dots for the others."""
+    line = Text()
+    items = list(_items(config))
+    for index, item in enumerate(items):
+        dots = 0 if index == len(items) - 1 else 5
+        if line.cell_len + 2 + item.cell_len + dots > width:
+            return line.append("  ..." if index else "...", "dim")
+        line.append("  " if index else "").append_text(item)
+    return line
+
+
+def _items(config: Config) -> Iterable[Text]:
+    for name, value in config.items():
+        yield Text.assemble((clean(name), "dim"), " ", setting(value, 4))
+
+
+def _tables(status: RunStatus, width: int, room: int) -> Lines:
+    """Recent trials and workers: side by side where that fits, else the trials above the workers."""
+    if width >= _WIDE:
+        return _beside(status, width, room)
+    wanted = min(len(status.workers), _SHOWN_WORKERS) + 3
+    recent = _spaced(_recent(status, width, min(max(room - wanted, 4), room - 1, _SHOWN_RECENT)))
+    return recent + _spaced(_workers(status.workers, width, room - len(recent) - 1))
+
+
+def _beside(status: RunStatus, width: int, room: int) -> Lines:
+    left = _workers(status.workers, width // 3, room - 1)
+    edge = max((line.cell_len + _GAP for line in left), default=0)
+    right = _recent(status, width - edge, min(room - 1, _SHOWN_RECENT))
+    pairs = zip_longest(left, right, fillvalue=Text())
+    return _spaced([_fitted(a, edge, pad=True).append_text(b) for a, b in pairs])
+
+
+def _spaced(lines: Lines) -> Lines:
+    return [Text(), *lines] if lines else []
+
+
+def _recent(status: RunStatus, width: int, room: int) -> Lines:
+    """Table of the latest trials in at most `room` lines, its heading among them."""
+    trials = status.recent[: max(room - 1, 0)]
+    if not trials:
+        return []
+    endings = [_ending(trial) for trial in trials]
+    left = max(len("Latest"), *(len(str(trial.number)) for trial in trials))
+    middle = max(len("Objective"), *(ending.cell_len for ending in endings))
+    lines = [Text(f"{'Latest':>{left}}  {'Objective':<{middle}}  Configuration", "cyan")]
+    for trial, ending in zip(trials, endings, strict=True):
+        start = Text.assemble(f"{trial.number:>{left}}  ", _fitted(ending, middle, pad=True), "  ")
+        lines.append(start.append_text(_start(trial.config, width - start.cell_len)))
+    return [_fitted(line, width) for line in lines]
+
+
+def _ending(trial: ShownTrial) -> Text:
+    if trial.objective is None:
+        return Text(trial.state.value.lower(), "red" if trial.state is TrialState.FAIL else "yellow")
+    return Text(number(trial.objective, 4), "yellow" if trial.state is TrialState.PRUNED else "")
+
+
+def _workers(workers: Sequence[WorkerStatus], width: int, room: int) -> Lines:
+    """Table of the workers in at most `room` lines: all of them or, summarised, those longest at their trial."""
+    if len(workers) <= min(_SHOWN_WORKERS, room - 1):
+        return [_fitted(row, width) for row in _worker_rows(workers, "Worker")] if workers else []
+    shown = min(_SHOWN_WORKERS, room - 2)
+    if shown < 1:
+        return []
+    longest = sorted(workers, key=lambda worker: (worker.trial is None, -worker.seconds))[:shown]
+    rows = _worker_rows(longest, "Longest at work")
+    rows.append(Text(f"and {len(workers) - shown:,} more", "dim"))
+    return [_fitted(row, width) for row in rows]
+
+
+def _worker_rows(workers: Sequence[WorkerStatus], heading: str) -> Lines:
+    names = [f"{worker.rank}@{clean(worker.host)}" for worker in workers]
+    trials = ["idle" if worker.trial is None else str(worker.trial) for worker in workers]
+    times = ["" if worker.trial is None else _whole(worker.seconds) for worker in workers]
+    columns = [max(map(len, column)) for column in ([heading, *names], ["Trial", *trials], ["Time", *times])]
+    rows = zip(names, trials, times, strict=True)
+    lines = [Text(_row((heading, "Trial", "Time"), columns), "cyan")]
+    return lines + [Text(_row(row, columns)) for row in rows]
+
+
+def _row(cells: tuple[str, str, str], columns: Sequence[int]) -> str:
+    name, trial, time = cells
+    return f"{name:<{columns[0]}}  {trial:>{columns[1]}}  {time:>{columns[2]}}"
+
+
+def _fitted(text: Text, width: int, pad: bool = False) -> Text:
+    fitted = text.copy()
+    fitted.truncate(max(width, 0), overflow="ellipsis", pad=pad)
+    return fitted

@@ -1,0 +1,216 @@
+"""What a run tells while it goes: the status of a run, and the displays that show it.
+
+A display is told much more often than it shows. `PlainDisplay` writes the lines of a batch log; `LiveDisplay`
+(`utilities.display.live`) redraws a view on a terminal. Only the latter imports rich.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+from utilities.display.terminal import watching_terminal
+from utilities.display.text import clean, emit, number
+from utilities.trial import Config, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTrial:
+    """A trial as displays show it.
+
+    Attributes
+    ----------
+    number
+        Number of the trial.
+    config
+        Its active parameters.
+    state
+        How it ended.
+    objective
+        Its value in the user's direction; None where it has none.
+    """
+
+    number: int
+    config: Config
+    state: TrialState = TrialState.COMPLETE
+    objective: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """What one worker does.
+
+    Attributes
+    ----------
+    rank
+        MPI rank, 0 in a run of one process.
+    host
+        Name of its machine.
+    trial
+        Number of the trial it evaluates; None while idle.
+    seconds
+        Time since that trial began, in seconds.
+    """
+
+    rank: int
+    host: str
+    trial: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """A run at one moment.
+
+    Attributes
+    ----------
+    study
+        Name of the study.
+    method
+        Method of proposal, such as "gp".
+    done
+        Trials ended, whatever their state, those of an earlier run of the same study included.
+    budget
+        Trials to be ended; None where only time limits the run.
+    elapsed
+        Seconds since the start.
+    time_limit
+        Seconds after which the run stops; None without limit.
+    seconds_left
+        Estimated seconds to the end; None where unknown.
+    running
+        Trials under evaluation.
+    states
+        Ended trials by state.
+    direction
+        "minimize" or "maximize".
+    best
+        The incumbent; None before the first success.
+    busy_fraction
+        Share of the workers' time spent on evaluations so far, in [0, 1]; None where unknown.
+    workers
+        Every worker, in order of rank.
+    recent
+        The last few trials that ended, the latest first.
+    phase
+        "initial design", "model" or "finishing".
+    surrogate
+        One line on the surrogate; may be empty.
+    """
+
+    study: str
+    method: str
+    done: int
+    budget: int | None
+    elapsed: float
+    time_limit: float | None = None
+    seconds_left: float | None = None
+    running: int = 0
+    states: Mapping[TrialState, int] = field(default_factory=dict)
+    direction: str = "minimize"
+    best: ShownTrial | None = None
+    busy_fraction: float | None = None
+    workers: tuple[WorkerStatus, ...] = ()
+    recent: tuple[ShownTrial, ...] = ()
+    phase: str = ""
+    surrogate: str = ""
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the budget used, in [0, 1]: of the trials, or of the time where only time is limited."""
+        return fraction_used(self.done, self.budget, self.elapsed, self.time_limit)
+
+
+def fraction_used(done: int, budget: int | None, elapsed: float, time_limit: float | None) -> float | None:
+    """Share of `budget` trials or, without one, of `time_limit` seconds that is used; None where neither limits."""
+    if budget is not None:
+        return min(done / budget, 1.0)
+    return min(elapsed / time_limit, 1.0) if time_limit else None
+
+
+class Display(Protocol):
+    """Shows how a run goes. No method raises because nobody can be shown anything."""
+
+    def due(self, done: int, elapsed: float) -> bool:
+        """Whether `update` would show anything now: ask first where a status is costly to build.
+
+        `done` and `elapsed` are those of the status that would be built.
+        """
+
+    def update(self, status: RunStatus) -> None:
+        """Take note of `status`; cheap at hundreds of calls a second. Call it while nothing happens: clocks tick."""
+
+    def say(self, line: str) -> None:
+        """Show a notice or a warning, at once and to stay."""
+
+    def close(self) -> None:
+        """Leave the screen to others. A second call does nothing."""
+
+
+class PlainDisplay:
+    """The lines of a batch log: one at each tenth of the budget, and notices. No control characters.
+
+    Parameters
+    ----------
+    stream
+        Where the lines go; flushed after each.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._tenth = 0
+        self._limits: tuple[int | None, float | None] | None = None
+
+    def due(self, done: int, elapsed: float) -> bool:
+        """Whether another tenth of the budget is complete."""
+        if self._limits is None:
+            return True
+        budget, time_limit = self._limits
+        return _tenths(fraction_used(done, budget, elapsed, time_limit)) > self._tenth
+
+    def update(self, status: RunStatus) -> None:
+        """Write one line where another tenth of the budget is complete; of several at once, only the last."""
+        self._limits = status.budget, status.time_limit
+        fraction = status.fraction
+        if fraction is not None and _tenths(fraction) > self._tenth:
+            self._tenth = _tenths(fraction)
+            emit(self._stream, f"{fraction:.3f} completion...  best {_best(status)}")
+
+    def say(self, line: str) -> None:
+        """Write `line`, free of control characters."""
+        emit(self._stream, clean(line))
+
+    def close(self) -> None:
+        """Do nothing: every line is flushed already."""
+
+
+def make_display(stream: IO[str] | None = None, clock: Callable[[], float] = time.monotonic) -> Display:
+    """Choose the live view where a person watches at a terminal, else plain lines.
+
+    Parameters
+    ----------
+    stream
+        Where plain lines go; by default standard output.
+    clock
+        Seconds of a clock that never goes back: paces the live view.
+    """
+    terminal = watching_terminal()
+    if terminal is None:
+        return PlainDisplay(stream or sys.stdout)
+    from utilities.display.live import LiveDisplay
+
+    return LiveDisplay(terminal, clock)
+
+
+def _tenths(fraction: float | None) -> int:
+    # Rounding first: 3 * 0.1 of a time limit may be a hair below three tenths.
+    return int(round((fraction or 0.0) * 10, 9))
+
+
+def _best(status: RunStatus) -> str:
+    if status.best is None or status.best.objective is None:
+        return "none yet"
+    return number(status.best.objective)

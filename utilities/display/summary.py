@@ -1,0 +1,135 @@
+"""The summary that ends a run, on a terminal and in a batch log alike: plain text, no control characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from utilities.display.text import clean, counted, duration, listed, number, printable, setting, shorten, uncertain
+from utilities.trial import Config, TrialState
+
+_LABEL = 15
+_REASONS = 3
+_REASON_LENGTH = 90
+_ORDER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+_WORDS = {TrialState.FAIL: "failed"}
+
+
+def final_summary(summary: Mapping[str, Any]) -> str:
+    """Write `summary` for a reader: what was found, what it took, where the files are and how to go on.
+
+    Whatever is missing, None or empty is left out.
+
+    Parameters
+    ----------
+    summary
+        ``best``, ``initial_best``: {number, objective, config}; ``predicted_best``: {objective, sd, config};
+        ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``; ``busy_fraction`` in [0, 1];
+        ``seconds_per_proposal``: {median, p99}; ``method``; ``seed``; ``folder``; ``status``: "finished" or why it
+        stopped; ``resume_command``; ``versions``: by package.
+
+    Returns
+    -------
+    str
+        Lines without a line break at the end.
+    """
+    sections = (
+        _status(summary),
+        _evaluated(summary),
+        _predicted(summary.get("predicted_best")),
+        _course(summary),
+        _resume(summary.get("resume_command")),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _status(summary: Mapping[str, Any]) -> list[str]:
+    status = clean(str(summary.get("status") or ""))
+    return [status[0].upper() + status[1:]] if status else []
+
+
+def _evaluated(summary: Mapping[str, Any]) -> list[str]:
+    best, initial = _found(summary.get("best")), _found(summary.get("initial_best"))
+    if not best:
+        states = summary.get("states") or {}
+        return ["No trial succeeded"] if states and not states.get(TrialState.COMPLETE) else []
+    line = f"  objective {_objective(best)}"
+    if initial and initial.get("number") == best.get("number"):
+        line += ", of the initial design"
+    elif initial:
+        line += f"; best of the initial design: {_objective(initial)}"
+    return ["Best evaluated point", line, *_config(best.get("config") or {})]
+
+
+def _found(trial: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return trial if trial and trial.get("objective") is not None else None
+
+
+def _objective(trial: Mapping[str, Any]) -> str:
+    where = "" if trial.get("number") is None else f" (trial {trial['number']})"
+    return f"{number(trial['objective'])}{where}"
+
+
+def _predicted(predicted: Mapping[str, Any] | None) -> list[str]:
+    predicted = _found(predicted)
+    if not predicted:
+        return []
+    line = f"  objective {uncertain(predicted['objective'], predicted.get('sd'))}"
+    return ["Predicted best point", line, *_config(predicted.get("config") or {})]
+
+
+def _config(config: Config) -> list[str]:
+    names = {clean(name): setting(value) for name, value in config.items()}
+    width = max(map(len, names), default=0)
+    return [f"    {name:<{width}}  {value}" for name, value in names.items()]
+
+
+def _course(summary: Mapping[str, Any]) -> list[str]:
+    busy, wall = summary.get("busy_fraction"), summary.get("wall_seconds")
+    return [
+        *_fact("Trials", _trials(summary.get("states") or {})),
+        *_failures(summary.get("failures") or ()),
+        *_fact("Workers busy", "" if busy is None else f"{busy:.1%} of their time"),
+        *_fact("Per proposal", _proposals(summary.get("seconds_per_proposal") or {})),
+        *_fact("Wall time", "" if wall is None else duration(wall)),
+        *_fact("Method", _method(summary)),
+        *_fact("Versions", _versions(summary.get("versions") or {})),
+        *_fact("Files", printable(str(summary.get("folder") or ""))),
+    ]
+
+
+def _fact(label: str, value: str) -> list[str]:
+    return [f"{label:<{_LABEL}}{value}"] if value else []
+
+
+def _trials(states: Mapping[str, int]) -> str:
+    parts = [f"{states[state]:,} {_WORDS.get(state, state.value.lower())}" for state in _ORDER if states.get(state)]
+    return listed(parts)
+
+
+def _failures(failures: Sequence[tuple[str, int]]) -> list[str]:
+    ranked = sorted(failures, key=lambda failure: -failure[1])
+    lines = [f"  {count:,} x {shorten(clean(reason), _REASON_LENGTH)}" for reason, count in ranked[:_REASONS]]
+    others = ranked[_REASONS:]
+    if others:
+        lines.append(f"  {sum(count for _, count in others):,} x {counted(len(others), 'other reason')}")
+    return lines
+
+
+def _proposals(seconds: Mapping[str, float | None]) -> str:
+    known = ((name, seconds.get(name)) for name in ("median", "p99"))
+    return listed([f"{name} {duration(value)}" for name, value in known if value is not None])
+
+
+def _versions(versions: Mapping[str, object]) -> str:
+    return listed([clean(f"{name} {version}") for name, version in versions.items()])
+
+
+def _method(summary: Mapping[str, Any]) -> str:
+    method, seed = summary.get("method"), summary.get("seed")
+    return listed([clean(str(method or "")), "" if seed is None else f"seed {seed}"])
+
+
+def _resume(command: str | None) -> list[str]:
+    # Never wrapped or shortened: it is there to be copied.
+    return ["To continue:", f"  {printable(command)}"] if command else []
