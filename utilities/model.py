@@ -7,9 +7,6 @@ import numpy as np
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior, Surrogate
 
-MODEL_METHODS = ("auto", "gp", "dngo", "dngo-paper")
-"""Methods that learn a surrogate."""
-
 AUTO_SWITCH = 500
 """Observations from which ``auto`` takes dngo in place of gp."""
 

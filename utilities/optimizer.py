@@ -21,12 +21,11 @@ import numpy as np
 
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.history import History
+from utilities.methods import METHODS
 from utilities.proposals import Proposal, make_proposer
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
-
-METHODS = ("auto", "dngo", "dngo-paper", "gp", "random", "sobol", "grid")
 
 
 class Incumbent(NamedTuple):
@@ -135,31 +134,32 @@ class Optimizer:
                 break
         return trials
 
-    def prepare(self, count: int) -> None:
-        """Have `count` proposals ready, so that as many calls of ask() answer at once.
+    def prepare(self, count: int) -> bool:
+        """Make one proposal towards having `count` ready, so that as many calls of ask() answer at once.
 
-        Model proposals made before the latest outcome are made anew.
+        When there are as many, the oldest that the model made before the latest outcome is made anew.
+
+        Returns
+        -------
+        bool
+            Whether one was made; False when there is nothing to do, or nothing left to propose.
         """
-        self._ready = deque(
-            (proposal, told)
-            for proposal, told in self._ready
-            if told == self._history.told or proposal.origin != "model"
-        )
+        told = self._history.told
+        if self.ready >= count:
+            stale = next((entry for entry in self._ready if entry[1] < told and entry[0].origin == "model"), None)
+            if stale is None:
+                return False
+            self._ready.remove(stale)
         try:
-            while len(self._ready) + len(self._enqueued) < count:
-                self._ready.append((self._propose(), self._history.told))
+            self._ready.append((self._propose(), told))
         except SpaceExhaustedError:
-            return
+            return False
+        return True
 
     @property
     def ready(self) -> int:
         """Number of proposals that ask() can give at once."""
         return len(self._ready) + len(self._enqueued)
-
-    @property
-    def prepared_current(self) -> int:
-        """Number of proposals ready that know of every outcome told so far."""
-        return sum(told == self._history.told or p.origin != "model" for p, told in self._ready) + len(self._enqueued)
 
     def _next(self) -> Proposal:
         if self._enqueued:

@@ -12,7 +12,8 @@ from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
 from utilities.history import History
-from utilities.model import MODEL_METHODS, Model
+from utilities.methods import MODEL_METHODS
+from utilities.model import Model
 from utilities.space import Space
 from utilities.surrogate import Array, Parameters, Posterior
 from utilities.trial import Config

@@ -1,0 +1,102 @@
+"""The command line that all entry points share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+
+import msgspec
+
+from utilities.methods import METHODS
+
+_RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line says; values are text as typed, None where not given.
+
+    Attributes
+    ----------
+    study
+        Path of a study file, or name of a benchmark.
+    output
+        Folder in which the study's own folder lies.
+    """
+
+    study: str = "digits"
+    method: str | None = None
+    budget: str | None = None
+    time_limit: str | None = None
+    seed: str | None = None
+    trial_timeout: str | None = None
+    output: str = "runs"
+
+
+def parse_arguments(arguments: Sequence[str] | None, program: str, method: str | None = None) -> Options | int:
+    """Read the command line.
+
+    Parameters
+    ----------
+    arguments
+        Without the program's name; those of this process by default.
+    program
+        Name in the usage text.
+    method
+        Method of this entry point, where it has one of its own.
+
+    Returns
+    -------
+    Options or int
+        The exit status instead, where nothing is to be run: after ``--help``, ``--list`` or a mistake. Only the first
+        rank of a launch prints.
+    """
+    first = next((os.environ[name] for name in _RANK_VARIABLES if name in os.environ), "0") == "0"
+    with open(os.devnull, "w") as nowhere:
+        out, err = (sys.stdout, sys.stderr) if first else (nowhere, nowhere)
+        with redirect_stdout(out), redirect_stderr(err):
+            return _parse(arguments, program, method)
+
+
+def _parse(arguments: Sequence[str] | None, program: str, method: str | None) -> Options | int:
+    try:
+        given = vars(_parser(program, method).parse_args(arguments))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    if given.pop("list"):
+        from learning_objective.studies import benchmark_table
+
+        print(benchmark_table())
+        return 0
+    if given["method"] is None:
+        given["method"] = method
+    return Options(**given)
+
+
+def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
+    defaults = Options()
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Tune the hyperparameters of an objective. The same command again continues the study.",
+        epilog="Flags override the study file. Durations: 90s, 10m, 8h, 1h30m, 2d, or seconds.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "study",
+        nargs="?",
+        default=defaults.study,
+        metavar="STUDY",
+        help="a .toml or .json study file, or the name of a benchmark (default: %(default)s)",
+    )
+    known = ", ".join(METHODS)
+    add("--method", metavar="M", help=f"{known} (default: {method or 'the study file, else auto'})")
+    add("--budget", metavar="B", help="trials in all (default: the study file, else the benchmark's own, else 100)")
+    add("--time-limit", metavar="T", help="start no trial after this long (default: the study file, else no limit)")
+    add("--seed", metavar="S", help="seed of proposals and trials (default: the study file, else 0)")
+    add("--trial-timeout", metavar="T", help="end a trial after this long (default: the study file, else no limit)")
+    add("--output", metavar="DIR", default=defaults.output, help="folder for the study's folder (default: %(default)s)")
+    add("--list", action="store_true", help="list the benchmarks with dimension and known minimum, and exit")
+    return parser

@@ -1,0 +1,90 @@
+"""From the command line to a study: a study file, or a benchmark by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from learning_objective.benchmarks import BENCHMARKS, Benchmark
+from learning_objective.command_line import Options
+from utilities.errors import StudyError, nearest
+from utilities.storage.study_file import Study, override, read_study
+
+DEFAULT_BUDGET = 100
+
+
+def open_study(options: Options) -> Study:
+    """Read the study that the command line names, with its flags in place.
+
+    A benchmark's study is named after the benchmark, the method and the seed, so that runs of a comparison keep apart.
+
+    Raises
+    ------
+    StudyError
+        Neither a study file nor a benchmark, or whatever is wrong with the file or the flags.
+    """
+    benchmark = BENCHMARKS.get(options.study)
+    study = read_study(_path(options.study)) if benchmark is None else _benchmark_study(benchmark)
+    study = override(
+        study,
+        method=options.method,
+        budget=options.budget,
+        time_limit=options.time_limit,
+        seed=options.seed,
+        trial_timeout=options.trial_timeout,
+    )
+    if benchmark is not None:
+        study = msgspec.structs.replace(study, name=f"{benchmark.name}-{study.method}-seed{study.seed}")
+    return _with_limits(study)
+
+
+def _path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".toml", ".json") and not path.exists():
+        raise StudyError(
+            f"STUDY must be a .toml or .json file or a benchmark ({', '.join(BENCHMARKS)}); got {text!r}."
+            + nearest(text, BENCHMARKS)
+        )
+    return path
+
+
+def _benchmark_study(benchmark: Benchmark) -> Study:
+    from utilities.space import Space
+
+    return Study(
+        name=benchmark.name,
+        objective=benchmark.name,
+        budget=benchmark.budget,
+        isolation=benchmark.isolation,
+        space=Space.from_dict(benchmark.space),
+        folder=Path.cwd(),
+        source=benchmark.name,
+    )
+
+
+def _with_limits(study: Study) -> Study:
+    """A study needs an end; a time limit on trials needs a process that can be killed."""
+    if study.budget is None and study.time_limit is None:
+        study = msgspec.structs.replace(study, budget=_default_budget(study))
+    if study.trial_timeout is not None:
+        study = msgspec.structs.replace(study, isolation="process")
+    return study
+
+
+def _default_budget(study: Study) -> int:
+    if study.method == "grid":
+        from utilities.designs import Grid
+
+        return Grid(study.space).size
+    return DEFAULT_BUDGET
+
+
+def benchmark_table() -> str:
+    """Table of the benchmarks: name, dimension, known minimum, default budget, source."""
+    rows = [("name", "dimension", "minimum", "budget", "source")]
+    for benchmark in BENCHMARKS.values():
+        minimum = "unknown" if benchmark.minimum is None else f"{benchmark.minimum:.6g}"
+        rows.append((benchmark.name, str(len(benchmark.space)), minimum, str(benchmark.budget), benchmark.source))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join("  ".join([*map(str.ljust, row, widths), row[4]]) for row in rows)

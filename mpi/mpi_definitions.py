@@ -1,0 +1,268 @@
+"""The protocol of a parallel run: roles, tags, messages, and the only code that speaks MPI.
+
+| message  | from -> to        | carries                                                       |
+|----------|-------------------|---------------------------------------------------------------|
+| READY    | rank -> master    | host, place among the ranks of that host, process id          |
+| START    | master -> rank    | its role, and what it needs for that                          |
+| EVALUATE | master -> worker  | trial                                                         |
+| REPORT   | worker -> master  | trial number, step, value                                     |
+| STOP     | master -> worker  | trial number: end it early                                    |
+| DONE     | worker -> master  | trial number, outcome                                         |
+| FIT      | master -> trainer | kind of surrogate, rows that the trainer does not have yet    |
+| FITTED   | trainer -> master | parameters                                                    |
+| EXIT     | master -> rank    | exit status; the rank answers EXIT and ends                   |
+
+Messages travel as MessagePack; the MPI tag tells which one it is. Arrays travel as bytes with a shape, so that ranks
+which need no numerics never import numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import msgspec
+
+from learning_objective.objective_spec import ObjectiveSpec
+from utilities.trial import Outcome, Trial
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MASTER = 0
+LONGEST_NAP = 1e-3
+_SHORTEST_NAP = 1e-5
+
+
+class Tag(IntEnum):
+    """MPI tag of each message."""
+
+    READY = 1
+    START = 2
+    EVALUATE = 3
+    REPORT = 4
+    STOP = 5
+    DONE = 6
+    FIT = 7
+    FITTED = 8
+    EXIT = 9
+
+
+class PackedArray(msgspec.Struct, frozen=True):
+    """A float64 array on its way."""
+
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def pack(cls, array: NDArray[np.float64]) -> PackedArray:
+        """Take a copy of an array."""
+        return cls(tuple(array.shape), array.astype("<f8").tobytes())
+
+    def unpack(self) -> NDArray[np.float64]:
+        """Give the array back."""
+        import numpy as np
+
+        return np.frombuffer(self.data, dtype="<f8").reshape(self.shape).astype(np.float64)
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A rank is there."""
+
+    tag: ClassVar[Tag] = Tag.READY
+    host: str
+    local_rank: int = 0
+    pid: int = 0
+
+
+class WorkerDuty(msgspec.Struct, frozen=True, tag="worker"):
+    """What a worker needs: the objective, where trials keep their files, limits."""
+
+    objective: ObjectiveSpec
+    trials_folder: str
+    trial_timeout: float | None = None
+    isolation: str = "process"
+
+
+class TrainerDuty(msgspec.Struct, frozen=True, tag="trainer"):
+    """What a trainer needs: the space, which lays out the features, and the seed."""
+
+    space: dict[str, Any]
+    seed: int
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The role of a rank."""
+
+    tag: ClassVar[Tag] = Tag.START
+    duty: WorkerDuty | TrainerDuty
+
+
+class Evaluate(msgspec.Struct, frozen=True):
+    """Evaluate a trial."""
+
+    tag: ClassVar[Tag] = Tag.EVALUATE
+    trial: Trial
+
+
+class Report(msgspec.Struct, frozen=True):
+    """An intermediate value of a running trial."""
+
+    tag: ClassVar[Tag] = Tag.REPORT
+    number: int
+    step: int
+    value: float
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """End a running trial early."""
+
+    tag: ClassVar[Tag] = Tag.STOP
+    number: int
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A trial has ended. `unloadable`: the objective could not even be loaded, which no other trial will change."""
+
+    tag: ClassVar[Tag] = Tag.DONE
+    number: int
+    outcome: Outcome
+    unloadable: bool = False
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """Fit a surrogate to the rows sent so far; these follow the first `known` of them."""
+
+    tag: ClassVar[Tag] = Tag.FIT
+    kind: str
+    known: int
+    x: PackedArray
+    y: PackedArray
+    previous: dict[str, PackedArray] | None = None
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """Parameters fitted to the first `count` rows."""
+
+    tag: ClassVar[Tag] = Tag.FITTED
+    kind: str
+    count: int
+    parameters: dict[str, PackedArray]
+    seconds: float
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """End with this status."""
+
+    tag: ClassVar[Tag] = Tag.EXIT
+    status: int = 0
+
+
+Message: TypeAlias = Ready | Start | Evaluate | Report | Stop | Done | Fit | Fitted | Exit
+Letter: TypeAlias = tuple[int, Message]
+"""A message and the rank it goes to, or comes from."""
+
+_KINDS: tuple[type[Message], ...] = (Ready, Start, Evaluate, Report, Stop, Done, Fit, Fitted, Exit)
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS: dict[int, msgspec.msgpack.Decoder[Message]] = {
+    int(kind.tag): msgspec.msgpack.Decoder(kind) for kind in _KINDS
+}
+
+
+def encode(message: Message) -> bytes:
+    """Put a message into bytes."""
+    return _ENCODER.encode(message)
+
+
+def decode(tag: int, data: bytes) -> Message:
+    """Take the message with `tag` out of bytes."""
+    return _DECODERS[tag].decode(data)
+
+
+class Backoff:
+    """Naps that double from 10 microseconds up to 1 millisecond while nothing happens, so that no rank spins."""
+
+    def __init__(self) -> None:
+        self._nap = _SHORTEST_NAP
+
+    def reset(self) -> None:
+        """Something happened: start with short naps again."""
+        self._nap = _SHORTEST_NAP
+
+    def nap(self) -> None:
+        """Sleep."""
+        time.sleep(self._nap)
+        self._nap = min(2.0 * self._nap, LONGEST_NAP)
+
+
+class Post:
+    """Sends and receives messages over MPI_COMM_WORLD, never blocking.
+
+    Attributes
+    ----------
+    rank, size
+        In MPI_COMM_WORLD.
+    host
+        Name of this rank's machine.
+    local_rank, local_size
+        Place among the ranks of this machine, and their number.
+    """
+
+    def __init__(self) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        self._comm = MPI.COMM_WORLD
+        self._sending: list[Any] = []
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        self.host = socket.gethostname()
+        local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_rank: int = local.Get_rank()
+        self.local_size: int = local.Get_size()
+        local.Free()
+
+    def ready(self) -> Ready:
+        """Introduction of this rank."""
+        return Ready(self.host, self.local_rank, os.getpid())
+
+    def send(self, letters: Iterable[Letter]) -> None:
+        """Send messages to ranks without waiting for them to be received."""
+        for destination, message in letters:
+            data = encode(message)
+            request = self._comm.Isend([data, self._mpi.BYTE], dest=destination, tag=int(message.tag))
+            self._sending.append((request, data))
+        self._sending = [(request, data) for request, data in self._sending if not request.Test()]
+
+    def receive(self) -> list[Letter]:
+        """Take all messages that have arrived, each with its source."""
+        letters: list[Letter] = []
+        status = self._mpi.Status()
+        while (arrived := self._comm.Improbe(status=status)) is not None:
+            data = bytearray(status.Get_count(self._mpi.BYTE))
+            arrived.Recv([data, self._mpi.BYTE])
+            letters.append((status.Get_source(), decode(status.Get_tag(), bytes(data))))
+        return letters
+
+    def wait(self, seconds: float = float("inf")) -> list[Letter]:
+        """Take all messages that have arrived, waiting at most `seconds` for the first."""
+        backoff, end = Backoff(), time.monotonic() + seconds
+        while not (letters := self.receive()) and time.monotonic() < end:
+            backoff.nap()
+        return letters
+
+    def flush(self, seconds: float) -> None:
+        """Wait at most `seconds` until what was sent has left."""
+        backoff, end = Backoff(), time.monotonic() + seconds
+        while self._sending and time.monotonic() < end:
+            self.send([])
+            backoff.nap()
+
+    def abort(self, status: int) -> None:
+        """End all ranks at once."""
+        self._comm.Abort(status)

@@ -1,0 +1,310 @@
+"""The master: messages in, messages out. It owns the optimiser, the records and the knowledge of who waits.
+
+A plain object without MPI and without a clock: a loop around it carries the messages, and a simulator or a test can do
+so just as well. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+
+from mpi.mpi_definitions import (
+    Done,
+    Evaluate,
+    Exit,
+    Fit,
+    Fitted,
+    Letter,
+    Message,
+    PackedArray,
+    Ready,
+    Report,
+    Start,
+    TrainerDuty,
+    WorkerDuty,
+)
+from utilities.display.progress import Display
+from utilities.errors import SpaceExhaustedError
+from utilities.ledger import Ledger
+from utilities.optimizer import Optimizer
+from utilities.storage.run_folder import RunFolder
+from utilities.storage.study_file import Study
+from utilities.trial import Outcome, Trial
+
+CHECKPOINT_SECONDS = 60.0
+WORTH_WAITING = 0.01
+"""A proposal that takes less than this share of an evaluation is made when it is needed, with all that is known then."""
+
+FINISHED, USER_ERROR, NONE_SUCCEEDED, RESUMABLE = 0, 2, 3, 75
+"""Exit statuses."""
+
+
+class Master:
+    """Hands out trials, books outcomes, has the surrogate refitted, and ends the run.
+
+    Parameters
+    ----------
+    study
+        What to run, and for how long.
+    optimizer
+        Already told of all earlier trials; ``refit="external"`` where there is a trainer.
+    run
+        Where everything is recorded before it is acted on.
+    display
+        Is told how it goes.
+    duty
+        What each worker is told at the start.
+    trainer
+        Rank of the trainer, None without one. Every other rank that reports is a worker.
+    ahead
+        Whether to make proposals before they are asked for. Without, a run in one process is reproducible.
+    now
+        Time at the start.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        optimizer: Optimizer,
+        run: RunFolder,
+        display: Display,
+        duty: WorkerDuty,
+        *,
+        trainer: int | None = None,
+        ahead: bool = True,
+        now: float,
+    ) -> None:
+        self._study, self._optimizer, self._run, self._display = study, optimizer, run, display
+        self._duty, self._trainer, self._ahead = duty, trainer, ahead
+        self.ledger = Ledger(study, now)
+        self.ledger.restore(run.records.values())
+        self._again = deque(record.trial for record in run.records.values() if record.outcome is None)
+        self._waiting: deque[int] = deque()
+        self._running: dict[int, tuple[int, Trial]] = {}
+        self._ranks: set[int] = set()
+        self._welcomes: list[Letter] = []
+        self._rows_sent = 0
+        self._trainer_free = False
+        self.exhausted = False
+        self._changed = True
+        self._stop_at: float | None = None
+        self._checkpointed = now
+        self.stopped = ""
+        self.error = ""
+        self.over = False
+
+    # --- messages in ------------------------------------------------------------------------------------------------
+
+    def handle(self, message: Message, source: int, now: float) -> list[Letter]:
+        """Take one message and return the messages to send."""
+        self.take(message, source, now)
+        return self.answer(now)
+
+    def take(self, message: Message, source: int, now: float) -> None:
+        """Take one message; what it leads to comes from the next `answer`."""
+        self._changed = True
+        if isinstance(message, Done):
+            self._take_outcome(message, source, now)
+        elif isinstance(message, Ready):
+            self._take_rank(message, source, now)
+        elif isinstance(message, Fitted):
+            self._take_fit(message)
+        elif isinstance(message, Report):
+            self._run.reported(message.number, message.step, message.value, now)
+        elif isinstance(message, Exit):
+            self._ranks.discard(source)
+        else:
+            raise TypeError(f"a master does not expect {type(message).__name__} (from rank {source})")
+
+    def _take_rank(self, message: Ready, source: int, now: float) -> None:
+        self._ranks.add(source)
+        self._welcomes.append((source, self._welcome(source)))
+        if source == self._trainer:
+            self._trainer_free = True
+            return
+        self.ledger.seat(source, message.host, now)
+        self._waiting.append(source)
+
+    def _take_outcome(self, message: Done, source: int, now: float) -> None:
+        _, trial = self._running.pop(message.number)
+        if message.unloadable:
+            self._again.appendleft(trial)
+            self.error = message.outcome.message
+            self.stop("the objective could not be loaded", now, grace=0.0)
+            return
+        self._record(trial, message.outcome, source, now)
+        self._waiting.append(source)
+
+    def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
+        self._run.finished(trial.number, outcome, now)
+        self._optimizer.tell_outcome(trial, outcome)
+        self.ledger.end(source, trial, outcome, now)
+
+    def _take_fit(self, message: Fitted) -> None:
+        self._trainer_free = True
+        parameters = {name: array.unpack() for name, array in message.parameters.items()}
+        self._optimizer.adopt(message.kind, parameters, message.count)
+
+    # --- messages out -----------------------------------------------------------------------------------------------
+
+    def answer(self, now: float) -> list[Letter]:
+        """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it."""
+        if not self._changed:
+            return []
+        self._changed = False
+        letters = [*self._welcomes, *self._ask_for_fit(), *self._hand_out(now)]
+        self._welcomes.clear()
+        self._run.sync()
+        if not self.over and self._finished(now):
+            self.over = True
+            letters += [(rank, Exit(self.status)) for rank in sorted(self._ranks)]
+        return letters
+
+    def _welcome(self, rank: int) -> Start:
+        if rank == self._trainer:
+            return Start(TrainerDuty(self._optimizer.space.to_dict(), self._study.seed))
+        return Start(self._duty)
+
+    def _ask_for_fit(self) -> list[Letter]:
+        if self._trainer is None or not self._trainer_free or self._closing:
+            return []
+        kind = self._optimizer.fit_due()
+        if kind is None:
+            return []
+        data, known = self._optimizer.data, self._rows_sent
+        previous = None
+        if known == 0 and self._optimizer.fit_state is not None and self._optimizer.fit_state[0] == kind:
+            previous = {name: PackedArray.pack(array) for name, array in self._optimizer.fit_state[1].items()}
+        request = Fit(kind, known, PackedArray.pack(data.x[known:]), PackedArray.pack(data.y[known:]), previous)
+        self._rows_sent, self._trainer_free = len(data), False
+        return [(self._trainer, request)]
+
+    def _hand_out(self, now: float) -> list[Letter]:
+        letters: list[Letter] = []
+        while self._waiting and self._open:
+            slow = not self._again and not self._optimizer.ready
+            trial = self._next_trial()
+            if trial is None:
+                break
+            worker = self._waiting.popleft()
+            self._running[trial.number] = (worker, trial)
+            self._run.started(trial.number, self.ledger.worker(worker), now)
+            self.ledger.start(worker, trial.number, now)
+            letters.append((worker, Evaluate(trial)))
+            if slow and self._waiting and self.ledger.typical_proposal > 1e-3:
+                self._changed = True
+                break
+        return letters
+
+    def _next_trial(self) -> Trial | None:
+        if self._again:
+            return self._again.popleft()
+        if self._optimizer.must_wait:
+            return None
+        ready = self._optimizer.ready
+        began = time.perf_counter()
+        try:
+            trial = self._optimizer.ask()
+        except SpaceExhaustedError:
+            self.exhausted = True
+            return None
+        origin = self._optimizer.origins[trial.number]
+        if not ready and origin == "model":
+            self.ledger.proposed(time.perf_counter() - began)
+        self._run.asked(trial, origin)
+        return trial
+
+    # --- when to go on, and when to end -----------------------------------------------------------------------------
+
+    @property
+    def _closing(self) -> bool:
+        return self._stop_at is not None
+
+    @property
+    def _open(self) -> bool:
+        """Whether another trial may start."""
+        budget = math.inf if self._study.budget is None else self._study.budget
+        more = bool(self._again) or not self.exhausted
+        return not self._closing and more and self.ledger.ended + len(self._running) < budget
+
+    def _finished(self, now: float) -> bool:
+        if self._running:
+            return self._stop_at is not None and now >= self._stop_at
+        if self._closing:
+            return True
+        return not self._open
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether every rank has answered the EXIT."""
+        return not self._ranks
+
+    def stop(self, why: str, now: float, grace: float | None = None) -> None:
+        """Start no more trials, and end when the running ones have or after `grace` seconds (the study's by default).
+
+        A second call ends the run at once. Trials that are cut off stay pending and come first in the next run.
+        """
+        grace = 0.0 if self._closing else self._study.grace if grace is None else grace
+        self.stopped = self.stopped or why
+        self._stop_at = now + grace
+        self._changed = True
+
+    @property
+    def status(self) -> int:
+        """Exit status of the run."""
+        if self.error:
+            return USER_ERROR
+        limited_by_time_alone = self._study.budget is None and self.stopped == "time limit"
+        if self.stopped and not limited_by_time_alone:
+            return RESUMABLE
+        return FINISHED if self._optimizer.best is not None else NONE_SUCCEEDED
+
+    # --- while nothing arrives --------------------------------------------------------------------------------------
+
+    def idle(self, now: float) -> list[Letter]:
+        """Use the time in which nothing arrives: watch the clock, answer who still waits, make a proposal ahead."""
+        limit = self._study.time_limit
+        if limit is not None and not self._closing and now - self.ledger.began >= limit:
+            self.stop("time limit", now)
+        if self._stop_at is not None and now >= self._stop_at:
+            self._changed = True
+        letters = self.answer(now)
+        if not letters and self._ahead and self._open:
+            self._propose_ahead()
+        if now - self._checkpointed > CHECKPOINT_SECONDS:
+            self.checkpoint(now)
+        return letters
+
+    def _propose_ahead(self) -> None:
+        depth = self._depth()
+        if depth == 0 or self._optimizer.must_wait:
+            return
+        began = time.perf_counter()
+        if self._optimizer.prepare(depth):
+            self.ledger.proposed(time.perf_counter() - began)
+
+    def _depth(self) -> int:
+        """Number of requests expected while one proposal is made; 0 where a worker hardly notices that it waits."""
+        evaluation, proposal = self.ledger.mean_evaluation, self.ledger.typical_proposal
+        if evaluation is None or proposal < WORTH_WAITING * evaluation:
+            return 0
+        workers = len(self.ledger.seats)
+        expected = math.ceil(workers * proposal / max(evaluation, 1e-6))
+        budget = math.inf if self._study.budget is None else self._study.budget
+        left = budget - self.ledger.ended - len(self._running) - len(self._again)
+        return int(max(0, min(max(1, expected), workers, left)))
+
+    def checkpoint(self, now: float) -> None:
+        """Write study.h5."""
+        self._checkpointed = now
+        self._run.checkpoint(self._optimizer.fit_state, self._optimizer.space)
+
+    def show(self, now: float) -> None:
+        """Tell the display how it goes."""
+        if not self._display.due(self.ledger.ended, now - self.ledger.began):
+            return
+        fitted = self._optimizer.fit_state is not None
+        phase = "finishing" if not self._open else "model" if fitted else "initial design"
+        self._display.update(self.ledger.status(self._optimizer, phase, now))

@@ -1,0 +1,160 @@
+"""Run a study on all ranks of an MPI launch: ``mpiexec -np 4 python -m mpi.mpi_optimizer [STUDY] [options]``.
+
+Rank 0 is the master. With three ranks or more and a method that learns, rank 1 is the trainer; all others are workers.
+One rank alone runs the study in one process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from learning_objective.command_line import Options, parse_arguments
+from mpi.mpi_definitions import MASTER, Backoff, Exit, Post, Start, TrainerDuty, WorkerDuty
+from mpi.mpi_worker import Worker, hold_signals, threads_per_rank
+from utilities.errors import ReverieError
+from utilities.methods import MODEL_METHODS
+
+if TYPE_CHECKING:
+    from mpi.mpi_session import Session
+
+TRAINER = 1
+_FAREWELL_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_USER_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.mpi_optimizer") -> int:
+    """Run the study that the command line names; return the exit status."""
+    options = parse_arguments(arguments, program)
+    if isinstance(options, int):
+        return options
+    post = Post()
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_rank(post.local_size)))
+    if post.size == 1:
+        from sequential.runner import run_study
+
+        print("One rank: the study runs in this process, one trial after the other.", flush=True)
+        return run_study(options)
+    try:
+        return _lead(post, options) if post.rank == MASTER else _serve(post)
+    except Exception:
+        failure = f"rank {post.rank} on {post.host} failed, which ends all ranks:\n{traceback.format_exc()}"
+        print(failure, file=sys.stderr, flush=True)
+        post.abort(1)
+        return 1
+
+
+# --- the master's loop ------------------------------------------------------------------------------------------------
+
+
+def _lead(post: Post, options: Options) -> int:
+    try:
+        session = _open_session(post, options)
+    except ReverieError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        post.send((rank, Exit(_USER_ERROR)) for rank in range(1, post.size))
+        _await_farewells(post, set(range(1, post.size)))
+        return _USER_ERROR
+    session.catch_signals()
+    master, backoff = session.master, Backoff()
+    while not master.over:
+        letters = post.receive()
+        now = time.time()
+        for source, message in letters:
+            master.take(message, source, now)
+        replies = master.answer(now) if letters else master.idle(now)
+        post.send(replies)
+        session.tick(now)
+        if letters or replies:
+            backoff.reset()
+        else:
+            backoff.nap()
+    _collect_last_outcomes(post, session)
+    return session.close()
+
+
+def _open_session(post: Post, options: Options) -> Session:
+    from mpi.mpi_session import Session, prepare_study
+
+    study, spec = prepare_study(options)
+    trainer = TRAINER if post.size >= 3 and study.method in MODEL_METHODS else None
+    return Session(study, spec, options.output, ranks=post.size, trainer=trainer, ahead=True)
+
+
+def _collect_last_outcomes(post: Post, session: Session) -> None:
+    """Record the outcomes that crossed the EXIT on its way."""
+    end = time.monotonic() + _FAREWELL_SECONDS
+    while not session.master.dismissed and time.monotonic() < end:
+        for source, message in post.wait(end - time.monotonic()):
+            session.master.take(message, source, time.time())
+        session.master.answer(time.time())
+    post.flush(_FAREWELL_SECONDS)
+
+
+def _await_farewells(post: Post, ranks: set[int]) -> None:
+    end = time.monotonic() + _FAREWELL_SECONDS
+    while ranks and time.monotonic() < end:
+        ranks -= {source for source, message in post.wait(end - time.monotonic()) if isinstance(message, Exit)}
+    post.flush(_FAREWELL_SECONDS)
+
+
+# --- the other ranks' loops -------------------------------------------------------------------------------------------
+
+
+def _serve(post: Post) -> int:
+    hold_signals()
+    post.send([(MASTER, post.ready())])
+    for _, message in post.wait():
+        if isinstance(message, Exit):
+            return _leave(post, message)
+        if isinstance(message, Start):
+            duty = message.duty
+            break
+    else:
+        raise TypeError("the first message to a rank must be START or EXIT")
+    return _train(post, duty) if isinstance(duty, TrainerDuty) else _work(post, duty)
+
+
+def _train(post: Post, duty: TrainerDuty) -> int:
+    from mpi.mpi_trainer import Trainer
+
+    trainer = Trainer(duty)
+    while True:
+        for _, message in post.wait():
+            if isinstance(message, Exit):
+                return _leave(post, message)
+            post.send([(MASTER, reply) for reply in trainer.handle(message)])
+
+
+def _work(post: Post, duty: WorkerDuty) -> int:
+    with Worker(duty, threads_per_rank(post.local_size)) as worker:
+        while True:
+            for _, message in post.wait() if worker.trial is None else post.receive():
+                if isinstance(message, Exit):
+                    _send_event(post, worker, 0.0)
+                    worker.close()
+                    return _leave(post, message)
+                worker.handle(message)
+            if worker.trial is not None:
+                _send_event(post, worker, _POLL_SECONDS)
+
+
+def _send_event(post: Post, worker: Worker, seconds: float) -> None:
+    event = worker.poll(seconds)
+    if event is not None:
+        post.send([(MASTER, event)])
+
+
+def _leave(post: Post, message: Exit) -> int:
+    post.send([(MASTER, message)])
+    post.flush(_FAREWELL_SECONDS)
+    return message.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

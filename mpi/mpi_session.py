@@ -1,0 +1,148 @@
+"""A study opened on the rank that leads it: its folder, its optimiser, its master, and what is told at the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from learning_objective.command_line import Options
+from learning_objective.hidden_function import check
+from learning_objective.objective_spec import ObjectiveSpec
+from learning_objective.studies import open_study
+from mpi.mpi_definitions import WorkerDuty
+from mpi.mpi_master import RESUMABLE, Master
+from mpi.mpi_worker import STOP_SIGNALS
+from utilities.display.progress import make_display
+from utilities.display.summary import final_summary
+from utilities.ledger import best_initial
+from utilities.optimizer import Optimizer
+from utilities.storage.run_folder import RunFolder
+from utilities.storage.study_file import Study
+
+
+def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
+    """Read the study and see that its objective is there, before anything is started or written.
+
+    Raises
+    ------
+    StudyError
+        Whatever is wrong with the command line, the study file or the objective.
+    """
+    study = open_study(options)
+    spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
+    check(spec)
+    return study, spec
+
+
+class Session:
+    """A run of a study, seen from the rank that leads it.
+
+    Parameters
+    ----------
+    study, spec
+        From `prepare_study`.
+    output
+        Folder in which the study's own folder lies.
+    ranks
+        Number of processes, this one included.
+    trainer
+        Rank of the trainer, None without one.
+    ahead
+        Whether to make proposals before they are asked for.
+
+    Raises
+    ------
+    StudyError
+        The folder cannot be written, or holds another study of this name.
+    """
+
+    def __init__(
+        self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainer: int | None, ahead: bool
+    ) -> None:
+        self._study, self._ranks = study, ranks
+        self._run = RunFolder.open(Path(output), study)
+        self._optimizer = Optimizer(
+            study.space,
+            study.method,
+            study.seed,
+            direction=study.direction,
+            refit="inline" if trainer is None else "external",
+        )
+        self._resume()
+        self._display = make_display()
+        for line in self._run.messages:
+            self._display.say(line)
+        duty = WorkerDuty(spec, str(self._run.folder.absolute() / "trials"), study.trial_timeout, study.isolation)
+        self._interrupts: list[str] = []
+        self._run.session(ranks, time.time())
+        self.master = Master(
+            study, self._optimizer, self._run, self._display, duty, trainer=trainer, ahead=ahead, now=time.time()
+        )
+
+    def _resume(self) -> None:
+        self._optimizer.restore(self._run.records.values())
+        fit = self._run.fit()
+        if fit is not None and fit[2] <= len(self._optimizer.data):
+            self._optimizer.adopt(*fit)
+
+    def catch_signals(self) -> None:
+        """Stop gracefully on SIGINT, SIGTERM, SIGUSR1 and SIGUSR2; at once on a second one."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._note_signal)
+
+    def _note_signal(self, number: int, _: FrameType | None) -> None:
+        self._interrupts.append(signal.Signals(number).name)
+
+    def tick(self, now: float) -> None:
+        """Act on signals that arrived, and show how it goes."""
+        while self._interrupts:
+            name = self._interrupts.pop(0)
+            self.master.stop(f"signal {name}", now)
+            self._display.say(f"{name}: no new trials; waiting for the running ones. Once more stops at once")
+        self.master.show(now)
+
+    def close(self) -> int:
+        """Write what is left to write, say how it ended, and return the exit status."""
+        master, now = self.master, time.time()
+        master.show(now)
+        master.checkpoint(now)
+        records = self._run.records.values()
+        initial = best_initial(records, self._study.direction)
+        summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        summary["status"] = self._ending()
+        summary["exit_status"] = master.status
+        summary["folder"] = str(self._run.folder)
+        if master.status == RESUMABLE:
+            summary["resume_command"] = resume_command(self._ranks)
+        self._run.write_summary(summary)
+        self._run.close()
+        self._display.close()
+        if master.error:
+            print(f"error: {master.error}", file=sys.stderr, flush=True)
+        print("\n" + final_summary(summary), flush=True)
+        return master.status
+
+    def _ending(self) -> str:
+        master = self.master
+        if master.stopped:
+            return f"stopped: {master.stopped}"
+        if master.exhausted:
+            return "finished: every configuration of the space was evaluated"
+        return "finished"
+
+
+def resume_command(ranks: int) -> str:
+    """Command that continues this run, as it would be typed."""
+    words = list(sys.orig_argv)
+    if len(words) > 1 and words[1] != "-m" and not words[1].startswith("-"):
+        words = words[1:]
+    words[0] = os.path.basename(words[0])
+    own = shlex.join(words)
+    if ranks == 1 and not any(name in os.environ for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")):
+        return own
+    return f"mpiexec -np {ranks} {own}"

@@ -1,0 +1,60 @@
+"""The trainer: refits the surrogate while the master goes on proposing with the parameters it has."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from mpi.mpi_definitions import Exit, Fit, Fitted, Message, PackedArray, TrainerDuty
+from utilities.model import fit_surrogate, make_surrogate
+from utilities.space import Space
+from utilities.surrogate import Array, Dataset, Parameters, Surrogate
+
+
+class Trainer:
+    """Keeps the rows it was sent, and fits on request.
+
+    Parameters
+    ----------
+    duty
+        Space and seed of the study.
+    """
+
+    def __init__(self, duty: TrainerDuty) -> None:
+        self._space = Space.from_dict(duty.space)
+        self._seed = duty.seed
+        self._x: Array = np.empty((0, len(self._space.groups)))
+        self._y: Array = np.empty(0)
+        self._surrogates: dict[str, Surrogate] = {}
+        self._previous: dict[str, Parameters] = {}
+
+    def fit(self, request: Fit) -> Fitted:
+        """Fit to the rows known so far and those of the request.
+
+        Raises
+        ------
+        ValueError
+            Rows are missing between those known and those of the request.
+        """
+        if request.known > len(self._y):
+            raise ValueError(f"rows {len(self._y)} to {request.known - 1} never arrived at the trainer")
+        self._x = np.vstack([self._x[: request.known], request.x.unpack()])
+        self._y = np.concatenate([self._y[: request.known], request.y.unpack()])
+        if request.previous is not None:
+            self._previous[request.kind] = {name: array.unpack() for name, array in request.previous.items()}
+        began = time.perf_counter()
+        surrogate = self._surrogates.setdefault(request.kind, make_surrogate(request.kind, self._space))
+        data = Dataset(self._x, self._y)
+        parameters = fit_surrogate(surrogate, data, self._seed, self._previous.get(request.kind))
+        self._previous[request.kind] = parameters
+        packed = {name: PackedArray.pack(np.asarray(array)) for name, array in parameters.items()}
+        return Fitted(request.kind, len(data), packed, time.perf_counter() - began)
+
+    def handle(self, message: Message) -> list[Message]:
+        """Answer a message of the master's."""
+        if isinstance(message, Fit):
+            return [self.fit(message)]
+        if isinstance(message, Exit):
+            return [message]
+        raise TypeError(f"a trainer does not expect {type(message).__name__}")

@@ -1,0 +1,96 @@
+"""The worker: evaluates trials one at a time, relays what they report, and ends them early when told.
+
+Shared by the worker ranks of a parallel run and by the run in one process. Imports neither numpy nor torch: what the
+objective needs is imported in the child process that evaluates it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Self
+
+from learning_objective import evaluation
+from learning_objective.evaluation import Evaluator
+from mpi.mpi_definitions import Done, Evaluate, Message, Report, Stop, WorkerDuty
+from utilities.trial import Trial
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals on which a run ends gracefully."""
+
+
+def threads_per_rank(ranks_here: int) -> int:
+    """Threads for each rank of a machine: an even share of its cores, or those the launcher bound this rank to."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if cores < (os.cpu_count() or 1) else max(1, cores // ranks_here)
+
+
+def hold_signals() -> None:
+    """Leave it to the master to act on SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, which a launcher sends to every rank.
+
+    A handler that does nothing, in place of SIG_IGN: child processes would inherit that.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+
+class Worker:
+    """An evaluator that speaks the protocol.
+
+    Parameters
+    ----------
+    duty
+        Objective, folder and limits.
+    threads
+        Number of threads that the objective may use, unless the user's environment says otherwise.
+    """
+
+    def __init__(self, duty: WorkerDuty, threads: int) -> None:
+        self._evaluator = Evaluator(
+            duty.objective,
+            Path(duty.trials_folder),
+            timeout=duty.trial_timeout,
+            isolation=duty.isolation,
+            threads=threads,
+        )
+        self.trial: Trial | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and self.trial is not None:
+            error.add_note(f"while trial {self.trial.number} was evaluated: {self.trial.config}")
+        self.close()
+
+    def close(self) -> None:
+        """End the child process, whatever it does."""
+        self._evaluator.close()
+
+    def handle(self, message: Message) -> None:
+        """Begin a trial, or end it early.
+
+        Raises
+        ------
+        TypeError
+            Not a message for a worker.
+        """
+        if isinstance(message, Evaluate):
+            self.trial = message.trial
+            self._evaluator.start(message.trial)
+        elif isinstance(message, Stop):
+            if self.trial is not None and self.trial.number == message.number:
+                self._evaluator.request_stop()
+        else:
+            raise TypeError(f"a worker does not expect {type(message).__name__}")
+
+    def poll(self, seconds: float) -> Message | None:
+        """Wait at most `seconds` for the running trial to report or to end."""
+        event = self._evaluator.poll(seconds)
+        if event is None or self.trial is None:
+            return None
+        if isinstance(event, evaluation.Report):
+            return Report(event.number, event.step, event.value)
+        number, self.trial = self.trial.number, None
+        return Done(number, event, unloadable=self._evaluator.load_error is not None)

@@ -1,0 +1,47 @@
+"""The command ``reverie``: ``reverie run`` is the entry of a parallel run; alone, it runs in one process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from reverie import __version__
+from utilities.errors import nearest
+
+VERBS = {"run": "run or continue a study, on all ranks of an MPI launch or in this process"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the verb that the command line names; return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] == "run":
+        from mpi.mpi_optimizer import main as run
+
+        return run(words[1:], program="reverie run")
+    if words and not words[0].startswith("-"):
+        known = ", ".join(VERBS)
+        print(f"error: {words[0]!r} is not a verb; known: {known}.{nearest(words[0], VERBS)}", file=sys.stderr)
+        return 2
+    return _describe(words)
+
+
+def _describe(words: Sequence[str]) -> int:
+    verbs = "\n".join(f"  {verb}    {what}" for verb, what in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="reverie",
+        usage="reverie [--help] [--version] VERB ...",
+        description=f"Hyperparameter tuning over MPI.\n\nverbs:\n{verbs}\n\n`reverie VERB --help` explains each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"reverie {__version__}")
+    try:
+        parser.parse_args(words)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    parser.print_help()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The loop of a run in one process: the same master, with one worker beside it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from contextlib import ExitStack
+
+from learning_objective.command_line import Options
+from mpi.mpi_definitions import Backoff, Exit, Ready, Start, WorkerDuty
+from mpi.mpi_session import Session, prepare_study
+from mpi.mpi_worker import Worker, threads_per_rank
+from utilities.errors import ReverieError
+
+_SELF = 0
+_POLL_SECONDS = 0.05
+
+
+def run_study(options: Options) -> int:
+    """Run the study that the command line names in this process; return the exit status.
+
+    The same seed gives the same proposals, whatever the evaluations take: none is made ahead of its time.
+    """
+    try:
+        study, spec = prepare_study(options)
+        session = Session(study, spec, options.output, ranks=1, trainer=None, ahead=False)
+    except ReverieError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    session.catch_signals()
+    _loop(session)
+    return session.close()
+
+
+def _loop(session: Session) -> None:
+    master, backoff = session.master, Backoff()
+    with ExitStack() as stack:
+        worker: Worker | None = None
+        letters = master.handle(Ready(socket.gethostname(), _SELF, os.getpid()), _SELF, time.time())
+        while True:
+            for _, message in letters:
+                if isinstance(message, Exit):
+                    return
+                if isinstance(message, Start) and isinstance(message.duty, WorkerDuty):
+                    worker = stack.enter_context(Worker(message.duty, threads_per_rank(1)))
+                elif worker is not None:
+                    worker.handle(message)
+            event = worker.poll(_POLL_SECONDS) if worker is not None and worker.trial is not None else None
+            now = time.time()
+            letters = master.idle(now) if event is None else master.handle(event, _SELF, now)
+            session.tick(now)
+            if event is None and not letters and (worker is None or worker.trial is None):
+                backoff.nap()

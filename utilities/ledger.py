@@ -1,0 +1,186 @@
+"""The books of a run: what ran where and for how long, what failed and why, and what is worth telling of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.optimizer import Incumbent, Optimizer, Prediction
+from utilities.storage.study_file import Study
+from utilities.trial import Outcome, Trial, TrialRecord, TrialState
+
+RECENT = 8
+_KEPT_TIMES = 10_000
+
+
+@dataclass
+class _Seat:
+    """A worker, and what it does."""
+
+    host: str
+    trial: int | None = None
+    since: float = 0.0
+
+
+@dataclass
+class Ledger:
+    """Counts and times of one run of a study.
+
+    Times are seconds since the epoch. Outcomes of earlier runs count as done, but not as time spent.
+
+    Attributes
+    ----------
+    study
+        What is run.
+    began
+        When this run began.
+    """
+
+    study: Study
+    began: float
+    seats: dict[int, _Seat] = field(default_factory=dict)
+    states: Counter[TrialState] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    recent: deque[ShownTrial] = field(default_factory=lambda: deque(maxlen=RECENT))
+    proposal_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_TIMES))
+    _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    evaluated: int = 0
+    busy_seconds: float = 0.0
+    first_worker: float | None = None
+    last_outcome: float | None = None
+
+    @property
+    def ended(self) -> int:
+        """Trials that ended, in this run or before."""
+        return self.states.total()
+
+    @property
+    def mean_evaluation(self) -> float | None:
+        """Mean seconds of an evaluation in this run, None before the first ended."""
+        return self.busy_seconds / self.evaluated if self.evaluated else None
+
+    @property
+    def typical_proposal(self) -> float:
+        """Median seconds of the last proposals, 0 before the first."""
+        return statistics.median(self._latest_proposals) if self._latest_proposals else 0.0
+
+    def proposed(self, seconds: float) -> None:
+        """Note how long the model took for a proposal."""
+        self.proposal_seconds.append(seconds)
+        self._latest_proposals.append(seconds)
+
+    def restore(self, records: Iterable[TrialRecord]) -> None:
+        """Count the trials that ended in earlier runs."""
+        for record in records:
+            if record.outcome is not None:
+                self._count(record.trial, record.outcome)
+
+    def seat(self, rank: int, host: str, now: float) -> None:
+        """Note a worker that is ready."""
+        self.seats[rank] = _Seat(host)
+        self.first_worker = now if self.first_worker is None else self.first_worker
+
+    def worker(self, rank: int) -> str:
+        """Name of a worker in the records: rank and host."""
+        return f"{rank}@{self.seats[rank].host}"
+
+    def start(self, rank: int, number: int, now: float) -> None:
+        """Note that a worker begins a trial."""
+        self.seats[rank].trial, self.seats[rank].since = number, now
+
+    def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
+        """Note that a worker's trial ended."""
+        self.seats[rank].trial = None
+        self.busy_seconds += outcome.seconds
+        self.evaluated += 1
+        self.last_outcome = now
+        self._count(trial, outcome)
+
+    def _count(self, trial: Trial, outcome: Outcome) -> None:
+        self.states[outcome.state] += 1
+        if outcome.state is TrialState.FAIL:
+            self.reasons[outcome.reason] += 1
+        self.recent.appendleft(ShownTrial(trial.number, trial.config, outcome.state, outcome.objective))
+
+    def busy_fraction(self, now: float) -> float | None:
+        """Share of the workers' time since the first was ready that went into evaluations, in [0, 1]."""
+        if self.first_worker is None or not self.seats:
+            return None
+        span = (now - self.first_worker) * len(self.seats)
+        running = sum(now - seat.since for seat in self.seats.values() if seat.trial is not None)
+        return min(1.0, (self.busy_seconds + running) / span) if span > 0 else None
+
+    def seconds_left(self, now: float) -> float | None:
+        """Estimate of the seconds until the budget is spent, within the time limit."""
+        limit = None if self.study.time_limit is None else max(0.0, self.began + self.study.time_limit - now)
+        if self.study.budget is None or not self.evaluated or self.first_worker is None:
+            return limit
+        pace = (now - self.first_worker) / self.evaluated
+        by_budget = max(0, self.study.budget - self.ended) * pace
+        return by_budget if limit is None else min(limit, by_budget)
+
+    def status(self, optimizer: Optimizer, phase: str, now: float) -> RunStatus:
+        """Status for a display."""
+        best, fit = optimizer.best, optimizer.fit_state
+        workers = tuple(
+            WorkerStatus(rank, seat.host, seat.trial, 0.0 if seat.trial is None else now - seat.since)
+            for rank, seat in sorted(self.seats.items())
+        )
+        return RunStatus(
+            study=self.study.name,
+            method=self.study.method,
+            done=self.ended,
+            budget=self.study.budget,
+            elapsed=now - self.began,
+            time_limit=self.study.time_limit,
+            seconds_left=self.seconds_left(now),
+            running=sum(worker.trial is not None for worker in workers),
+            states=self.states,
+            direction=self.study.direction,
+            best=None if best is None else ShownTrial(best.number, best.config, TrialState.COMPLETE, best.objective),
+            busy_fraction=self.busy_fraction(now),
+            workers=workers,
+            recent=tuple(self.recent),
+            phase=phase,
+            surrogate="" if fit is None else f"{fit[0]} fitted to {fit[2]} trials",
+        )
+
+    def summary(
+        self, best: Incumbent | None, predicted: Prediction | None, initial_best: float | None, now: float
+    ) -> dict[str, Any]:
+        """Content of summary.json, but for where the files are and how the run ended."""
+        times = sorted(self.proposal_seconds)
+        return {
+            "study": self.study.name,
+            "method": self.study.method,
+            "seed": self.study.seed,
+            "direction": self.study.direction,
+            "budget": self.study.budget,
+            "best": None if best is None else best._asdict(),
+            "predicted_best": None if predicted is None else predicted._asdict(),
+            "initial_best": initial_best,
+            "states": {state.value: count for state, count in self.states.items()},
+            "failures": [[reason, count] for reason, count in self.reasons.most_common()],
+            "wall_seconds": now - self.began,
+            "evaluated": self.evaluated,
+            "workers": len(self.seats),
+            "busy_fraction": self.busy_fraction(now if self.last_outcome is None else self.last_outcome),
+            "seconds_per_proposal": {
+                "median": statistics.median(times) if times else None,
+                "p99": times[int(0.99 * (len(times) - 1))] if times else None,
+            },
+        }
+
+
+def best_initial(records: Iterable[TrialRecord], direction: str) -> float | None:
+    """Best objective among the completed trials of the initial design."""
+    values = [
+        record.outcome.objective
+        for record in records
+        if record.origin == "initial" and record.outcome is not None and record.outcome.objective is not None
+    ]
+    return None if not values else min(values) if direction == "minimize" else max(values)
