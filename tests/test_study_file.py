@@ -305,7 +305,7 @@ def test_wrong_flags(tmp_path: Path, flags: dict[str, object], message: str) -> 
 
 def test_importing_loads_no_numpy() -> None:
     code = "import sys, utilities.storage.study_file; sys.exit('numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1]).returncode == 0
 
 
 # --- no file at all gives another exception ---------------------------------------------------------------------------

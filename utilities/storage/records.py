@@ -1,0 +1,194 @@
+"""What the journal's records are, and how each stands in a line of JSON.
+
+A line's last key is ``crc``: the CRC-32, in 8 hex digits, of the line's bytes before ``,"crc":``.
+
+    {"type":"started","number":3,"worker":"2@node7","time":1718000000.5,"crc":"5f1d2c3b"}
+
+JSON knows no NaN: an objective or a metric that is not finite stands there as ``"nan"``, ``"inf"`` or ``"-inf"``.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from utilities.trial import Outcome, Trial, TrialState
+
+FORMAT = 1
+"""Version of the journal's format that this code writes."""
+
+BEGINNING = b'{"type":"header",'
+"""How every journal begins."""
+
+_CRC = b',"crc":"'
+_TAIL = len(_CRC) + len('01234567"}')
+
+
+class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
+    """First record: what the study is, and who began it.
+
+    Attributes
+    ----------
+    name, direction, objective, command, seed, method
+        As in the study.
+    space
+        Canonical table of the space.
+    created
+        Seconds since the epoch.
+    versions
+        Version of each package by name.
+    format
+        Version of the journal's format.
+    """
+
+    name: str
+    direction: str
+    objective: str | None
+    command: list[str] | None
+    space: dict[str, Any]
+    seed: int
+    method: str
+    created: float
+    versions: dict[str, str]
+    format: int = FORMAT
+
+
+class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
+    """A run that begins or continues the study: its start in seconds since the epoch, size, host and settings."""
+
+    time: float
+    ranks: int
+    host: str
+    budget: int | None
+    method: str
+    seed: int
+
+
+class Asked(msgspec.Struct, frozen=True, tag="asked"):
+    """A trial was proposed, by `origin`."""
+
+    trial: Trial
+    origin: str
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """A worker began to evaluate a trial, at `time` in seconds since the epoch."""
+
+    number: int
+    worker: str
+    time: float
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """A trial ended; `started` and `completed` in seconds since the epoch."""
+
+    number: int
+    outcome: Outcome
+    worker: str
+    started: float | None
+    completed: float
+
+
+Record: TypeAlias = Header | SessionStart | Asked | Started | Finished
+
+
+_NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
+
+
+class _StoredOutcome(msgspec.Struct, frozen=True):
+    state: TrialState
+    objective: float | _NonFinite | None
+    metrics: dict[str, float | _NonFinite]
+    seconds: float
+    message: str
+
+
+class _StoredFinished(msgspec.Struct, frozen=True, tag="finished"):
+    number: int
+    outcome: _StoredOutcome
+    worker: str
+    started: float | None
+    completed: float
+
+
+class _Beginning(msgspec.Struct, frozen=True):
+    type: str = ""
+    format: int = 0
+
+
+_decoder = msgspec.json.Decoder(Header | SessionStart | Asked | Started | _StoredFinished)
+
+
+def encode_record(record: Record) -> bytes:
+    """Line of the journal for `record`, with its newline.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The record holds what would not come back from JSON: a NaN outside of the outcome, a foreign type of number.
+    """
+    body = msgspec.json.encode(_store(record) if isinstance(record, Finished) else record)
+    _decoder.decode(body)
+    return b'%b%b%08x"}\n' % (body[:-1], _CRC, zlib.crc32(body[:-1]))
+
+
+def decode_record(body: bytes) -> Record:
+    """Record of an intact line's `body`.
+
+    Raises
+    ------
+    ValueError
+        A type of record, or a field, that this version does not know.
+    """
+    record = _decoder.decode(body)
+    return _restore(record) if isinstance(record, _StoredFinished) else record
+
+
+def intact(line: bytes) -> bytes | None:
+    """JSON of the record in `line` without its checksum; None where the line is damaged."""
+    text = line.removesuffix(b"\n")
+    body = text[:-_TAIL]
+    return body + b"}" if text[-_TAIL:] == b'%b%08x"}' % (_CRC, zlib.crc32(body)) else None
+
+
+def format_of(body: bytes) -> int | None:
+    """Format that a journal's first record names, of whatever version; None where it is no header."""
+    try:
+        beginning = msgspec.json.decode(body, type=_Beginning)
+    except msgspec.MsgspecError:
+        return None
+    return beginning.format if beginning.type == "header" else None
+
+
+def _store(record: Finished) -> _StoredFinished:
+    outcome = record.outcome
+    stored = _StoredOutcome(
+        outcome.state,
+        None if outcome.objective is None else _store_number(outcome.objective),
+        {_printable(name): _store_number(value) for name, value in outcome.metrics.items()},
+        outcome.seconds,
+        _printable(outcome.message),
+    )
+    return _StoredFinished(record.number, stored, record.worker, record.started, record.completed)
+
+
+def _store_number(value: float) -> float | _NonFinite:
+    if math.isfinite(value):
+        return float(value)
+    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def _printable(text: str) -> str:
+    """`text`, with bytes that its program wrote outside of UTF-8 spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _restore(stored: _StoredFinished) -> Finished:
+    held = stored.outcome
+    metrics = {name: float(value) for name, value in held.metrics.items()}
+    objective = None if held.objective is None else float(held.objective)
+    outcome = Outcome(held.state, objective, metrics, held.seconds, held.message)
+    return Finished(stored.number, outcome, stored.worker, stored.started, stored.completed)
