@@ -7,14 +7,14 @@ through rich's markup: they are cleaned and appended as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, zip_longest
 
 from rich.text import Text
 
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
 from utilities.display.text import clean, counted, duration, listed, number, setting
-from utilities.trial import Config, TrialState
+from utilities.trial import TrialState, Value
 
 _WIDE = 120
 _GAP = 4
@@ -50,20 +50,22 @@ def _bar(status: RunStatus, width: int, ascii_only: bool) -> Text:
     length = width - words.cell_len - 2
     if fraction is None or length < 8:
         return words
-    full, empty = ("=", "-") if ascii_only else ("━", "━")
+    full, empty = ("=", "-") if ascii_only else ("━", "─")
     filled = round(fraction * length)
     return Text.assemble((full * filled, "green"), (empty * (length - filled), "bright_black"), "  ", words)
 
 
 def _progress(status: RunStatus) -> str:
     if status.budget is not None:
-        return f"{status.done:,} of {counted(status.budget, 'trial')}"
+        budget = counted(status.budget, "trial")
+        # As wide at the start as at the end: the bar beside it keeps its length.
+        return f"{status.done:>{len(budget.split()[0])},} of {budget}"
     limit = f"{_whole(status.elapsed)} of {duration(status.time_limit)}" if status.time_limit else ""
     return listed([counted(status.done, "trial"), limit])
 
 
 def _remaining(status: RunStatus) -> str:
-    return "" if status.seconds_left is None else f"{_whole(status.seconds_left)} left"
+    return "" if status.seconds_left is None else f"{_whole(status.seconds_left):>4} left"
 
 
 def _whole(seconds: float) -> str:
@@ -117,36 +119,42 @@ def _fact(label: str, value: str | Text) -> Text:
     return Text.assemble((label.ljust(_LABEL), "cyan"), value)
 
 
-def _settings(config: Config, width: int) -> Lines:
-    """Write the parameters one after the other in at most `_CONFIG_LINES` lines, none broken inside."""
+def _settings(config: Mapping[str, Value], width: int) -> Lines:
+    """Write the parameters one after the other in at most `_CONFIG_LINES` lines, and how many are left out."""
     lines: Lines = []
-    for index, item in enumerate(_items(config)):
-        if lines and lines[-1].cell_len + 2 + item.cell_len <= width:
-            lines[-1].append("  ").append_text(item)
-        elif len(lines) < _CONFIG_LINES:
-            lines.append(_fitted(item, width))
-        else:
-            more = Text(f"  and {len(config) - index} more", "dim")
-            lines[-1] = _fitted(lines[-1], width - more.cell_len).append_text(more)
-            break
+    left = _items(config)
+    while left and len(lines) < _CONFIG_LINES:
+        reserve = len(_more(left)) + 2 if len(lines) == _CONFIG_LINES - 1 else 0
+        count = max(_fitting(left, width, reserve), 1)
+        lines.append(_fitted(Text("  ").join(left[:count]), width))
+        left = left[count:]
+    if left:
+        lines[-1].append(f"  {_more(left)}", "dim")
     return lines
 
 
-def _start(config: Config, width: int) -> Text:
+def _start(config: Mapping[str, Value], width: int) -> Text:
     """Write as many parameters as fit in one line, and dots for the others."""
-    line = Text()
-    items = list(_items(config))
-    for index, item in enumerate(items):
-        dots = 0 if index == len(items) - 1 else 5
-        if line.cell_len + 2 + item.cell_len + dots > width:
-            return line.append("  ..." if index else "...", "dim")
-        line.append("  " if index else "").append_text(item)
-    return line
+    items = _items(config)
+    count = _fitting(items, width, len("  ..."))
+    dots = [Text("...", "dim")] if count < len(items) else []
+    return Text("  ").join(items[:count] + dots)
 
 
-def _items(config: Config) -> Iterable[Text]:
-    for name, value in config.items():
-        yield Text.assemble((clean(name), "dim"), " ", setting(value, 4))
+def _fitting(items: Lines, width: int, reserve: int) -> int:
+    """How many items fit into one line; where some do not, so that `reserve` cells remain."""
+    ends = list(accumulate(item.cell_len + 2 for item in items))
+    if not ends or ends[-1] - 2 <= width:
+        return len(items)
+    return sum(end - 2 + reserve <= width for end in ends)
+
+
+def _more(left: Lines) -> str:
+    return f"and {len(left):,} more"
+
+
+def _items(config: Mapping[str, Value]) -> Lines:
+    return [Text.assemble((clean(name), "dim"), " ", setting(value, 4)) for name, value in config.items()]
 
 
 def _tables(status: RunStatus, width: int, room: int) -> Lines:

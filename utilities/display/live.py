@@ -7,6 +7,7 @@ for the size, which under a launcher are not the terminal; and it may wait for a
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from rich.text import Text
 from utilities.display.frame import frame
 from utilities.display.progress import RunStatus
 from utilities.display.terminal import Terminal
-from utilities.display.text import clean
+from utilities.display.text import clean, emit
 
 _REDRAW_SECONDS = 0.25
 _TICK_SECONDS = 1.0
@@ -50,15 +51,16 @@ class LiveDisplay:
         self._next = self._tick = float("-inf")
         self._news: tuple[object, ...] = ()
         self._drawn: list[_Line] = []
+        self._closed = False
 
     def due(self, done: int, elapsed: float) -> bool:
         """Whether a quarter of a second has passed since the last look."""
-        return self._clock() >= self._next
+        return self._clock() >= self._next and not self._closed
 
     def update(self, status: RunStatus) -> None:
         """Redraw, unless the last time was just now or nothing but the time has changed within a second."""
         now = self._clock()
-        if now < self._next:
+        if now < self._next or self._closed:
             return
         self._next = now + _REDRAW_SECONDS
         news = (status.done, status.running, status.states, status.best, status.phase, status.surrogate)
@@ -68,12 +70,18 @@ class LiveDisplay:
         self._draw(status)
 
     def say(self, line: str) -> None:
-        """Write `line` above the view, where it stays."""
+        """Write `line` above the view, where it stays; once closed, to standard output."""
+        if self._closed:
+            emit(sys.stdout, clean(line))
+            return
         self._settle()
         self._terminal.write(self._home() + clean(line) + "\x1b[K\r\n" + self._body(self._drawn))
 
     def close(self) -> None:
-        """Take the view away and let go of the terminal."""
+        """Take the view away and let go of the terminal. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self._settle()
         self._terminal.write(self._home() + ("\x1b[J" if self._drawn else ""))
         self._drawn = []

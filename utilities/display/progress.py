@@ -14,7 +14,7 @@ from typing import IO, Protocol
 
 from utilities.display.terminal import watching_terminal
 from utilities.display.text import clean, emit, number
-from utilities.trial import Config, TrialState
+from utilities.trial import TrialState, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ShownTrial:
     """
 
     number: int
-    config: Config
+    config: Mapping[str, Value]
     state: TrialState = TrialState.COMPLETE
     objective: float | None = None
 

@@ -58,7 +58,6 @@ class Terminal:
         self._descriptor = descriptor
         self._job = job
         self._backlog = b""
-        self._gone = False
         self.encoding = sys.__stdout__.encoding if sys.__stdout__ else "utf-8"
 
     def size(self) -> os.terminal_size:
@@ -99,18 +98,16 @@ class Terminal:
             select.select([], [self._descriptor], [], _PARTING_SECONDS)
             self._drain()
         os.close(self._descriptor)
-        self._descriptor, self._gone = -1, True
+        self._descriptor, self._backlog = -1, b""
 
     def _drain(self) -> None:
-        while self._backlog and not self._gone:
-            try:
-                taken = _write_unstopped(self._descriptor, self._backlog)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._gone = True
-                return
-            self._backlog = self._backlog[taken:]
+        try:
+            while self._backlog:
+                self._backlog = self._backlog[_write_unstopped(self._descriptor, self._backlog) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._backlog = b""
 
 
 def watching_terminal(

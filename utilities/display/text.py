@@ -18,7 +18,8 @@ _ESCAPE = re.compile(
 
 def clean(text: str) -> str:
     """Reduce `text` to one line without escape sequences, control or other unprintable characters."""
-    return printable(" ".join(_ESCAPE.sub("", text).split()))
+    spaced = re.sub(r"\s", " ", _ESCAPE.sub("", text))
+    return " ".join(printable(spaced).split())
 
 
 def printable(text: str) -> str:
