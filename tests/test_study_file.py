@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from utilities.errors import StudyError
-from utilities.storage.study_file import METHODS, Study, override, parse_duration, read_study
+from utilities.methods import METHODS
+from utilities.storage.study_file import Study, override, parse_duration, read_study
 from utilities.storage.tables import SUFFIXES
 
 WHOLE = """

@@ -82,6 +82,15 @@ class Started(msgspec.Struct, frozen=True, tag="started"):
     time: float
 
 
+class Reported(msgspec.Struct, frozen=True, tag="reported"):
+    """A trial reported an intermediate value, at `time` in seconds since the epoch."""
+
+    number: int
+    step: int
+    value: float
+    time: float
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """A trial ended; `started` and `completed` in seconds since the epoch."""
 
@@ -92,8 +101,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
-Record: TypeAlias = Header | SessionStart | Asked | Started | Finished
-
+Record: TypeAlias = Header | SessionStart | Asked | Started | Reported | Finished
 
 _NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
 
@@ -114,12 +122,20 @@ class _StoredFinished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
+class _StoredReported(msgspec.Struct, frozen=True, tag="reported"):
+    number: int
+    step: int
+    value: float | _NonFinite
+    time: float
+
+
 class _Beginning(msgspec.Struct, frozen=True):
     type: str = ""
     format: int = 0
 
 
-_decoder = msgspec.json.Decoder(Header | SessionStart | Asked | Started | _StoredFinished)
+_Stored: TypeAlias = Header | SessionStart | Asked | Started | _StoredReported | _StoredFinished
+_decoder: msgspec.json.Decoder[_Stored] = msgspec.json.Decoder(_Stored)
 
 
 def encode_record(record: Record) -> bytes:
@@ -130,7 +146,7 @@ def encode_record(record: Record) -> bytes:
     ValueError, TypeError
         The record holds what would not come back from JSON: a NaN outside of the outcome, a foreign type of number.
     """
-    body = msgspec.json.encode(_store(record) if isinstance(record, Finished) else record)
+    body = msgspec.json.encode(_store(record))
     _decoder.decode(body)
     return b'%b%b%08x"}\n' % (body[:-1], _CRC, zlib.crc32(body[:-1]))
 
@@ -143,8 +159,7 @@ def decode_record(body: bytes) -> Record:
     ValueError
         A type of record, or a field, that this version does not know.
     """
-    record = _decoder.decode(body)
-    return _restore(record) if isinstance(record, _StoredFinished) else record
+    return _restore(_decoder.decode(body))
 
 
 def intact(line: bytes) -> bytes | None:
@@ -163,16 +178,23 @@ def format_of(body: bytes) -> int | None:
     return beginning.format if beginning.type == "header" else None
 
 
-def _store(record: Finished) -> _StoredFinished:
-    outcome = record.outcome
-    stored = _StoredOutcome(
+def _store(record: Record) -> _Stored:
+    if isinstance(record, Reported):
+        return _StoredReported(record.number, record.step, _store_number(record.value), record.time)
+    if isinstance(record, Finished):
+        outcome = _store_outcome(record.outcome)
+        return _StoredFinished(record.number, outcome, record.worker, record.started, record.completed)
+    return record
+
+
+def _store_outcome(outcome: Outcome) -> _StoredOutcome:
+    return _StoredOutcome(
         outcome.state,
         None if outcome.objective is None else _store_number(outcome.objective),
         {_printable(name): _store_number(value) for name, value in outcome.metrics.items()},
         outcome.seconds,
         _printable(outcome.message),
     )
-    return _StoredFinished(record.number, stored, record.worker, record.started, record.completed)
 
 
 def _store_number(value: float) -> float | _NonFinite:
@@ -186,9 +208,16 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _restore(stored: _StoredFinished) -> Finished:
-    held = stored.outcome
-    metrics = {name: float(value) for name, value in held.metrics.items()}
-    objective = None if held.objective is None else float(held.objective)
-    outcome = Outcome(held.state, objective, metrics, held.seconds, held.message)
-    return Finished(stored.number, outcome, stored.worker, stored.started, stored.completed)
+def _restore(stored: _Stored) -> Record:
+    if isinstance(stored, _StoredReported):
+        return Reported(stored.number, stored.step, float(stored.value), stored.time)
+    if isinstance(stored, _StoredFinished):
+        outcome = _restore_outcome(stored.outcome)
+        return Finished(stored.number, outcome, stored.worker, stored.started, stored.completed)
+    return stored
+
+
+def _restore_outcome(stored: _StoredOutcome) -> Outcome:
+    metrics = {name: float(value) for name, value in stored.metrics.items()}
+    objective = None if stored.objective is None else float(stored.objective)
+    return Outcome(stored.state, objective, metrics, stored.seconds, stored.message)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
 import msgspec
 
 from utilities.errors import StudyError, nearest
+from utilities.methods import METHODS
 from utilities.storage.tables import LARGEST, read_tables, show
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
-
-METHODS = ("auto", "dngo", "dngo-paper", "gp", "random", "sobol", "grid")
-"""Values of ``method``."""
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")

@@ -1,0 +1,144 @@
+"""study.h5: what is written can be read by h5py alone, and damage is noticed before HDF5 sees it."""
+
+import json
+import math
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from utilities.storage.archive import ArchiveError, Contents, StoredFit, improvements, read_fit, write_archive
+from utilities.trial import Outcome, Trial, TrialRecord, TrialState
+
+NAMES = ("lr", "größe")
+FIT = StoredFit(
+    kind="dngo",
+    parameters={"weights": np.arange(6.0).reshape(2, 3), "scale": np.array(2.5), "net/0": np.zeros((0, 4))},
+    rows=4,
+    method="auto",
+    names=NAMES,
+)
+
+
+def ended(number: int, objective: float | None, completed: float, state: TrialState) -> TrialRecord:
+    outcome = Outcome(state, objective, seconds=0.5)
+    return TrialRecord(Trial(number, {"lr": 0.1}), "initial", outcome, "2@node7", completed - 1.0, completed)
+
+
+RECORDS = [
+    ended(0, 3.0, 12.0, TrialState.COMPLETE),
+    ended(1, 4.0, 11.0, TrialState.COMPLETE),
+    ended(2, None, 13.0, TrialState.FAIL),
+    ended(3, -9.0, 14.0, TrialState.PRUNED),
+    ended(4, math.nan, 14.5, TrialState.COMPLETE),
+    ended(5, 3.5, 15.0, TrialState.COMPLETE),
+    ended(6, 1.0, 16.0, TrialState.COMPLETE),
+    TrialRecord(Trial(7, {"lr": 0.2}), "model"),
+]
+INPUTS = np.linspace(0.0, 1.0, 16).reshape(8, 2)
+STUDY: dict[str, dict[str, Any]] = {"study": {"name": "digits", "direction": "minimize"}, "space": {"lr": {"type": "float"}}}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "study.h5"
+    write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, FIT, {"numpy": "2.0"}))
+    return path
+
+
+def test_h5py_finds_everything(path: Path) -> None:
+    with h5py.File(path, "r") as file:
+        assert dict(file.attrs) == {"format": 1, "direction": "minimize", "incumbent": 6}
+        assert json.loads(file["study"].asstr()[()]) == STUDY
+        assert dict(file["versions"].attrs) == {"numpy": "2.0"}
+        assert tuple(file["parameter_names"].asstr()[()]) == NAMES
+        trials = file["trials"]
+        assert_array_equal(trials["number"], np.arange(8))
+        assert_array_equal(trials["inputs"], INPUTS)
+        assert_array_equal(trials["objective"], [3.0, 4.0, math.nan, -9.0, math.nan, 3.5, 1.0, math.nan])
+        assert_array_equal(trials["started"], [11.0, 10.0, 12.0, 13.0, 13.5, 14.0, 15.0, math.nan])
+        assert_array_equal(trials["completed"], [12.0, 11.0, 13.0, 14.0, 14.5, 15.0, 16.0, math.nan])
+        assert_array_equal(trials["seconds"], [0.5] * 7 + [math.nan])
+        assert list(trials["state"].asstr()[()]) == [record.state.value for record in RECORDS]
+        assert list(trials["origin"].asstr()[()]) == ["initial"] * 7 + ["model"]
+        assert list(trials["worker"].asstr()[()]) == ["2@node7"] * 7 + [""]
+        assert_array_equal(file["incumbent/number"], [1, 0, 6])
+        assert_array_equal(file["incumbent/objective"], [4.0, 3.0, 1.0])
+        assert_array_equal(file["incumbent/completed"], [11.0, 12.0, 16.0])
+        assert dict(file["surrogate"].attrs) == {"kind": "dngo", "method": "auto", "rows": 4}
+        assert file["surrogate/weights"].dtype == np.float64
+
+
+def test_maximising_turns_the_incumbent_around() -> None:
+    assert [record.trial.number for record in improvements(RECORDS, "maximize")] == [1]
+
+
+def test_fit_comes_back(path: Path) -> None:
+    fit = read_fit(path)
+    assert fit is not None
+    assert (fit.kind, fit.rows, fit.method, fit.names) == ("dngo", 4, "auto", NAMES)
+    assert fit.parameters.keys() == FIT.parameters.keys()
+    for name, array in FIT.parameters.items():
+        assert fit.parameters[name].dtype == np.float64
+        assert_array_equal(fit.parameters[name], array, strict=True)
+
+
+def test_study_without_a_trial_or_a_fit(path: Path) -> None:
+    write_archive(path, Contents(STUDY, NAMES, [], np.empty((0, 2)), None, {}))
+    assert read_fit(path) is None
+    with h5py.File(path, "r") as file:
+        assert file.attrs["incumbent"] == -1
+        assert file["trials/inputs"].shape == (0, 2)
+
+
+def test_replaced_whole_with_the_permissions_of_the_umask(path: Path) -> None:
+    assert os.listdir(path.parent) == ["study.h5"]
+    mask = os.umask(0o027)
+    try:
+        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, None, {}))
+    finally:
+        os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, None, {}))
+    assert path.read_bytes() == before
+
+
+def test_damage_is_refused_wherever_it_is(path: Path) -> None:
+    whole, rng = path.read_bytes(), random.Random(1)
+    for _ in range(200):
+        place = rng.randrange(len(whole))
+        other = (whole[place] + rng.randrange(1, 256)) % 256
+        path.write_bytes(whole[:place] + bytes([other]) + whole[place + 1 :])
+        with pytest.raises(ArchiveError, match="its checksum does not match"):
+            read_fit(path)
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ArchiveError, match="its checksum does not match"):
+            read_fit(path)
+
+
+def test_missing_archive(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="No such file"):
+        read_fit(tmp_path / "study.h5")
+
+
+def test_newer_format_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("utilities.storage.archive.FORMAT", 2)
+        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, FIT, {}))
+    with pytest.raises(ArchiveError, match=r"written by a newer version \(archive format 2\)"):
+        read_fit(path)

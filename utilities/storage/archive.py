@@ -1,0 +1,240 @@
+"""The archive: study.h5, a study as arrays, for analysis elsewhere and for the surrogate's parameters.
+
+Layout; n trials in the order of their numbers, d parameters, k improvements of the incumbent:
+
+    /                     attributes: format, direction, incumbent (number of the best trial, -1 before the first)
+    /study                the study's tables as JSON
+    /versions             attributes: version of each package
+    /parameter_names      (d,) names of the columns of inputs
+    /trials/              number, origin, state, worker, objective, started, completed, seconds (n,), inputs (n, d)
+    /incumbent/           number, objective, completed (k,): each trial that was the best when it completed
+    /surrogate/           a float64 array a parameter; attributes: kind, method, rows (trials fitted to)
+
+Inputs lie in the unit cube, objectives are in the user's units and direction, times in seconds since the epoch, the
+seconds of an evaluation in seconds. Whatever a trial has not got is NaN, or an empty string. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utilities.errors import ReverieError
+from utilities.storage.atomic import replace_file
+from utilities.trial import TrialRecord, TrialState
+
+if TYPE_CHECKING:
+    from utilities.surrogate import Array, Parameters
+
+FORMAT = 1
+
+
+class ArchiveError(ReverieError):
+    """The archive is missing, damaged or of a newer format; the journal can make up for it."""
+
+
+@dataclass(frozen=True)
+class StoredFit:
+    """A fit of the surrogate.
+
+    Attributes
+    ----------
+    kind
+        Kind of the surrogate.
+    parameters
+        What the fit learned.
+    rows
+        Number of trials it was fitted to, the first to complete.
+    method
+        The study's method when it was written.
+    names
+        The parameters of the space, in the order of the input columns.
+    """
+
+    kind: str
+    parameters: Parameters
+    rows: int
+    method: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds.
+
+    Attributes
+    ----------
+    study
+        The study's tables, ``study`` and ``space``.
+    names
+        The d parameters of the space.
+    records
+        The n trials by ascending number.
+    inputs : array (n, d)
+        Their places in the unit cube.
+    fit
+        The surrogate as last fitted, None where there is none.
+    versions
+        Version of each package by name.
+    """
+
+    study: Mapping[str, Mapping[str, Any]]
+    names: Sequence[str]
+    records: Sequence[TrialRecord]
+    inputs: Array
+    fit: StoredFit | None
+    versions: Mapping[str, str]
+
+
+def improvements(records: Sequence[TrialRecord], direction: str) -> list[TrialRecord]:
+    """Each completed trial that was better than all before it, in the order of completion."""
+    sign = 1.0 if direction == "minimize" else -1.0
+    ended = [r for r in records if r.state is TrialState.COMPLETE and _objective(r) == _objective(r)]
+    best: list[TrialRecord] = []
+    for record in sorted(ended, key=lambda r: r.completed or 0.0):
+        if not best or sign * (_objective(record) - _objective(best[-1])) < 0:
+            best.append(record)
+    return best
+
+
+def _objective(record: TrialRecord) -> float:
+    held = None if record.outcome is None else record.outcome.objective
+    return _number(held)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def write_archive(path: Path, contents: Contents) -> None:
+    """Replace the archive at `path` atomically.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written; the old archive is as it was.
+    """
+    import h5py
+
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        _write(file, contents)
+        file.flush()
+        image = file.id.get_file_image()
+    replace_file(path, image + _trailer(image))
+
+
+def _write(file: Any, contents: Contents) -> None:
+    direction = contents.study["study"]["direction"]
+    best = improvements(contents.records, direction)
+    file.attrs["format"] = FORMAT
+    file.attrs["direction"] = direction
+    file.attrs["incumbent"] = best[-1].trial.number if best else -1
+    file["study"] = _strings([json.dumps(contents.study, ensure_ascii=False)])[0]
+    file.create_group("versions").attrs.update(contents.versions)
+    file["parameter_names"] = _strings(contents.names)
+    _write_trials(file.create_group("trials"), contents)
+    _write_incumbent(file.create_group("incumbent"), best)
+    if contents.fit is not None:
+        _write_fit(file.create_group("surrogate"), contents.fit)
+
+
+def _strings(values: Sequence[str]) -> Any:
+    """Array (n,) of strings of a fixed length, which unlike variable ones need no heap."""
+    import h5py
+    import numpy as np
+
+    encoded = [value.encode("utf-8", "backslashreplace") for value in values]
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", max([1, *map(len, encoded)])))
+
+
+def _numbers(values: Sequence[float | None]) -> Array:
+    import numpy as np
+
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _write_trials(group: Any, contents: Contents) -> None:
+    records = contents.records
+    group["number"] = _integers(records)
+    group["inputs"] = contents.inputs
+    group["objective"] = _numbers([_objective(record) for record in records])
+    group["seconds"] = _numbers([None if r.outcome is None else r.outcome.seconds for r in records])
+    group["started"] = _numbers([record.started for record in records])
+    group["completed"] = _numbers([record.completed for record in records])
+    group["state"] = _strings([record.state.value for record in records])
+    group["origin"] = _strings([record.origin for record in records])
+    group["worker"] = _strings([record.worker for record in records])
+
+
+def _integers(records: Sequence[TrialRecord]) -> Any:
+    import numpy as np
+
+    return np.array([record.trial.number for record in records], dtype=np.int64)
+
+
+def _write_incumbent(group: Any, best: Sequence[TrialRecord]) -> None:
+    group["number"] = _integers(best)
+    group["objective"] = _numbers([_objective(record) for record in best])
+    group["completed"] = _numbers([record.completed for record in best])
+
+
+def _write_fit(group: Any, fit: StoredFit) -> None:
+    import numpy as np
+
+    for name, array in fit.parameters.items():
+        group[name] = np.asarray(array, dtype=np.float64)
+    group.attrs.update(kind=fit.kind, method=fit.method, rows=fit.rows)
+
+
+def _trailer(image: bytes) -> bytes:
+    """Checksum that follows the HDF5 image in the file, where HDF5 ignores it.
+
+    HDF5 has none of its own for most of a file, and damage can crash or hang the library.
+    """
+    return b"\ncrc32 %08x\n" % zlib.crc32(image)
+
+
+def read_fit(path: Path) -> StoredFit | None:
+    """Read the surrogate's fit; None where the archive holds none.
+
+    Raises
+    ------
+    ArchiveError
+        The archive is missing, damaged, changed by another program, or of a newer format.
+    """
+    import h5py
+
+    try:
+        data = path.read_bytes()
+        end = len(data) - len(_trailer(b""))
+        if data[end:] != _trailer(data[:end]):
+            raise ArchiveError(f"{path}: damaged, or changed by another program (its checksum does not match)")
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return _read_fit(file, path)
+    except (OSError, KeyError) as error:
+        raise ArchiveError(f"{path}: cannot read this archive: {error}") from error
+
+
+def _read_fit(file: Any, path: Path) -> StoredFit | None:
+    import h5py
+    import numpy as np
+
+    if file.attrs["format"] > FORMAT:
+        raise ArchiveError(f"{path}: written by a newer version (archive format {file.attrs['format']})")
+    if "surrogate" not in file:
+        return None
+    group = file["surrogate"]
+    parameters: dict[str, Array] = {}
+
+    def keep(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Dataset):
+            parameters[name] = np.asarray(node[()])
+
+    group.visititems(keep)  # which finds a parameter named "net/0" too
+    names = tuple(file["parameter_names"].asstr()[()])
+    return StoredFit(group.attrs["kind"], parameters, int(group.attrs["rows"]), group.attrs["method"], names)

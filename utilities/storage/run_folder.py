@@ -1,0 +1,310 @@
+"""The folder of a study's runs: the journal is the truth, everything else in it follows from the journal."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from utilities.errors import StudyError
+from utilities.storage.atomic import replace_file
+from utilities.storage.journal import Journal, JournalError
+from utilities.storage.records import Asked, Finished, Header, Record, Reported, SessionStart, Started
+from utilities.storage.study_file import Study
+from utilities.storage.tables import show
+from utilities.storage.trials_csv import TrialsCsv
+from utilities.trial import Outcome, Trial, TrialRecord
+
+if TYPE_CHECKING:
+    from utilities.space import Space
+    from utilities.storage.archive import StoredFit
+    from utilities.surrogate import Parameters
+
+FitState: TypeAlias = "tuple[str, Parameters, int]"
+"""Kind of the surrogate, what its fit learned, and the number of completed trials it was fitted to."""
+
+_PACKAGES = ("reverie", "numpy", "scipy", "torch", "h5py", "mpi4py", "msgspec")
+
+
+def package_versions() -> dict[str, str]:
+    """Version of each package on which what a study finds may depend, where it is installed."""
+    found: dict[str, str] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class RunFolder:
+    """What a study leaves on disk: a change is noted in memory at once, on disk with the next `sync`.
+
+    Attributes
+    ----------
+    folder
+        The study's own folder.
+    records
+        All trials by ascending number. Those that an earlier run left running are waiting.
+    messages
+        What the user should be told about the folder, a sentence each.
+    is_new
+        Whether this is the study's first run.
+    """
+
+    def __init__(self, folder: Path, study: Study, journal: Journal, held: Sequence[Record]) -> None:
+        self.folder = folder
+        self.records: dict[int, TrialRecord] = {}
+        self.messages = list(journal.warnings)
+        self.is_new = not held
+        self._study, self._journal = study, journal
+        self._versions = package_versions()
+        self._unwritten: list[TrialRecord] = []
+        self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
+        if held:
+            self._resume(held)
+        else:
+            self._begin()
+        if self._csv.restore(self._unwritten):
+            self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
+        self._unwritten.clear()
+
+    @classmethod
+    def open(cls, root: Path, study: Study) -> RunFolder:
+        """Open the folder ``root/<name of the study>``, created if need be, for this run alone.
+
+        Raises
+        ------
+        StudyError
+            It cannot be written, another run holds it, or it holds another study of this name: what differs.
+        JournalError
+            Its journal is damaged.
+        """
+        folder = root / study.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            journal, held = Journal.open(folder / "journal.jsonl")
+            try:
+                return cls(folder, study, journal, held)
+            except BaseException:
+                journal.close()
+                raise
+        except OSError as error:
+            raise StudyError(f"{folder}: cannot write the study's folder: {error.strerror or error}") from error
+
+    # --- what earlier runs left -------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        study = self._study
+        header = Header(
+            name=study.name,
+            direction=study.direction,
+            objective=study.objective,
+            command=study.command,
+            space=study.space.to_dict(),
+            seed=study.seed,
+            method=study.method,
+            created=time.time(),
+            versions=self._versions,
+        )
+        self._journal.append(header)
+        self._journal.sync()
+
+    def _resume(self, held: Sequence[Record]) -> None:
+        header, *records = held
+        if not isinstance(header, Header):
+            raise JournalError(f"{self._journal.path}: a journal must begin with its header; line 1 is none")
+        self._refuse_another_study(header)
+        last: Header | SessionStart = header
+        for record in records:
+            self._apply(record)
+            last = record if isinstance(record, SessionStart) else last
+        self.records = dict(sorted(self.records.items()))
+        for trial in self.records.values():
+            if trial.outcome is None:
+                trial.started, trial.worker = None, ""
+        self._note_changes(last)
+
+    def _refuse_another_study(self, header: Header) -> None:
+        study = self._study
+        lines = [
+            f"[study] {line}"
+            for line in _changes(
+                {"direction": header.direction, "objective": header.objective, "command": header.command},
+                {"direction": study.direction, "objective": study.objective, "command": study.command},
+            )
+        ]
+        then, now = header.space, study.space.to_dict()
+        lines += [f"[space.{name}] is gone" for name in then if name not in now]
+        lines += [f"[space.{name}] is new" for name in now if name not in then]
+        for name in then.keys() & now.keys():
+            lines += [f"[space.{name}] {line}" for line in _changes(then[name], now[name])]
+        if lines:
+            difference = "\n  ".join(sorted(lines))
+            raise StudyError(
+                f"{self.folder}: holds another study of this name, which differs from {study.source}:\n  {difference}\n"
+                "Give this study another name, or another folder with --output."
+            )
+
+    def _note_changes(self, last: Header | SessionStart) -> None:
+        then, now = {"method": last.method, "seed": last.seed}, {"method": self._study.method, "seed": self._study.seed}
+        self.messages += [f"{self.folder}: continues with another {line}" for line in _changes(then, now)]
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    def session(self, ranks: int, now: float) -> None:
+        """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
+        study, host = self._study, socket.gethostname()
+        self._note(
+            SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, method=study.method, seed=study.seed)
+        )
+
+    def asked(self, trial: Trial, origin: str) -> None:
+        """Note a new trial and where its configuration came from."""
+        self._note(Asked(trial, origin))
+
+    def started(self, number: int, worker: str, now: float) -> None:
+        """Note that `worker` (``3@node7``) begins to evaluate a trial, at `now` in seconds since the epoch."""
+        self._note(Started(number, worker, now))
+
+    def reported(self, number: int, step: int, value: float, now: float) -> None:
+        """Note an intermediate value of a trial."""
+        self._note(Reported(number, step, value, now))
+
+    def finished(self, number: int, outcome: Outcome, completed: float) -> None:
+        """Note a trial's outcome. The first one stands: another of the same trial is ignored."""
+        record = self._known(number)
+        self._note(Finished(number, outcome, record.worker, record.started, completed))
+
+    def sync(self) -> None:
+        """Put everything noted on disk: the journal with one fsync, then the rows of trials.csv.
+
+        Raises
+        ------
+        JournalError
+            The disk is full or gone.
+        """
+        self._journal.sync()
+        if self._unwritten:
+            self._csv.append(self._unwritten)
+            self._unwritten.clear()
+
+    def _note(self, record: Record) -> None:
+        if self._apply(record):
+            self._journal.append(record)
+
+    def _apply(self, record: Record) -> bool:
+        """Change `records` by what happened; returns whether that was news."""
+        match record:
+            case Asked():
+                return self._apply_asked(record)
+            case Started():
+                trial = self._known(record.number)
+                if trial.outcome is not None:
+                    return False
+                trial.worker, trial.started = record.worker, record.time
+            case Finished():
+                return self._apply_finished(record)
+            case Reported():
+                self._known(record.number)
+            case Header():
+                raise JournalError(f"{self._journal.path}: a journal must have one header; got another")
+        return True
+
+    def _apply_asked(self, record: Asked) -> bool:
+        number = record.trial.number
+        if number in self.records:
+            if self.records[number].trial != record.trial:
+                raise JournalError(f"{self._journal.path}: trial {number} is there twice, with two configurations")
+            return False
+        self.records[number] = TrialRecord(record.trial, record.origin)
+        return True
+
+    def _apply_finished(self, record: Finished) -> bool:
+        trial = self._known(record.number)
+        if trial.outcome is not None:
+            return False
+        trial.outcome, trial.worker = record.outcome, record.worker
+        trial.started, trial.completed = record.started, record.completed
+        self._unwritten.append(trial)
+        return True
+
+    def _known(self, number: int) -> TrialRecord:
+        if number not in self.records:
+            raise JournalError(f"{self._journal.path}: trial {number} was never asked")
+        return self.records[number]
+
+    # --- the other files --------------------------------------------------------------------------------------------
+
+    def checkpoint(self, fit: FitState | None, space: Space) -> None:
+        """Replace study.h5. Without a `fit`, the one it holds stays.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be written; the old file is as it was.
+        """
+        from utilities.storage.archive import Contents, StoredFit, write_archive
+
+        records = list(self.records.values())
+        stored = self._stored_fit() if fit is None else StoredFit(*fit, self._study.method, tuple(space.names))
+        inputs = space.to_unit([record.trial.config for record in records])
+        study = self._study.to_dict()
+        write_archive(self._archive, Contents(study, space.names, records, inputs, stored, self._versions))
+
+    def fit(self) -> FitState | None:
+        """Surrogate of the last checkpoint; None where there is none for this method and this order of parameters."""
+        stored = self._stored_fit()
+        if stored is None or stored.method != self._study.method or stored.names != tuple(self._study.space.names):
+            return None
+        return stored.kind, stored.parameters, stored.rows
+
+    def _stored_fit(self) -> StoredFit | None:
+        from utilities.storage.archive import ArchiveError, read_fit
+
+        if not self._archive.exists():
+            return None
+        try:
+            return read_fit(self._archive)
+        except ArchiveError as error:
+            self.messages.append(f"{error}; the surrogate is fitted anew")
+            return None
+
+    @property
+    def _archive(self) -> Path:
+        return self.folder / "study.h5"
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Replace summary.json: `summary` and the packages' versions, null for numbers that are not finite."""
+        content = _finite({"versions": self._versions, **summary})
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        replace_file(self.folder / "summary.json", text.encode("utf-8", "backslashreplace") + b"\n")
+
+    def close(self) -> None:
+        """Put what is left on disk, and let other runs have the folder."""
+        try:
+            self.sync()
+        finally:
+            self._journal.close()
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """``low: was 0.1, now 0.2`` for each key that differs; 1, 1.0 and true differ."""
+    for key in {**then, **now}:
+        old, new = then.get(key), now.get(key)
+        if json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True):
+            yield f"{key}: was {show(old)}, now {show(new)}"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for every float that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

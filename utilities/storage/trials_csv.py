@@ -1,0 +1,136 @@
+"""The table trials.csv: a row a trial, appended as it ends, in the columns of Optuna's ``trials_dataframe``.
+
+``number, value, state, datetime_start, datetime_complete, duration, params_*, user_attrs_failure, user_attrs_worker,
+user_attrs_origin, user_attrs_*``: times in local time without a zone, as Optuna has them, in ISO 8601 with
+microseconds; the duration as pandas writes one; what a trial has not got is empty. The file follows from the journal
+and is written anew where it does not match.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from utilities.storage.atomic import replace_file
+from utilities.trial import TrialRecord
+
+_FIXED = ("number", "value", "state", "datetime_start", "datetime_complete", "duration")
+_NOTES = ("failure", "worker", "origin")
+
+
+class TrialsCsv:
+    """The file at `path`, which holds the trials that ended, in the order in which they did.
+
+    Parameters
+    ----------
+    path
+        The file.
+    parameters
+        Names of the parameters of the space.
+    """
+
+    def __init__(self, path: Path, parameters: Sequence[str]) -> None:
+        self.path = path
+        self._parameters = list(parameters)
+        self._records: list[TrialRecord] = []
+        self._metrics: dict[str, str] = {}
+        self._size = -1
+
+    def restore(self, records: Iterable[TrialRecord]) -> bool:
+        """Take over the trials that ended before; write the file anew where it does not hold just these.
+
+        Returns
+        -------
+        bool
+            Whether there was a file that did not match.
+        """
+        self._records = list(records)
+        self._widen(self._records)
+        data = self._table()
+        old = self.path.read_bytes() if self.path.exists() else None
+        if old != data:
+            replace_file(self.path, data)
+        self._size = len(data)
+        return old not in (None, data)
+
+    def append(self, records: Sequence[TrialRecord]) -> None:
+        """Append the rows of trials that ended.
+
+        A new metric, or a file that is not as this object left it, has the whole file written anew.
+        """
+        self._records.extend(records)
+        if self._widen(records) or not self.path.exists() or self.path.stat().st_size != self._size:
+            data = self._table()
+            replace_file(self.path, data)
+            self._size = len(data)
+            return
+        data = _lines(map(self._row, records))
+        with self.path.open("ab") as file:
+            file.write(data)
+        self._size += len(data)
+
+    def _widen(self, records: Iterable[TrialRecord]) -> bool:
+        """Give each metric a column; returns whether there is a new one."""
+        before = len(self._metrics)
+        for record in records:
+            for name in record.outcome.metrics if record.outcome else ():
+                if name not in self._metrics:
+                    self._metrics[name] = self._free_column(name)
+        return len(self._metrics) > before
+
+    def _free_column(self, metric: str) -> str:
+        """Column for a metric, which may have the name of a column that is there already."""
+        column = metric
+        while column in _NOTES or column in self._metrics.values():
+            column = f"metric_{column}"
+        return column
+
+    def _table(self) -> bytes:
+        params = [f"params_{name}" for name in self._parameters]
+        attrs = [f"user_attrs_{name}" for name in (*_NOTES, *self._metrics.values())]
+        return _lines([[*_FIXED, *params, *attrs], *map(self._row, self._records)])
+
+    def _row(self, record: TrialRecord) -> list[object]:
+        outcome, config = record.outcome, record.trial.config
+        if outcome is None:
+            raise ValueError(f"trial {record.trial.number} has not ended: it has no row")
+        return [
+            record.trial.number,
+            outcome.objective,
+            outcome.state.value,
+            _local(record.started),
+            _local(record.completed),
+            _duration(record.started, record.completed),
+            *(config.get(name) for name in self._parameters),
+            " ".join(outcome.reason.split()),
+            record.worker,
+            record.origin,
+            *(outcome.metrics.get(name) for name in self._metrics),
+        ]
+
+
+def _local(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds).isoformat(timespec="microseconds")
+
+
+def _duration(started: float | None, completed: float | None) -> str | None:
+    if started is None or completed is None:
+        return None
+    span = timedelta(seconds=max(0.0, completed - started))
+    rest = span - timedelta(days=span.days)
+    clock = (datetime.min + rest).time().isoformat(timespec="microseconds")
+    return f"{span.days} days {clock}"
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> bytes:
+    return b"".join(map(_line, rows))
+
+
+def _line(row: Sequence[object]) -> bytes:
+    # With "\r\n" as its line end, the csv module quotes a lone "\r" too, which readers take for the end of a line.
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(row)
+    return text.getvalue().removesuffix("\r\n").encode("utf-8", "backslashreplace") + b"\n"
