@@ -9,7 +9,6 @@ and is written anew where it does not match.
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -125,12 +124,15 @@ def _duration(started: float | None, completed: float | None) -> str | None:
     return f"{span.days} days {clock}"
 
 
+class _Lines(list[str]):
+    """What the csv module writes to: it writes a row at a time."""
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n"))
+
+
 def _lines(rows: Iterable[Sequence[object]]) -> bytes:
-    return b"".join(map(_line, rows))
-
-
-def _line(row: Sequence[object]) -> bytes:
     # With "\r\n" as its line end, the csv module quotes a lone "\r" too, which readers take for the end of a line.
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(row)
-    return text.getvalue().removesuffix("\r\n").encode("utf-8", "backslashreplace") + b"\n"
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
