@@ -1,0 +1,225 @@
+"""The worker's side of a child process: start it, talk to it, notice its end, and leave nothing of it behind.
+
+The child leads a session and a process group of its own, which whatever it starts belongs to as well (unless that moves
+to another session itself). Its end is noticed by the process, not by its pipe alone, which a fork may keep open. The
+group is killed before the child is reaped, while its number cannot be another process's yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from learning_objective.results import tail
+
+_CHILD = Path(__file__).with_name("child.py")
+_MPI_PREFIXES = ("PMI", "PMIX", "OMPI", "PRTE", "MPI", "HYDI", "HYDRA", "MPICH", "MPIR")
+_CHUNK = 1 << 16
+_NAP = 0.02
+"""Seconds between looks at a process that cannot be polled for."""
+
+_GRACE_AFTER_CLOSING = 1.0
+"""Seconds that a child may live on after its pipe closed: when a process ends, the pipe goes first."""
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """The objective is ready to be called."""
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
+    """The objective cannot be had; the first line says why."""
+
+    message: str
+
+
+class Reported(msgspec.Struct, frozen=True, tag="report"):
+    """An intermediate value; None where it is not finite."""
+
+    number: int
+    step: int
+    value: float | None
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """A trial has ended."""
+
+    number: int
+    state: str
+    objective: float | None
+    metrics: dict[str, float]
+    message: str
+
+
+_DECODER: msgspec.json.Decoder[Loaded | LoadFailed | Reported | Done] = msgspec.json.Decoder(
+    Loaded | LoadFailed | Reported | Done
+)
+
+
+def child_environment(threads: int | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Environment without the launcher's variables, so that an objective may use MPI itself.
+
+    Parameters
+    ----------
+    threads
+        Number of threads for OpenMP and MKL, where the environment does not say it already.
+    environment
+        That of the worker.
+    """
+    own = {name: value for name, value in environment.items() if not name.startswith(_MPI_PREFIXES)}
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            own.setdefault(name, str(threads))
+    return own
+
+
+class ChildProcess:
+    """A running child, with the pipes to it.
+
+    Parameters
+    ----------
+    threads
+        See `child_environment`.
+
+    Raises
+    ------
+    OSError
+        No process can be started.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        self._early_output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        request_end, self._requests = os.pipe()
+        self._replies, reply_end = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD), str(request_end), str(reply_end)],
+                stdin=subprocess.DEVNULL,
+                stdout=self._early_output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(request_end, reply_end),
+                env=child_environment(threads, os.environ),
+                start_new_session=True,
+            )
+        finally:
+            os.close(request_end)
+            os.close(reply_end)
+        os.set_blocking(self._replies, False)
+        self._handle = _process_handle(self._process.pid)
+        self._unread = b""
+        self._messages: deque[Loaded | LoadFailed | Reported | Done] = deque()
+        self._closed_at: float | None = None
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write one request; a child that has gone does not get it."""
+        line = msgspec.json.encode(message) + b"\n"
+        with contextlib.suppress(BrokenPipeError):
+            while line:
+                line = line[os.write(self._requests, line) :]
+
+    def receive(self) -> Loaded | LoadFailed | Reported | Done | None:
+        """Next message that has arrived, None where there is none yet."""
+        if not self._messages:
+            self._read()
+        return self._messages.popleft() if self._messages else None
+
+    def _read(self) -> None:
+        while self._closed_at is None and not self._messages:
+            try:
+                chunk = os.read(self._replies, _CHUNK)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._closed_at = time.monotonic()
+            self._split(chunk)
+
+    def _split(self, chunk: bytes) -> None:
+        *lines, self._unread = (self._unread + chunk).split(b"\n")
+        try:
+            self._messages.extend(map(_DECODER.decode, lines))
+        except msgspec.DecodeError:
+            self._closed_at = time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a message arrives or the child ends, at most `seconds`."""
+        if self._messages:
+            return
+        poller = select.poll()
+        if self._closed_at is None:
+            poller.register(self._replies, select.POLLIN)
+        if self._handle is not None:
+            poller.register(self._handle, select.POLLIN)
+        else:
+            seconds = min(seconds, _NAP)
+        if self._closed_at is not None:
+            seconds = min(seconds, _GRACE_AFTER_CLOSING)
+        poller.poll(max(0.0, seconds) * 1000)
+
+    def exited(self) -> bool:
+        """Whether the process has ended by itself. It is not reaped yet."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def gone(self) -> bool:
+        """Whether nothing more will come: the process has ended, or it closed its pipe and lives on."""
+        if self._closed_at is not None and time.monotonic() - self._closed_at > _GRACE_AFTER_CLOSING:
+            return True
+        return self.exited()
+
+    def early_output(self) -> str:
+        """End of what was printed before the first trial."""
+        return tail(self._early_output.fileno())
+
+    def terminate(self) -> None:
+        """Ask the whole group to end."""
+        self._signal(signal.SIGTERM)
+
+    def end(self) -> int | None:
+        """Kill the whole group, reap the child and close the pipes.
+
+        Returns
+        -------
+        int or None
+            Return code of a child that had ended by itself, negative for a signal; None for one that had to be killed.
+        """
+        by_itself = self.exited()
+        self._signal(signal.SIGKILL)
+        status = self._process.wait()
+        for descriptor in (self._requests, self._replies, self._handle):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._early_output.close()
+        return status if by_itself else None
+
+    def dismiss(self, seconds: float) -> None:
+        """Let an idle child run its exit handlers, for at most `seconds`, then `end` it."""
+        os.close(self._requests)
+        self._requests = os.open(os.devnull, os.O_WRONLY)
+        deadline = time.monotonic() + seconds
+        while not self.exited() and (left := deadline - time.monotonic()) > 0:
+            self.wait(left)
+            self._read()
+            self._messages.clear()
+        self.end()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+def _process_handle(process: int) -> int | None:
+    """Descriptor that becomes readable when the process ends; None where the system has no such thing."""
+    try:
+        return os.pidfd_open(process)
+    except (AttributeError, OSError):
+        return None

@@ -1,0 +1,195 @@
+"""A command as an objective: its arguments from the configuration, its result from the last line it prints.
+
+Standard library only: the child process imports this file. No shell is involved.
+
+Arguments
+---------
+``{name}`` in an element stands for the value of parameter `name`: floats with all their digits, booleans as ``true``
+and ``false``. ``{{`` and ``}}`` stand for single braces. An element that names an inactive parameter is left out; if
+the placeholder is the whole element and the element before it is an option (``"--width", "{width}"``), so is that one.
+
+Environment
+-----------
+REVERIE_TRIAL, REVERIE_SEED, REVERIE_FOLDER (the trial's own folder), REVERIE_CONFIG (JSON), and REVERIE_BUDGET where
+the trial has one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .results import Objective, ResultError, ending, read_last_line, tail
+from .trial_handle import TrialHandle
+
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_LONGEST_LINE = 1 << 20
+_LOOK_AGAIN = 0.1
+"""Seconds between looks at whether to stop."""
+
+
+class TemplateError(ValueError):
+    """An argument of a command has a brace that belongs to no placeholder."""
+
+
+def command_objective(command: Sequence[str], folder: str) -> Objective:
+    """Make an objective that runs `command` in `folder`."""
+
+    def objective(config: dict[str, Any], trial: TrialHandle) -> object:
+        program, *arguments = fill(command, config)
+        return run([find_program(program, folder) or program, *arguments], folder, config, trial)
+
+    return objective
+
+
+def find_program(program: str, folder: str) -> str | None:
+    """Path of a program: on PATH, or an executable file relative to `folder`. None where there is neither."""
+    if os.sep not in program and (found := shutil.which(program)):
+        return found
+    return shutil.which(os.path.join(os.path.abspath(folder), program))
+
+
+def placeholders(element: str) -> list[str]:
+    """Names of the parameters in one element of a command.
+
+    Raises
+    ------
+    TemplateError
+        A lone brace.
+    """
+    names = []
+    for match in _PLACEHOLDER.finditer(element):
+        if match[0] in "{}":
+            raise TemplateError(f"a lone {match[0]!r} in {element!r}: write {match[0] * 2!r} for the character itself")
+        if match[0] not in ("{{", "}}"):
+            names.append(match[1])
+    return names
+
+
+def fill(command: Sequence[str], config: Mapping[str, Any]) -> list[str]:
+    """Arguments of a command for one configuration; see the top of this file for the rules."""
+    filled: list[str] = []
+    for position, element in enumerate(command):
+        names = placeholders(element)
+        if all(name in config for name in names):
+            filled.append(_PLACEHOLDER.sub(lambda match: _replace(match, config), element))
+        elif element == f"{{{names[0]}}}" and position > 0 and _is_option(command[position - 1]):
+            filled.pop()
+    return filled
+
+
+def _is_option(element: str) -> bool:
+    return element.startswith("-") and not placeholders(element)
+
+
+def _replace(match: re.Match[str], config: Mapping[str, Any]) -> str:
+    return match[0][0] if match[1] is None else _text(config[match[1]])
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def run(arguments: Sequence[str], folder: str, config: Mapping[str, Any], trial: TrialHandle) -> object:
+    """Run a program to its end, copying what it prints to this process's standard output.
+
+    Returns
+    -------
+    object
+        What its last line says.
+
+    Raises
+    ------
+    ResultError
+        It cannot be started, fails, or its last line is neither a number nor a JSON object.
+    """
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env=_environment(config, trial),
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+        )
+    except OSError as error:
+        os.close(reader)
+        raise ResultError(f"the command cannot be started: {error}") from None
+    finally:
+        os.close(writer)
+    try:
+        last = _follow(process, reader, trial)
+    finally:
+        os.close(reader)
+        process.kill()
+        status = process.wait()
+    if status and not trial.stop_seen:
+        raise ResultError(f"the command {ending(status)}\n{tail(1)}")
+    return read_last_line(last)
+
+
+def _environment(config: Mapping[str, Any], trial: TrialHandle) -> dict[str, str]:
+    own = {
+        "REVERIE_TRIAL": str(trial.number),
+        "REVERIE_SEED": str(trial.seed),
+        "REVERIE_FOLDER": str(trial.folder),
+        "REVERIE_CONFIG": json.dumps(dict(config)),
+    }
+    if trial.budget is not None:
+        own["REVERIE_BUDGET"] = str(trial.budget)
+    return {**os.environ, **own}
+
+
+class _LastLine:
+    """The last line of a stream that is not blank; a carriage return ends a line too, as progress bars want it."""
+
+    def __init__(self) -> None:
+        self._complete = b""
+        self._open = b""
+
+    def feed(self, chunk: bytes) -> None:
+        *lines, rest = (self._open + chunk).replace(b"\r", b"\n").split(b"\n")
+        self._complete = next((line for line in reversed(lines) if line.strip()), self._complete)
+        self._open = rest[-_LONGEST_LINE:]
+
+    def text(self) -> str:
+        return (self._open.strip() or self._complete.strip()).decode("utf-8", "replace")
+
+
+def _follow(process: subprocess.Popen[bytes], stream: int, trial: TrialHandle) -> str:
+    """Copy what the process prints until it ends; ask it to end when the trial is to stop. Returns the last line.
+
+    The stream outlives the process where a process that it left behind holds it: the end is then silence.
+    """
+    last = _LastLine()
+    open_ = True
+    while open_ or process.poll() is None:
+        if trial.should_stop():
+            process.terminate()
+        if not open_:
+            _wait(process)
+        elif select.select([stream], [], [], _LOOK_AGAIN)[0]:
+            chunk = os.read(stream, 1 << 16)
+            open_ = bool(chunk)
+            _write_all(chunk)
+            last.feed(chunk)
+        else:
+            open_ = process.poll() is None
+    return last.text()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LOOK_AGAIN)
+
+
+def _write_all(chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[os.write(1, chunk) :]

@@ -1,0 +1,282 @@
+"""One trial at a time: evaluated in a child process that may crash, hang or be killed, or right here for a benchmark.
+
+Imports neither numpy nor torch: worker ranks live on this file.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from learning_objective.child_process import ChildProcess, Done, Loaded, LoadFailed, Reported
+from learning_objective.loading import LoadError, load
+from learning_objective.objective_spec import ObjectiveSpec
+from learning_objective.results import OUTPUT_FILE, attempt, ending, tail_of
+from learning_objective.trial_handle import TrialHandle
+from utilities.trial import Outcome, Trial, TrialState
+
+LOAD_SECONDS = 600.0
+"""How long importing the objective may take: a thousand workers that import torch from one file server take minutes."""
+
+_DISMISSAL_SECONDS = 2.0
+_UNLOADABLE = "the objective cannot be loaded"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """An intermediate value of a running trial.
+
+    Attributes
+    ----------
+    number
+        The trial's.
+    step
+        Epoch, iteration or the like.
+    value
+        NaN where it was not finite.
+    """
+
+    number: int
+    step: int
+    value: float
+
+
+class Evaluator:
+    """Evaluates trials, one after the other, and never fails because an objective does.
+
+    The child process is kept from trial to trial and replaced when it died or was killed. It starts with the first
+    trial, or with `warm_up`.
+
+    Parameters
+    ----------
+    spec
+        What to evaluate.
+    trials_folder
+        Each trial's own folder lies in it, named by the trial's number.
+    timeout
+        Seconds that a trial may take; None for no limit. Importing the objective does not count.
+    isolation
+        "process", or "none" to evaluate a benchmark in this process. Anything but a benchmark, and a benchmark with a
+        timeout, gets its process all the same.
+    threads
+        Threads for the objective's numerical libraries, unless the environment says it already; None to leave it open.
+    grace
+        Seconds between asking a trial that exceeded its limit to end, and killing it.
+
+    Attributes
+    ----------
+    load_error : str or None
+        Why the objective cannot be loaded, the reason on the first line, if the latest attempt to load it failed: no
+        trial can succeed then.
+    """
+
+    def __init__(
+        self,
+        spec: ObjectiveSpec,
+        trials_folder: Path,
+        timeout: float | None = None,
+        isolation: str = "process",
+        threads: int | None = None,
+        grace: float = 5.0,
+    ) -> None:
+        self._spec = spec
+        self._trials_folder = trials_folder.absolute()
+        self._timeout = math.inf if timeout is None else timeout
+        self._threads = threads
+        self._grace = grace
+        self._here = isolation == "none" and spec.benchmark is not None and timeout is None
+        self._child: ChildProcess | None = None
+        self._loaded = False
+        self._trial: Trial | None = None
+        self._outcome: Outcome | None = None
+        self._begun = 0.0
+        self._deadline = math.inf
+        self._exceeded = ""
+        self.load_error: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def warm_up(self) -> None:
+        """Start the child process and let it load the objective, without waiting for it."""
+        if self._here or self._child is not None:
+            return
+        self._child = ChildProcess(self._threads)
+        self._loaded = False
+        self._child.send({"type": "load", **self._spec.as_message()})
+        self._limit_to(LOAD_SECONDS)
+
+    def load(self) -> str | None:
+        """Load the objective and wait for it: None, or why it cannot be loaded."""
+        self.warm_up()
+        while self._child is not None and not self._loaded:
+            self.poll(1.0)
+        return self.load_error
+
+    def start(self, trial: Trial) -> None:
+        """Begin to evaluate a trial; `poll` brings what comes of it.
+
+        Raises
+        ------
+        RuntimeError
+            The previous trial has not ended.
+        OSError
+            No process can be started.
+        """
+        if self._trial is not None:
+            raise RuntimeError(f"trial {trial.number} was started before trial {self._trial.number} ended")
+        if self._here:
+            self._trial, self._outcome = trial, self._evaluate_here(trial)
+            return
+        if self._child is not None and self._child.gone():
+            self.kill()
+        self.warm_up()
+        self._trial = trial
+        if self._loaded:
+            self._limit_to(self._timeout)
+        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), "folder": str(self._folder(trial))})
+
+    def poll(self, seconds: float) -> Outcome | Report | None:
+        """Wait for the running trial to report or to end.
+
+        Parameters
+        ----------
+        seconds
+            How long to wait at most; 0 only looks.
+
+        Returns
+        -------
+        Outcome, Report or None
+            None where nothing happened in that time, or nothing runs.
+        """
+        if self._outcome is not None:
+            return self._ended(self._outcome)
+        until = time.monotonic() + seconds
+        while self._child is not None:
+            event = self._advance(self._child)
+            left = min(until, self._deadline) - time.monotonic()
+            if event is not None or time.monotonic() >= until:
+                return event
+            if self._child is not None:
+                self._child.wait(left)
+        return None
+
+    def request_stop(self) -> None:
+        """Ask the running trial to end early: its ``should_stop()`` says True, a command gets SIGTERM."""
+        if self._trial is not None:
+            self._send({"type": "stop", "number": self._trial.number})
+
+    def kill(self) -> None:
+        """Abandon whatever runs, at once, with every process it started. There will be no outcome."""
+        if self._child is not None:
+            self._child.end()
+        self._child = self._trial = self._outcome = None
+
+    def close(self) -> None:
+        """End the child process: at once while it evaluates, after its exit handlers otherwise."""
+        if self._child is not None and self._trial is None and self._loaded:
+            self._child.dismiss(_DISMISSAL_SECONDS)
+            self._child = None
+        self.kill()
+
+    def _folder(self, trial: Trial) -> Path:
+        return self._trials_folder / str(trial.number)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._child is not None:
+            self._child.send(message)
+
+    def _limit_to(self, seconds: float) -> None:
+        self._begun = time.monotonic()
+        self._deadline = self._begun + seconds
+        self._exceeded = ""
+
+    def _evaluate_here(self, trial: Trial) -> Outcome:
+        begun = time.monotonic()
+        try:
+            objective = load(self._spec.label, self._spec.folder)
+        except LoadError as error:
+            self.load_error = str(error)
+            return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
+        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial))
+        result = attempt(objective, trial.config, handle)
+        seconds = time.monotonic() - begun
+        return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)
+
+    def _advance(self, child: ChildProcess) -> Outcome | Report | None:
+        """Act on one thing that happened to the child, if anything did."""
+        message = child.receive()
+        if message is None and child.gone():
+            message = child.receive()  # what it wrote between the two looks
+            if message is None:
+                return self._after_end(child)
+        if message is not None:
+            return self._act_on(message)
+        return self._enforce_limit(child)
+
+    def _act_on(self, message: Loaded | LoadFailed | Reported | Done) -> Outcome | Report | None:
+        match message:
+            case Loaded():
+                self._loaded, self.load_error = True, None
+                self._limit_to(math.inf if self._trial is None else self._timeout)
+            case LoadFailed(text):
+                return self._cannot_load(text)
+            case Reported(number, step, value):
+                return Report(number, step, math.nan if value is None else value)
+            case Done(_, state, objective, metrics, text):
+                if self._exceeded:
+                    return self._failed(self._exceeded)
+                return self._ended(Outcome(TrialState(state), objective, metrics, self._seconds(), text))
+        return None
+
+    def _after_end(self, child: ChildProcess) -> Outcome | None:
+        early = child.early_output()
+        status = child.end()
+        self._child = None
+        if self._exceeded:
+            why = self._exceeded
+        elif status is None:
+            why = "the objective's process closed its connection to the worker"
+        else:
+            why = f"the objective's process {ending(status)}"
+        return self._failed(why) if self._loaded else self._cannot_load(f"{why}\n{early}".rstrip())
+
+    def _enforce_limit(self, child: ChildProcess) -> Outcome | None:
+        if time.monotonic() < self._deadline:
+            return None
+        if self._exceeded:
+            return self._after_end(child)
+        if self._loaded:
+            self._exceeded = f"exceeded trial_timeout of {self._timeout:g} s"
+        else:
+            self._exceeded = f"importing it took more than {LOAD_SECONDS:g} s"
+        child.terminate()
+        self._deadline = time.monotonic() + self._grace
+        return None
+
+    def _cannot_load(self, why: str) -> Outcome | None:
+        self.load_error = why
+        return self._failed(f"{_UNLOADABLE}: {why}")
+
+    def _failed(self, message: str) -> Outcome | None:
+        """The running trial failed, and its process is of no more use."""
+        trial, seconds = self._trial, self._seconds()
+        self.kill()
+        if trial is None:
+            return None
+        output = tail_of(self._folder(trial) / OUTPUT_FILE) if self._loaded else ""
+        return Outcome(TrialState.FAIL, seconds=seconds, message=f"{message}\n{output}".rstrip())
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        self._trial = self._outcome = None
+        self._deadline = math.inf
+        return outcome

@@ -1,0 +1,216 @@
+"""What an objective returned, raised or printed, read into a number or a reason.
+
+Standard library only: the child process imports this file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from .trial_handle import TrialHandle
+
+Objective: TypeAlias = "Callable[[dict[str, Any], TrialHandle], object]"
+"""An objective made ready to be called: always with both arguments."""
+
+OUTPUT_FILE = "output.log"
+"""Name, in a trial's folder, of the file of what the objective printed."""
+
+TAIL_BYTES = 4096
+"""How much of its output's end a failed trial quotes."""
+
+_TRACEBACK_CHARACTERS = 8000
+_OWN_FILES = frozenset(
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    for name in ("child.py", "serving.py", "loading.py", "command.py", "results.py")
+)
+
+
+class ResultError(Exception):
+    """The objective gave no finite number; the message is the reason, then whatever else there is to say."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an evaluation ended.
+
+    Attributes
+    ----------
+    state
+        "COMPLETE", "PRUNED" or "FAIL".
+    objective
+        None where it failed.
+    metrics
+        Further finite numbers by name.
+    message
+        Reason of a failure, then the traceback.
+    """
+
+    state: str
+    objective: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    message: str = ""
+
+
+def attempt(objective: Objective, config: dict[str, Any], trial: TrialHandle) -> Result:
+    """Evaluate, whatever happens: every exception becomes a failed result, SystemExit and KeyboardInterrupt included.
+
+    An objective that stops early because it was asked to need not return a number: it is pruned, not failed.
+    """
+    try:
+        value, metrics = read_result(objective(config, trial))
+    except ResultError as error:
+        return Result("PRUNED") if trial.stop_seen else Result("FAIL", message=str(error))
+    except BaseException as error:
+        return Result("FAIL", message=describe(error))
+    return Result("PRUNED" if trial.stop_seen else "COMPLETE", value, metrics)
+
+
+def read_result(value: object) -> tuple[float, dict[str, float]]:
+    """Objective and metrics in what an objective returned.
+
+    Parameters
+    ----------
+    value
+        A number (Python's, NumPy's, an array or tensor of no dimensions), or a mapping of one under "objective" and
+        of metrics.
+
+    Returns
+    -------
+    tuple
+        The objective, finite, and those metrics that are finite numbers. The others are left out and named on standard
+        output.
+
+    Raises
+    ------
+    ResultError
+        Neither of these, or not finite.
+    """
+    if not isinstance(value, Mapping):
+        return _finite(value), {}
+    if "objective" not in value:
+        keys = ", ".join(repr(key) for key in value) or "no keys"
+        raise ResultError(f'objective returned a dict without "objective" (it has {keys})')
+    metrics = {str(key): _number(metric) for key, metric in value.items() if key != "objective"}
+    kept = {key: number for key, number in metrics.items() if number is not None and math.isfinite(number)}
+    if len(kept) < len(metrics):
+        print("metrics left out, not finite numbers:", ", ".join(sorted(metrics.keys() - kept.keys())))
+    return _finite(value["objective"]), kept
+
+
+def _finite(value: object) -> float:
+    number = _number(value)
+    if number is None:
+        raise ResultError(f'objective returned {_shown(value)}; a number or a dict with "objective" is needed')
+    if not math.isfinite(number):
+        raise ResultError(f"objective returned {number}")
+    return number
+
+
+def _number(value: Any) -> float | None:
+    """`value` as a float, None where it is no number. True and "1" are none: they are slips more often than meant."""
+    if isinstance(value, bool | complex | str | bytes | bytearray) or type(value).__name__.startswith("bool"):
+        return None
+    if getattr(value, "ndim", 0) != 0:
+        return None
+    try:
+        return float(value)
+    except Exception:
+        return None
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "None"
+    try:
+        text = repr(value)
+    except Exception:
+        text = ""
+    kind = type(value).__name__
+    return f"a {kind}" + (f" ({text})" if 0 < len(text) <= 60 and "\n" not in text else "")
+
+
+def describe(error: BaseException) -> str:
+    """Reason in one line, ``ValueError: what``, then the traceback without this project's own frames."""
+    told = traceback.TracebackException(type(error), error, _own_frames_left_out(error.__traceback__))
+    text = "".join(told.format())
+    if len(text) > _TRACEBACK_CHARACTERS:
+        text = "[...]\n" + text[-_TRACEBACK_CHARACTERS:]
+    return f"{reason(error)}\n{text}".rstrip()
+
+
+def reason(error: BaseException) -> str:
+    """One line: the exception's type and the first line of what it says."""
+    try:
+        text = str(error).strip().partition("\n")[0]
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _own_frames_left_out(frames: TracebackType | None) -> TracebackType | None:
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return frames
+
+
+def _is_ours(filename: str) -> bool:
+    return filename in _OWN_FILES or filename.startswith("<frozen importlib")
+
+
+def read_last_line(line: str) -> object:
+    """What the last line of a command's output says: a number, or a JSON object.
+
+    Raises
+    ------
+    ResultError
+        Neither.
+    """
+    for read in (float, json.loads):
+        try:
+            value = read(line)
+        except ValueError:
+            continue
+        if isinstance(value, float | int | dict):
+            return value
+    shown = repr(line if len(line) <= 80 else line[:80] + "...")
+    raise ResultError(f"the command's last line of output must be a number or a JSON object; got {shown}")
+
+
+def ending(status: int) -> str:
+    """How a process ended, from its return code: ``ended with exit status 3``, ``was killed by signal SIGSEGV``."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = str(-status)
+    return f"was killed by signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def tail(file: int) -> str:
+    """Last lines of an open file of output, empty where there are none."""
+    size = os.fstat(file).st_size
+    text = os.pread(file, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode("utf-8", "replace")
+    if size > TAIL_BYTES:
+        text = text.partition("\n")[2] or text
+    return text.rstrip()
+
+
+def tail_of(path: str | os.PathLike[str]) -> str:
+    """Last lines of a file of output, empty where there is none."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return tail(file)
+    finally:
+        os.close(file)

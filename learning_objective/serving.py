@@ -1,0 +1,236 @@
+"""The child process's side of an evaluation. Standard library only.
+
+One JSON object a line goes through each pipe:
+
+| message | direction | carries |
+|---|---|---|
+| load | worker -> child | objective or command, folder |
+| evaluate | worker -> child | number, config, seed, budget, folder |
+| stop | worker -> child | number of the trial to end early |
+| loaded | child -> worker | |
+| load_failed | child -> worker | message; the child ends after it |
+| report | child -> worker | number, step, value (null where it is not finite) |
+| done | child -> worker | number, state, objective, metrics, message |
+
+Standard output and error belong to the objective: while a trial runs they are its ``output.log``.
+
+The main thread runs the objective, as signal handlers and many libraries want it; another reads the requests. When that
+one finds the pipe closed, the worker is gone: it kills the whole process group, and with it whatever the objective
+started, at once while a trial runs, and after an orderly exit otherwise.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import faulthandler
+import json
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .loading import LoadError, load, open_path
+from .results import OUTPUT_FILE, Objective, Result, attempt, describe
+from .trial_handle import TrialHandle
+
+Message: TypeAlias = dict[str, Any]
+
+_LIBC = ctypes.CDLL(None)
+_EXIT_SECONDS = 2.0
+"""How long an orderly exit may take once the worker closed the pipe."""
+
+
+def serve(requests: int, replies: int) -> None:
+    """Load the objective and evaluate trials until the worker closes the pipe of requests.
+
+    Parameters
+    ----------
+    requests, replies
+        Descriptors of the pipes to read from and to write to.
+    """
+    for descriptor in (requests, replies):
+        os.set_inheritable(descriptor, False)
+    atexit.register(_end_group_of, os.getpid())
+    faulthandler.enable()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    connection = _Connection(requests, replies)
+    connection.listen()
+    objective = _prepare(connection.next(), connection)
+    while objective is not None and (request := connection.next()) is not None:
+        _evaluate(objective, request, connection)
+
+
+def _end_group_of(process: int) -> None:
+    """Kill this process's group as the last act of its exit; a fork that inherited this leaves it alone."""
+    if os.getpid() == process:
+        _kill_group()
+
+
+def _kill_group() -> None:
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+class _Connection:
+    """The two pipes, and the trial that runs."""
+
+    def __init__(self, requests: int, replies: int) -> None:
+        self._requests, self._replies = requests, replies
+        self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._sending = threading.Lock()
+        self.process = os.getpid()
+        self._running: TrialHandle | None = None
+        self._to_stop: int | None = None
+
+    def listen(self) -> None:
+        """Read requests in a thread from now on."""
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+
+    def next(self) -> Message | None:
+        """Wait for the next request; None once there will be no more."""
+        return self._waiting.get()
+
+    def send(self, message: Message) -> None:
+        """Write one message, from whatever thread."""
+        line = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        with self._sending:
+            while line:
+                line = line[os.write(self._replies, line) :]
+
+    def _read(self) -> None:
+        try:
+            with open(self._requests, "rb", closefd=False) as stream:
+                for line in stream:
+                    self._take(json.loads(line))
+        finally:
+            self._worker_gone()
+
+    def _take(self, message: Message) -> None:
+        if message["type"] == "stop":
+            self._stop(message["number"])
+        else:
+            self._waiting.put(message)
+
+    def run(self, trial: TrialHandle | None) -> None:
+        """Say which trial runs now; it may have been told to stop before it began."""
+        self._running = trial
+        if trial is not None and trial.number == self._to_stop:
+            trial.request_stop()
+
+    def _stop(self, number: int) -> None:
+        self._to_stop = number
+        trial = self._running
+        if trial is not None and trial.number == number:
+            trial.request_stop()
+
+    def _worker_gone(self) -> None:
+        if self._running is None:
+            self._waiting.put(None)
+            threading.Event().wait(_EXIT_SECONDS)
+        _kill_group()
+
+
+def _prepare(request: Message | None, connection: _Connection) -> Objective | None:
+    """Load the objective; None, after having said why, where that fails."""
+    if request is None:
+        return None
+    try:
+        objective = _load(request)
+    except LoadError as error:
+        connection.send({"type": "load_failed", "message": str(error)})
+    except BaseException as error:
+        connection.send({"type": "load_failed", "message": describe(error)})
+    else:
+        connection.send({"type": "loaded"})
+        return objective
+    return None
+
+
+def _load(request: Message) -> Objective:
+    folder = request["folder"]
+    os.chdir(folder)
+    if request["command"] is not None:
+        from .command import command_objective
+
+        signal.signal(signal.SIGTERM, lambda *_: None)  # the command has its own; its grace ends when it does
+        return command_objective(request["command"], folder)
+    sys.argv[:] = [request["objective"]]
+    open_path(request["objective"], folder)
+    return load(request["objective"], folder)
+
+
+def _evaluate(objective: Objective, request: Message, connection: _Connection) -> None:
+    number = request["number"]
+    folder = Path(request["folder"])
+
+    def report(step: int, value: float) -> None:
+        shown = value if math.isfinite(value) else None
+        connection.send({"type": "report", "number": number, "step": step, "value": shown})
+
+    trial = TrialHandle(number, request["seed"], request["budget"], folder, report)
+    connection.run(trial)
+    try:
+        with _output_to(folder, trial):
+            result = attempt(objective, request["config"], trial)
+            _end_stray_fork(connection.process)
+    except OSError as error:
+        result = Result("FAIL", message=f"the trial's output cannot be written: {error}")
+    connection.run(None)
+    connection.send({"type": "done", "number": number, **asdict(result)})
+
+
+def _end_stray_fork(process: int) -> None:
+    """End a fork that the objective made and that came out of it as if it were the original."""
+    if os.getpid() != process:
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _output_to(folder: Path, trial: TrialHandle) -> Iterator[None]:
+    """Send standard output and error, of C code and of programs too, to the trial's ``output.log``.
+
+    A trial that printed nothing and kept nothing leaves no file and no folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / OUTPUT_FILE
+    log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    _point_output_at(log)
+    try:
+        yield
+    finally:
+        _flush()
+        silent = os.fstat(log).st_size == 0
+        os.close(log)
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        _point_output_at(nowhere)
+        os.close(nowhere)
+        if silent:
+            path.unlink(missing_ok=True)
+            if not trial.folder_used:
+                _remove_if_empty(folder)
+
+
+def _point_output_at(descriptor: int) -> None:
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _flush() -> None:
+    """Write out what Python and C hold back; the objective may have closed or replaced the streams."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    _LIBC.fflush(None)

@@ -1,0 +1,84 @@
+"""What an objective sees of the trial that it evaluates. Standard library only: the child process imports this file."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+
+class TrialHandle:
+    """The second argument of ``objective(config, trial)``.
+
+    Parameters
+    ----------
+    number, seed, budget
+        Those of the trial.
+    folder
+        The trial's own folder; it need not exist.
+    send
+        Called with each reported (step, value), from whatever thread reports.
+
+    Attributes
+    ----------
+    number : int
+        Consecutive from 0 within the study.
+    seed : int
+        For the objective's own randomness; the same whenever this trial is evaluated again.
+    budget : float or None
+        Fidelity at which to evaluate; None means full.
+    comm : None
+        Communicator of the ranks that evaluate this trial together; None where one process does.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        seed: int,
+        budget: float | None,
+        folder: Path,
+        send: Callable[[int, float], None] = lambda step, value: None,
+    ) -> None:
+        self.number = number
+        self.seed = seed
+        self.budget = budget
+        self.comm = None
+        self._folder = folder
+        self._send = send
+        self._stop = threading.Event()
+        self.folder_used = False
+        self.stop_seen = False
+
+    @property
+    def folder(self) -> Path:
+        """Absolute path of the trial's own folder, for checkpoints and the like; made when first asked for."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder_used = True
+        return self._folder
+
+    def report(self, step: int, value: float) -> None:
+        """Tell an intermediate value, such as the validation error after an epoch.
+
+        Parameters
+        ----------
+        step
+            Epoch, iteration or the like.
+        value
+            In the units of the objective; NaN and infinities arrive as NaN.
+
+        Raises
+        ------
+        TypeError
+            `step` is no integer, or `value` no number.
+        """
+        self._send(operator.index(step), float(value))
+
+    def should_stop(self) -> bool:
+        """Whether to end early. Once this said True, what the objective returns is the value of a pruned trial."""
+        self.stop_seen = self.stop_seen or self._stop.is_set()
+        return self.stop_seen
+
+    def request_stop(self) -> None:
+        """Make `should_stop` say True from now on."""
+        self._stop.set()
