@@ -35,7 +35,7 @@ from utilities.trial import Outcome, Trial
 
 CHECKPOINT_SECONDS = 60.0
 WORTH_WAITING = 0.01
-"""A proposal that takes less than this share of an evaluation is made when it is needed, with all that is known then."""
+"""A proposal that takes less than this share of an evaluation is made when needed, with all that is known then."""
 
 FINISHED, USER_ERROR, NONE_SUCCEEDED, RESUMABLE = 0, 2, 3, 75
 """Exit statuses."""
@@ -151,6 +151,7 @@ class Master:
 
     def answer(self, now: float) -> list[Letter]:
         """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it."""
+        self._watch_clock(now)
         if not self._changed:
             return []
         self._changed = False
@@ -264,18 +265,20 @@ class Master:
     # --- while nothing arrives --------------------------------------------------------------------------------------
 
     def idle(self, now: float) -> list[Letter]:
-        """Use the time in which nothing arrives: watch the clock, answer who still waits, make a proposal ahead."""
-        limit = self._study.time_limit
-        if limit is not None and not self._closing and now - self.ledger.began >= limit:
-            self.stop("time limit", now)
-        if self._stop_at is not None and now >= self._stop_at:
-            self._changed = True
+        """Use the time in which nothing arrives: answer who still waits, make a proposal ahead."""
         letters = self.answer(now)
         if not letters and self._ahead and self._open:
             self._propose_ahead()
         if now - self._checkpointed > CHECKPOINT_SECONDS:
             self.checkpoint(now)
         return letters
+
+    def _watch_clock(self, now: float) -> None:
+        limit = self._study.time_limit
+        if limit is not None and not self._closing and now - self.ledger.began >= limit:
+            self.stop("time limit", now)
+        if self._stop_at is not None and now >= self._stop_at and not self.over:
+            self._changed = True
 
     def _propose_ahead(self) -> None:
         depth = self._depth()

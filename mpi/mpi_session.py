@@ -19,6 +19,7 @@ from mpi.mpi_master import RESUMABLE, Master
 from mpi.mpi_worker import STOP_SIGNALS
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
+from utilities.display.text import emit
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
@@ -124,7 +125,7 @@ class Session:
         self._display.close()
         if master.error:
             print(f"error: {master.error}", file=sys.stderr, flush=True)
-        print("\n" + final_summary(summary), flush=True)
+        emit(sys.stdout, "\n" + final_summary(summary))
         return master.status
 
     def _ending(self) -> str:

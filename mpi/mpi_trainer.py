@@ -7,9 +7,9 @@ import time
 import numpy as np
 
 from mpi.mpi_definitions import Exit, Fit, Fitted, Message, PackedArray, TrainerDuty
-from utilities.model import fit_surrogate, make_surrogate
+from utilities.model import fit_surrogate
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, Parameters, Surrogate
+from utilities.surrogate import Array, Dataset, Parameters
 
 
 class Trainer:
@@ -26,7 +26,6 @@ class Trainer:
         self._seed = duty.seed
         self._x: Array = np.empty((0, len(self._space.groups)))
         self._y: Array = np.empty(0)
-        self._surrogates: dict[str, Surrogate] = {}
         self._previous: dict[str, Parameters] = {}
 
     def fit(self, request: Fit) -> Fitted:
@@ -44,9 +43,8 @@ class Trainer:
         if request.previous is not None:
             self._previous[request.kind] = {name: array.unpack() for name, array in request.previous.items()}
         began = time.perf_counter()
-        surrogate = self._surrogates.setdefault(request.kind, make_surrogate(request.kind, self._space))
         data = Dataset(self._x, self._y)
-        parameters = fit_surrogate(surrogate, data, self._seed, self._previous.get(request.kind))
+        parameters = fit_surrogate(request.kind, self._space, data, self._seed, self._previous.get(request.kind))
         self._previous[request.kind] = parameters
         packed = {name: PackedArray.pack(np.asarray(array)) for name, array in parameters.items()}
         return Fitted(request.kind, len(data), packed, time.perf_counter() - began)

@@ -150,7 +150,7 @@ class Ledger:
         )
 
     def summary(
-        self, best: Incumbent | None, predicted: Prediction | None, initial_best: float | None, now: float
+        self, best: Incumbent | None, predicted: Prediction | None, initial: Incumbent | None, now: float
     ) -> dict[str, Any]:
         """Content of summary.json, but for where the files are and how the run ended."""
         times = sorted(self.proposal_seconds)
@@ -162,7 +162,7 @@ class Ledger:
             "budget": self.study.budget,
             "best": None if best is None else best._asdict(),
             "predicted_best": None if predicted is None else predicted._asdict(),
-            "initial_best": initial_best,
+            "initial_best": None if initial is None else initial._asdict(),
             "states": {state.value: count for state, count in self.states.items()},
             "failures": [[reason, count] for reason, count in self.reasons.most_common()],
             "wall_seconds": now - self.began,
@@ -176,11 +176,12 @@ class Ledger:
         }
 
 
-def best_initial(records: Iterable[TrialRecord], direction: str) -> float | None:
-    """Best objective among the completed trials of the initial design."""
-    values = [
-        record.outcome.objective
+def best_initial(records: Iterable[TrialRecord], direction: str) -> Incumbent | None:
+    """Best completed trial of the initial design."""
+    found = [
+        Incumbent(record.trial.number, record.outcome.objective, record.trial.config)
         for record in records
         if record.origin == "initial" and record.outcome is not None and record.outcome.objective is not None
     ]
-    return None if not values else min(values) if direction == "minimize" else max(values)
+    sign = 1.0 if direction == "minimize" else -1.0
+    return min(found, key=lambda trial: sign * trial.objective, default=None)

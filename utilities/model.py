@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from utilities.output_transform import OutputTransform, identity_transform
 from utilities.space import Space
-from utilities.surrogate import Dataset, Parameters, Posterior, Surrogate
+from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
 
 AUTO_SWITCH = 500
 """Observations from which ``auto`` takes dngo in place of gp."""
@@ -22,9 +23,16 @@ def make_surrogate(kind: str, space: Space) -> Surrogate:
     return DNGO(len(space.groups), members=1 if kind == "dngo-paper" else 3)
 
 
-def fit_surrogate(surrogate: Surrogate, data: Dataset, seed: int, previous: Parameters | None) -> Parameters:
-    """Fit with randomness that depends on the seed and on the number of observations alone."""
-    return surrogate.fit(data, np.random.default_rng([seed, 2, len(data)]), previous)
+def fit_surrogate(kind: str, space: Space, data: Dataset, seed: int, previous: Parameters | None) -> Parameters:
+    """Fit the output transform and the surrogate `kind` to objectives in the user's units.
+
+    The randomness depends on the seed and on the number of observations alone. The transform's knots and images are
+    among the parameters; ``dngo-paper`` has none.
+    """
+    transform = identity_transform() if kind == "dngo-paper" else OutputTransform.fit(data.y)
+    rng = np.random.default_rng([seed, 2, len(data)])
+    fitted = make_surrogate(kind, space).fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
+    return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 
 
 class Model:
@@ -45,6 +53,7 @@ class Model:
         self._surrogate: Surrogate | None = None
         self._posterior: Posterior | None = None
         self._conditioned = 0
+        self._transform = identity_transform()
         self.kind = ""
         self.parameters: Parameters | None = None
         self.fitted = 0
@@ -69,14 +78,14 @@ class Model:
     def fit(self, data: Dataset) -> None:
         """Refit here and now."""
         kind = self.kind_for(len(data))
-        surrogate = make_surrogate(kind, self._space)
         previous = self.parameters if kind == self.kind else None
-        self.adopt(kind, fit_surrogate(surrogate, data, self._seed, previous), len(data))
+        self.adopt(kind, fit_surrogate(kind, self._space, data, self._seed, previous), len(data))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take the result of a fit to the first `fitted` observations, made here or elsewhere."""
         if kind != self.kind or self._surrogate is None:
             self._surrogate = make_surrogate(kind, self._space)
+        self._transform = OutputTransform(parameters["output_knots"], parameters["output_images"])
         self.kind, self.parameters, self.fitted = kind, parameters, fitted
         self._posterior = None
 
@@ -85,9 +94,24 @@ class Model:
         if self._surrogate is None or self.parameters is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         if self._posterior is None:
-            self._posterior = self._surrogate.condition(self.parameters, data)
+            self._posterior = self._surrogate.condition(self.parameters, Dataset(data.x, self._transform.apply(data.y)))
         elif len(data) > self._conditioned:
             new = slice(self._conditioned, None)
-            self._posterior = self._posterior.extend(data.x[new], data.y[new])
+            self._posterior = self._posterior.extend(data.x[new], self._transform.apply(data.y[new]))
         self._conditioned = len(data)
         return self._posterior
+
+    def lengthscale(self) -> Array | None:
+        """Lengthscale (p,) of each feature column in a GP, the geometric mean of its samples; None for other kinds."""
+        if self.kind != "gp" or self.parameters is None:
+            return None
+        scale: Array = np.exp(self.parameters["log_lengthscale"].mean(axis=0))[self._space.groups]
+        return scale
+
+    def to_user(self, mean: float, sd: float) -> tuple[float, float]:
+        """Median, and half the width of the central 68 % interval, of a standardised prediction in the user's units."""
+        if self._posterior is None:
+            raise RuntimeError("the model has no posterior yet")
+        places = self._posterior.offset + self._posterior.scale * np.array([mean, mean - sd, mean + sd])
+        middle, low, high = self._transform.invert(places)
+        return float(middle), float(high - low) / 2.0

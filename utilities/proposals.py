@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from utilities.acquisition import LogExpectedImprovement, NegativeMean
+from utilities.basins import Outside, exhausted_basins, is_outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
@@ -20,6 +21,9 @@ from utilities.trial import Config
 
 FANTASIES = 40
 """Mixture components x fantasies over which EI is averaged, at least."""
+
+ELSEWHERE = 3
+"""Once a basin is exhausted, one proposal in this many is still made with no regard to that."""
 
 REMEMBERED_FAILURES = 50
 ANCHORS = 10
@@ -104,7 +108,9 @@ class DesignProposer:
 
     def _points(self) -> Iterator[Array]:
         if self._method == "grid":
-            yield from self._grid
+            # Not `yield from`, which would close the grid together with this generator.
+            for point in self._grid:  # noqa: UP028
+                yield point
             return
         for _ in range(self._ATTEMPTS):
             index = self._drawn
@@ -183,8 +189,21 @@ class ModelProposer:
             count = max(2, -(-FANTASIES // len(posterior.noise())))
             posterior = posterior.fantasize(space.features(blocked), count, rng)
         known = np.vstack([history.points, pending])
-        acquisition = LogExpectedImprovement(posterior, space.features(known))
+        x_known = space.features(known)
+        centres, lengthscale = self._exhausted(history)
+        if len(centres) and (history.told + len(pending)) % ELSEWHERE:
+            outside = is_outside(x_known, centres, lengthscale)
+            if outside.any():
+                elsewhere = Outside(LogExpectedImprovement(posterior, x_known[outside]), centres, lengthscale)
+                return maximise(space, elsewhere, rng, known[outside][:ANCHORS], self._whole)
+        acquisition = LogExpectedImprovement(posterior, x_known)
         return maximise(space, acquisition, rng, self._anchors(posterior, history), self._whole)
+
+    def _exhausted(self, history: History) -> tuple[Array, Array]:
+        lengthscale = self._model.lengthscale()
+        if lengthscale is None:
+            return np.empty((0, 0)), np.empty(0)
+        return exhausted_basins(history.data.x, history.data.y, lengthscale), lengthscale
 
     def _anchors(self, posterior: Posterior, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""
@@ -207,10 +226,8 @@ class ModelProposer:
         anchors = self._anchors(posterior, history)
         point = maximise(self._space, NegativeMean(posterior), rng, anchors, self._whole)[:1]
         mean, variance = posterior.predict(self._space.features(point))
-        spread = float(np.sqrt(np.mean(variance) + np.var(mean))) * posterior.scale
-        return PredictedBest(
-            float(np.mean(mean)) * posterior.scale + posterior.offset, spread, self._space.from_unit(point)[0]
-        )
+        spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
+        return PredictedBest(*self._model.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""

@@ -1,0 +1,301 @@
+"""The master in virtual time, without MPI: budget, resuming, failures, stopping, the trainer, proposals ahead."""
+
+from __future__ import annotations
+
+import heapq
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from learning_objective.objective_spec import ObjectiveSpec
+from mpi.mpi_definitions import (
+    Done,
+    Evaluate,
+    Exit,
+    Fit,
+    Letter,
+    Message,
+    Ready,
+    Report,
+    Start,
+    TrainerDuty,
+    WorkerDuty,
+    decode,
+    encode,
+)
+from mpi.mpi_master import Master
+from mpi.mpi_trainer import Trainer
+from utilities.display.progress import PlainDisplay
+from utilities.optimizer import Optimizer
+from utilities.space import Space
+from utilities.storage.run_folder import RunFolder
+from utilities.storage.study_file import Study
+from utilities.trial import Outcome, TrialRecord, TrialState
+
+SPACE = {"x": {"type": "float", "low": -5.0, "high": 5.0}, "y": {"type": "float", "low": -5.0, "high": 5.0}}
+Seconds = Callable[[int], float]
+
+
+_OPEN: list[RunFolder] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_folders() -> Iterator[None]:
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
+
+
+def bowl(config: dict[str, Any]) -> float:
+    return float((config["x"] - 1.0) ** 2 + (config["y"] + 2.0) ** 2)
+
+
+class Cluster:
+    """Workers and a trainer in virtual time around a real master on a real folder."""
+
+    def __init__(
+        self, folder: Path, *, workers: int = 3, trainer: int | None = None, seconds: float = 1.0, **settings: Any
+    ) -> None:
+        values: dict[str, Any] = {"budget": 12, "method": "random", **settings}
+        self.study = Study(
+            name="s", objective="branin", space=Space.from_dict(SPACE), folder=folder, source="test", **values
+        )
+        self.run = RunFolder.open(folder, self.study)
+        _OPEN.append(self.run)
+        refit = "inline" if trainer is None else "external"
+        self.optimizer = Optimizer(self.study.space, self.study.method, self.study.seed, refit=refit)
+        self.optimizer.restore(self.run.records.values())
+        duty = WorkerDuty(ObjectiveSpec(objective="branin", command=None, folder=str(folder)), str(folder))
+        self.display = PlainDisplay(io.StringIO())
+        self.master = Master(self.study, self.optimizer, self.run, self.display, duty, trainer=trainer, now=0.0)
+        self.trainer_rank, self.seconds, self.now = trainer, seconds, 0.0
+        self.events: list[tuple[float, int, int, Message]] = []
+        self.evaluated: Counter[int] = Counter()
+        self.fits: list[Fit] = []
+        self.exits: dict[int, int] = {}
+        ranks = range(1, workers + 1 + (trainer is not None))
+        for rank in ranks:
+            self._post(0.0, rank, Ready(f"node{rank}"))
+
+    def _post(self, delay: float, rank: int, message: Message) -> None:
+        heapq.heappush(self.events, (self.now + delay, len(self.events) + 1000 * rank, rank, message))
+
+    def outcome(self, config: dict[str, Any], number: int) -> Outcome:
+        return Outcome(TrialState.COMPLETE, bowl(config), seconds=self.seconds)
+
+    def deliver(self, letters: list[Letter]) -> None:
+        for rank, message in letters:
+            copy = decode(message.tag, encode(message))
+            assert copy == message
+            if isinstance(copy, Start) and isinstance(copy.duty, TrainerDuty):
+                self.trainer = Trainer(copy.duty)
+            elif isinstance(copy, Evaluate):
+                self.evaluated[copy.trial.number] += 1
+                self._post(
+                    self.seconds, rank, Done(copy.trial.number, self.outcome(copy.trial.config, copy.trial.number))
+                )
+            elif isinstance(copy, Fit):
+                self.fits.append(copy)
+                self._post(2.5, rank, self.trainer.fit(copy))
+            elif isinstance(copy, Exit):
+                self.exits[rank] = copy.status
+                self._post(0.0, rank, copy)
+
+    def drive(self, until: float = 1e6) -> int:
+        """Carry messages until the master is done or the time is up; return its exit status."""
+        while not self.master.dismissed if self.master.over else True:
+            if not self.events or self.events[0][0] > until:
+                break
+            self.now, _, rank, message = heapq.heappop(self.events)
+            self.deliver(self.master.handle(message, rank, self.now))
+            self.deliver(self.master.idle(self.now))
+        self.run.close()
+        return self.master.status
+
+
+def reopened(cluster: Cluster) -> dict[int, TrialRecord]:
+    """Records as another run would find them."""
+    cluster.run.close()
+    with closing(RunFolder.open(cluster.study.folder, cluster.study)) as run:
+        return run.records
+
+
+def numbers(folder: Path) -> list[int]:
+    return [int(line.split(",")[0]) for line in (folder / "s" / "trials.csv").read_text().splitlines()[1:]]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 30])
+@pytest.mark.parametrize("method", ["random", "gp"])
+def test_the_budget_is_evaluated_exactly_once_each(tmp_path: Path, workers: int, method: str) -> None:
+    cluster = Cluster(tmp_path, workers=workers, method=method)
+    assert cluster.drive() == 0
+    assert cluster.evaluated == Counter(range(12))
+    assert sorted(numbers(tmp_path)) == list(range(12))
+    assert cluster.exits == dict.fromkeys(range(1, workers + 1), 0)
+
+
+def test_no_worker_is_idle_while_there_is_work(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=4, budget=40)
+    cluster.drive()
+    assert cluster.now == pytest.approx(10.0)
+    assert cluster.master.ledger.busy_fraction(10.0) == pytest.approx(1.0)
+
+
+def test_the_same_command_evaluates_nothing_again_and_a_larger_budget_extends(tmp_path: Path) -> None:
+    Cluster(tmp_path).drive()
+    again = Cluster(tmp_path)
+    assert again.drive() == 0
+    assert not again.evaluated
+    more = Cluster(tmp_path, budget=20)
+    more.drive()
+    assert more.evaluated == Counter(range(12, 20))
+    assert sorted(numbers(tmp_path)) == list(range(20))
+
+
+def test_trials_cut_off_come_first_with_the_same_number_seed_and_configuration(tmp_path: Path) -> None:
+    cut = Cluster(tmp_path, seconds=4.0)
+    cut.drive(until=5.0)
+    pending = {number: record.trial for number, record in reopened(cut).items() if record.outcome is None}
+    assert len(pending) == 3
+    again = Cluster(tmp_path)
+    handed: list[Any] = []
+    again.deliver = lambda letters: handed.extend(m.trial for _, m in letters if isinstance(m, Evaluate))  # type: ignore[method-assign]
+    again.drive()
+    assert {trial.number: trial for trial in handed[:3]} == pending
+
+
+def test_failed_trials_count_and_are_named(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    cluster.outcome = lambda config, number: (  # type: ignore[method-assign]
+        Outcome(TrialState.FAIL, message="ValueError: no\ntraceback")
+        if number % 2
+        else Outcome(TrialState.COMPLETE, 1.0)
+    )
+    assert cluster.drive() == 0
+    assert cluster.master.ledger.states == {TrialState.COMPLETE: 6, TrialState.FAIL: 6}
+    assert cluster.master.ledger.reasons == {"ValueError: no": 6}
+    assert (tmp_path / "s" / "trials.csv").read_text().count("ValueError: no") == 6
+
+
+def test_no_success_is_status_3(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    cluster.outcome = lambda config, number: Outcome(TrialState.FAIL, message="no")  # type: ignore[method-assign]
+    assert cluster.drive() == 3
+
+
+def test_an_objective_that_cannot_be_loaded_ends_the_run_and_costs_no_trial(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=1)
+    letters = cluster.master.handle(Ready("node1"), 1, 0.0)
+    number = next(m.trial.number for _, m in letters if isinstance(m, Evaluate))
+    failure = Outcome(TrialState.FAIL, message="train.py: No module named 'xyz'")
+    last = cluster.master.handle(Done(number, failure, unloadable=True), 1, 1.0)
+    assert last == [(1, Exit(2))]
+    assert "xyz" in cluster.master.error
+    assert reopened(cluster)[number].outcome is None
+
+
+def test_a_time_limit_waits_for_running_trials_within_the_grace(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, time_limit=2.5, grace=10.0)
+    assert cluster.drive() == 75
+    assert cluster.now == pytest.approx(3.0)
+    assert len(numbers(tmp_path)) == 9
+    assert cluster.master.stopped == "time limit"
+
+
+def test_a_time_limit_cuts_off_what_outlasts_the_grace(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, time_limit=2.5, grace=0.2, seconds=2.0)
+    for _ in range(6):
+        cluster.now, _, rank, message = heapq.heappop(cluster.events)
+        cluster.deliver(cluster.master.handle(message, rank, cluster.now))
+    cluster.deliver(cluster.master.idle(2.5))
+    assert not cluster.exits
+    cluster.deliver(cluster.master.idle(2.8))
+    assert set(cluster.exits.values()) == {75}
+
+
+def test_a_time_limit_alone_is_a_planned_end(tmp_path: Path) -> None:
+    assert Cluster(tmp_path, budget=None, time_limit=5.5).drive() == 0
+
+
+def test_a_second_stop_ends_at_once(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=1, seconds=100.0)
+    cluster.deliver(cluster.master.handle(Ready("node1"), 1, 0.0))
+    cluster.master.stop("signal SIGINT", 1.0)
+    assert cluster.master.idle(1.1) == []
+    cluster.master.stop("signal SIGINT", 1.2)
+    assert cluster.master.idle(1.2) == [(1, Exit(75))]
+
+
+def test_outcomes_that_cross_the_exit_are_recorded(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=1)
+    letters = cluster.master.handle(Ready("node1"), 1, 0.0)
+    number = next(m.trial.number for _, m in letters if isinstance(m, Evaluate))
+    cluster.master.stop("signal SIGTERM", 1.0, grace=0.0)
+    assert cluster.master.idle(1.0) == [(1, Exit(75))]
+    assert cluster.master.handle(Done(number, Outcome(TrialState.COMPLETE, 4.0)), 1, 1.1) == []
+    outcome = reopened(cluster)[number].outcome
+    assert outcome is not None
+    assert outcome.objective == 4.0
+
+
+def test_a_finite_space_ends_the_run_early(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, method="grid", budget=500)
+    assert cluster.drive() == 0
+    assert cluster.master.exhausted
+    assert len(numbers(tmp_path)) == 25
+
+
+@pytest.mark.parametrize("method", ["gp", "dngo"])
+def test_the_trainer_gets_each_row_once_and_the_master_goes_on_meanwhile(tmp_path: Path, method: str) -> None:
+    cluster = Cluster(tmp_path, workers=3, trainer=1, method=method, budget=30)
+    assert cluster.drive() == 0
+    assert cluster.evaluated == Counter(range(30))
+    assert [fit.known for fit in cluster.fits] == [0, *np.cumsum([len(fit.y.unpack()) for fit in cluster.fits])[:-1]]
+    assert len(cluster.fits) >= 4
+    assert cluster.optimizer.fit_state is not None
+    assert cluster.optimizer.best is not None
+    assert cluster.optimizer.best.objective < 0.5
+    during = [event for event in cluster.run.records.values() if event.origin == "model"]
+    assert len(during) >= 10
+
+
+def test_a_run_with_a_trainer_never_fits_on_the_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(tmp_path, workers=2, trainer=1, method="gp", budget=12)
+    monkeypatch.setattr("utilities.model.Model.fit", lambda *_: pytest.fail("the master fitted"))
+    assert cluster.drive() == 0
+
+
+def test_proposals_are_made_ahead_only_where_a_worker_would_notice(tmp_path: Path) -> None:
+    quick = Cluster(tmp_path / "a", method="gp", seconds=0.01, budget=16, workers=2)
+    quick.drive()
+    slow = Cluster(tmp_path / "b", method="gp", seconds=1000.0, budget=16, workers=2)
+    slow.drive()
+    assert quick.master._depth() == 0
+    quick.study = msgspec.structs.replace(quick.study, budget=100)
+    quick.master._study = quick.study
+    assert quick.master._depth() >= 1
+    slow.master._study = quick.study
+    assert slow.master._depth() == 0
+
+
+def test_reports_are_kept(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=1)
+    cluster.deliver(cluster.master.handle(Ready("node1"), 1, 0.0))
+    cluster.master.handle(Report(0, 3, 0.25), 1, 0.5)
+    cluster.run.close()
+    lines = (tmp_path / "s" / "journal.jsonl").read_text().splitlines()
+    assert any(json.loads(line).get("step") == 3 for line in lines)
+
+
+def test_messages_for_others_are_refused(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    with pytest.raises(TypeError, match="does not expect Evaluate"):
+        cluster.master.take(Evaluate(cluster.optimizer.ask()), 1, 0.0)

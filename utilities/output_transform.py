@@ -1,0 +1,90 @@
+"""Output transform: what a surrogate sees of objectives, so that bad values do not drown differences among good ones.
+
+Half-rank and log, the warp of Vizier's GP bandit (Song et al. 2024, arXiv 2408.11527, section 4.1), for minimisation:
+
+1. Values above the median m keep their order only: the one of rank r (a fraction of all) goes to m + s Phi^-1(r), where
+   s is the root mean square of m - y over the values below. A catastrophic trial is then one of the worse half, no
+   outlier.
+2. With t = (y - min) / (max - min) in [0, 1], y becomes log(1 + t (c - 1)) / log c, c = 1.5: the good end is stretched.
+
+The transform is kept as knots (objective, transformed): later outcomes, and predictions, are read off between them.
+
+Symbols
+-------
+n   observations      k   knots, at most n
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from utilities.surrogate import Array
+
+_LOG_BASE = 1.5
+
+
+@dataclass(frozen=True)
+class OutputTransform:
+    """A strictly increasing, piecewise linear map of objectives.
+
+    Attributes
+    ----------
+    knots : array (k,)
+        Objectives, increasing.
+    images : array (k,)
+        Their transformed values, increasing.
+    """
+
+    knots: Array
+    images: Array
+
+    @classmethod
+    def fit(cls, y: Array) -> OutputTransform:
+        """Half-rank and log transform of the objectives `y` (n,)."""
+        values, first = np.unique(y, return_index=True)
+        if len(values) < 3:
+            return cls(values, values - values[0])
+        images = _log_warp(_half_rank(y))[first]
+        keep = np.concatenate([[True], np.diff(images) > 1e-12])
+        return cls(values[keep], images[keep])
+
+    def apply(self, y: Array) -> Array:
+        """Transformed values of objectives, extended beyond the knots with the slope at each end."""
+        return _interpolate(y, self.knots, self.images)
+
+    def invert(self, z: Array) -> Array:
+        """Objectives of transformed values."""
+        return _interpolate(z, self.images, self.knots)
+
+
+def identity_transform() -> OutputTransform:
+    """Transform that changes nothing."""
+    return OutputTransform(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+
+
+def _half_rank(y: Array) -> Array:
+    middle = float(np.median(y))
+    good = y[y <= middle]
+    spread = math.sqrt(float(np.mean((middle - good) ** 2))) or float(np.std(y))
+    _, rank, count = np.unique(y, return_inverse=True, return_counts=True)
+    place = (np.cumsum(count) - 0.5 * count)[rank] / len(y)
+    return np.where(y <= middle, y, middle + spread * np.maximum(ndtri(np.minimum(place, 1.0 - 0.5 / len(y))), 0.0))
+
+
+def _log_warp(y: Array) -> Array:
+    share = (y - y.min()) / (y.max() - y.min())
+    return np.log1p(share * (_LOG_BASE - 1.0)) / math.log(_LOG_BASE)
+
+
+def _interpolate(at: Array, knots: Array, images: Array) -> Array:
+    if len(knots) < 2:
+        return images[0] + (at - knots[0])
+    inside = np.interp(at, knots, images)
+    low = (images[1] - images[0]) / (knots[1] - knots[0])
+    high = (images[-1] - images[-2]) / (knots[-1] - knots[-2])
+    below, above = np.minimum(at - knots[0], 0.0), np.maximum(at - knots[-1], 0.0)
+    return inside + low * below + high * above
