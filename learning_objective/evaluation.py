@@ -23,6 +23,7 @@ LOAD_SECONDS = 600.0
 """How long importing the objective may take: a thousand workers that import torch from one file server take minutes."""
 
 _DISMISSAL_SECONDS = 2.0
+_GLANCE = 0.02
 _UNLOADABLE = "the objective cannot be loaded"
 
 
@@ -116,7 +117,7 @@ class Evaluator:
         """Load the objective and wait for it: None, or why it cannot be loaded."""
         self.warm_up()
         while self._child is not None and not self._loaded:
-            self.poll(1.0)
+            self.poll(_GLANCE)
         return self.load_error
 
     def start(self, trial: Trial) -> None:
