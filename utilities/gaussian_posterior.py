@@ -1,0 +1,193 @@
+"""Posterior of a Gaussian process: prediction, its gradient, new observations, fantasies, joint draws.
+
+Symbols
+-------
+S   hyperparameter samples      n   observations, pending ones included      p   columns      F   fantasies
+m   points to predict at        k   new observations                         q   pending points
+z   embedded points (S, m, p) (see `utilities.kernels`)
+W   inverse Cholesky factor (S, n, n) of the covariance of y, noise included
+V   whitened cross-covariance (S, m, n): k(x, X) W^T
+e   whitened observations (S, n, F): W y
+
+    mean = V e        variance = k(x, x) - |V|^2        (Rasmussen & Williams 2006, algorithm 2.1, with W for L^-1)
+
+An outcome drawn from its own prediction has whitened value ~ N(0, 1), so a fantasy appends standard normals to e.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utilities.cholesky import extended_inverse_factors, jittered_cholesky
+from utilities.kernels import Kernel, distance_pullback
+
+Array = NDArray[np.float64]
+
+_BLOCK = 2**17  # entries of the cross-covariance worked on at a time: they stay in the cache
+_LEAST_VARIANCE = 1e-12  # of the prior variance: below it a variance is rounding error
+
+
+@dataclass(frozen=True)
+class GaussianPosterior:
+    """Mixture of S Gaussian process posteriors. Attributes as in the module's table of symbols.
+
+    Attributes
+    ----------
+    kernel
+        Kernel with S settings.
+    noise_variance : array (S,)
+        Variance of the observation noise.
+    offset, scale
+        Standardisation of y.
+    embedded : array (S, n, p)
+        Observed and pending inputs, embedded.
+    inverse_factor : array (S, n, n)
+        W.
+    whitened : array (S, n, F)
+        e.
+    """
+
+    kernel: Kernel
+    noise_variance: Array
+    offset: float
+    scale: float
+    embedded: Array
+    inverse_factor: Array
+    whitened: Array
+
+    @classmethod
+    def prior(cls, kernel: Kernel, noise_variance: Array, offset: float, scale: float) -> GaussianPosterior:
+        """Posterior given nothing."""
+        samples, columns = kernel.inverse_lengthscale.shape
+        nothing = np.empty((samples, 0, 0))
+        return cls(
+            kernel, noise_variance, offset, scale, np.empty((samples, 0, columns)), nothing, np.empty((samples, 0, 1))
+        )
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Predict at `x` (m, p): mean (S, F, m) and variance (S, m), without observation noise."""
+        samples, count = self.whitened.shape[0], self.whitened.shape[2]
+        mean = np.empty((samples, count, x.shape[0]))
+        variance = np.empty((samples, x.shape[0]))
+        for rows in self._blocks(x.shape[0]):
+            whitened = self._whitened_cross(self.kernel.embed(x[rows]))
+            mean[:, :, rows] = np.swapaxes(whitened @ self.whitened, 1, 2)
+            variance[:, rows] = np.einsum("smn,smn->sm", whitened, whitened)
+        prior = self.kernel.variance[:, None]
+        return mean, np.maximum(prior - variance, _LEAST_VARIANCE * prior)
+
+    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
+        """Gradient (m, p) with respect to `x` of sum(grad_mean * mean) + sum(grad_variance * variance).
+
+        d mean = dk(x, X) W^T e and d variance = -2 dk(x, X) W^T V^T.
+
+        Parameters
+        ----------
+        x : array (m, p)
+            Points.
+        grad_mean : array (S, F, m)
+            Weights of the means.
+        grad_variance : array (S, m)
+            Weights of the variances.
+        """
+        gradient = np.empty(x.shape)
+        for rows in self._blocks(x.shape[0]):
+            z = self.kernel.embed(x[rows])
+            cross, slope = self.kernel.between_and_slope(z, self.embedded)
+            whitened = cross @ np.swapaxes(self.inverse_factor, 1, 2)
+            whitened *= -2.0 * grad_variance[:, rows, None]
+            whitened += np.swapaxes(grad_mean[:, :, rows], 1, 2) @ np.swapaxes(self.whitened, 1, 2)
+            slope *= whitened @ self.inverse_factor
+            gradient[rows] = self.kernel.pullback(x[rows], distance_pullback(z, self.embedded, slope))
+        return gradient
+
+    def noise(self) -> Array:
+        """Variance (S,) of the observation noise of each component."""
+        return self.noise_variance
+
+    def extend(self, x: Array, y: Array) -> GaussianPosterior:
+        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Costs O(S n^2 k).
+
+        On a posterior with fantasies, every fantasy receives the same observations.
+        """
+        z, cross, inverse_factor = self._extended(x)
+        standardised = (y - self.offset) / self.scale
+        residual = standardised[None, :, None] - cross @ self.whitened
+        known = self.embedded.shape[1]
+        whitened = np.concatenate([self.whitened, inverse_factor[:, known:, known:] @ residual], axis=1)
+        return self._grown(z, inverse_factor, whitened)
+
+    def fantasize(self, x_pending: Array, count: int, rng: np.random.Generator) -> GaussianPosterior:
+        """Posterior with `count` sampled outcomes, noise included, at the pending points (q, p): F = count.
+
+        Outcomes are drawn jointly over the q points, separately for each component. All fantasies share one factor.
+
+        Raises
+        ------
+        ValueError
+            This posterior has fantasies already.
+        """
+        samples, known, present = self.whitened.shape
+        if present != 1:
+            raise ValueError(f"fantasies are drawn once, for all pending points: there are {present} already")
+        z, _, inverse_factor = self._extended(x_pending)
+        observed = np.broadcast_to(self.whitened, (samples, known, count))
+        drawn = rng.standard_normal((samples, x_pending.shape[0], count))
+        return self._grown(z, inverse_factor, np.concatenate([observed, drawn], axis=1))
+
+    def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over.
+
+        The draws are joint, and exact but for the jitter of `utilities.cholesky.jittered_cholesky`. Costs O(m^3) for
+        each component chosen.
+        """
+        component = rng.integers(self.noise_variance.size, size=count)
+        draws = rng.standard_normal((count, x.shape[0]))
+        for s in np.unique(component):
+            mean, factor = self._component(int(s))._joint(x)
+            draws[component == s] = mean + draws[component == s] @ factor.T
+        return draws
+
+    def _blocks(self, count: int) -> Iterator[slice]:
+        """Rows to work on at a time."""
+        samples, known, _ = self.whitened.shape
+        length = max(1, _BLOCK // max(1, samples * known))
+        return (slice(begin, begin + length) for begin in range(0, count, length))
+
+    def _whitened_cross(self, z: Array) -> Array:
+        """V (S, m, n) of embedded points (S, m, p)."""
+        return np.asarray(self.kernel.between(z, self.embedded) @ np.swapaxes(self.inverse_factor, 1, 2))
+
+    def _extended(self, x: Array) -> tuple[Array, Array, Array]:
+        """Embedded points (S, k, p), their V (S, k, n), and the inverse factor with them (S, n + k, n + k)."""
+        z = self.kernel.embed(x)
+        cross = self._whitened_cross(z)
+        corner = self.kernel.between(z, z) + self.noise_variance[:, None, None] * np.eye(x.shape[0])
+        return z, cross, extended_inverse_factors(self.inverse_factor, cross, corner)
+
+    def _grown(self, z: Array, inverse_factor: Array, whitened: Array) -> GaussianPosterior:
+        embedded = np.concatenate([self.embedded, z], axis=1)
+        return replace(self, embedded=embedded, inverse_factor=inverse_factor, whitened=whitened)
+
+    def _component(self, s: int) -> GaussianPosterior:
+        """Component `s` by itself, its fantasies averaged."""
+        one = slice(s, s + 1)
+        return replace(
+            self,
+            kernel=self.kernel.component(s),
+            noise_variance=self.noise_variance[one],
+            embedded=self.embedded[one],
+            inverse_factor=self.inverse_factor[one],
+            whitened=self.whitened[one].mean(axis=2, keepdims=True),
+        )
+
+    def _joint(self, x: Array) -> tuple[Array, Array]:
+        """Mean (m,) and Cholesky factor of the covariance (m, m) at `x` of a posterior with S = F = 1."""
+        z = self.kernel.embed(x)
+        cross = self._whitened_cross(z)
+        covariance = self.kernel.between(z, z) - cross @ np.swapaxes(cross, 1, 2)
+        return (cross @ self.whitened)[0, :, 0], jittered_cholesky(covariance[0])

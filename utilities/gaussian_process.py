@@ -1,0 +1,172 @@
+"""Exact Gaussian process: hyperparameters by slice sampling while data are few, by their mode beyond.
+
+Symbols
+-------
+n   observations      p   columns      g   groups of columns that share a lengthscale      w   warped columns
+S   samples of the hyperparameters theta (see `utilities.hyperposterior`)
+
+Up to `SAMPLED_POINTS` observations theta is sampled; with more its density is so narrow that the mode (S = 1) stands
+for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utilities.gaussian_posterior import GaussianPosterior
+from utilities.hyper_search import draw, find_mode, laplace_covariance, warp_evidence
+from utilities.hyperposterior import NOISE_FLOOR, Hyperposterior, Layout
+from utilities.kernels import Kernel
+from utilities.surrogate import Dataset, Parameters, standardisation
+
+Array = NDArray[np.float64]
+
+SAMPLED_POINTS = 150
+COLD_STARTS = 4
+ITERATIONS = 100
+
+
+class GaussianProcess:
+    """Gaussian process surrogate with Matern-5/2 kernel.
+
+    Parameters
+    ----------
+    groups : integer array (p,)
+        Group, 0 to g - 1, of each feature column: columns of a group share a lengthscale. A categorical parameter's
+        columns, one-hot over sqrt 2, form a group (which makes it a Hamming term), as do those of a conditional one.
+    warped : boolean array (p,)
+        Columns that may be warped: they hold numbers in [0, 1].
+    samples
+        Number of hyperparameter samples S while there are at most `SAMPLED_POINTS` observations.
+
+    Raises
+    ------
+    ValueError
+        The groups are not numbered 0 to g - 1, or `warped` has another length.
+    """
+
+    def __init__(self, groups: NDArray[np.int64], warped: NDArray[np.bool_], samples: int = 10) -> None:
+        groups, warped = np.asarray(groups), np.asarray(warped)
+        if groups.ndim != 1 or not np.array_equal(np.unique(groups), np.arange(groups.max(initial=-1) + 1)):
+            raise ValueError(f"groups must number the columns' lengthscales from 0 without gaps: got {groups}")
+        if warped.shape != groups.shape:
+            raise ValueError(
+                f"groups and warped must be as long as there are columns: got {groups.shape}, {warped.shape}"
+            )
+        if samples < 1:
+            raise ValueError(f"samples must be at least 1: got {samples}")
+        self._layout = Layout(groups.astype(np.intp), np.flatnonzero(warped))
+        self._samples = samples
+
+    def fit(self, data: Dataset, rng: np.random.Generator, previous: Parameters | None = None) -> Parameters:
+        """Sample the hyperparameters, or find their mode.
+
+        First the mode: from `COLD_STARTS` starts, or from `previous` and the prior mean, on at most `SAMPLED_POINTS`
+        observations. Then each warp is kept if it improves the evidence. Then samples, or the mode given all
+        observations.
+
+        Parameters
+        ----------
+        data
+            At least 2 observations.
+        rng
+            Source of randomness.
+        previous
+            Parameters of an earlier fit, of the same columns.
+
+        Returns
+        -------
+        Mapping
+            ``log_lengthscale`` (S, g), ``log_outputscale`` (S,), ``log_noise`` (S,), ``log_a`` and ``log_b`` (S, w),
+            ``offset`` () and ``scale`` () of the standardisation. Where a column is not warped, log a = log b = 0.
+
+        Raises
+        ------
+        ValueError
+            Fewer than 2 observations, a value that is not finite, or arrays of another shape than expected.
+        """
+        self._check(data, least=2)
+        offset, scale = standardisation(data.y)
+        y = (data.y - offset) / scale
+        known = None if previous is None else self._stack(previous)
+        few = np.arange(len(data)) if len(data) <= SAMPLED_POINTS else rng.permutation(len(data))[:SAMPLED_POINTS]
+        layout, mode = self._search(data.x[few], y[few], rng, known)
+        density = Hyperposterior(data.x, y, layout)
+        if few.size < len(data):
+            theta = find_mode(density, [mode], ITERATIONS)[None]
+        else:
+            start = mode if known is None else known[-1, layout.within(self._layout)]
+            burn_in = 5 if known is None else 2
+            theta = draw(density, mode, start, rng, count=self._samples, burn_in=burn_in, thin=1)
+        return self._named(layout, theta, offset, scale)
+
+    def condition(self, parameters: Parameters, data: Dataset) -> GaussianPosterior:
+        """Posterior given `data`, which may be empty.
+
+        Raises
+        ------
+        ValueError
+            A value that is not finite, or arrays of another shape than expected.
+        """
+        self._check(data, least=0)
+        theta = self._stack(parameters)
+        lengths, log_outputscale, log_noise, log_a, log_b = self._layout.split(theta)
+        kernel = Kernel(
+            np.exp(-lengths)[:, self._layout.groups], np.exp(log_outputscale), self._layout.warped, log_a, log_b
+        )
+        offset, scale = float(parameters["offset"]), float(parameters["scale"])
+        empty = GaussianPosterior.prior(kernel, NOISE_FLOOR + np.exp(log_noise), offset, scale)
+        return empty.extend(data.x, data.y)
+
+    def _search(self, x: Array, y: Array, rng: np.random.Generator, known: Array | None) -> tuple[Layout, Array]:
+        """Find the warps that pay and the mode with these alone."""
+        layout = self._layout
+        density = Hyperposterior(x, y, layout)
+        mode = find_mode(density, _starts(density, rng, known), ITERATIONS)
+        if not layout.warped.size:
+            return layout, mode
+        pays = warp_evidence(density, mode, laplace_covariance(density, mode)) > 0.0
+        kept = Layout(layout.groups, layout.warped[pays])
+        if pays.all():
+            return kept, mode
+        return kept, find_mode(Hyperposterior(x, y, kept), [mode[kept.within(layout)]], ITERATIONS)
+
+    def _named(self, layout: Layout, theta: Array, offset: float, scale: float) -> Parameters:
+        full = np.zeros((theta.shape[0], self._layout.size))
+        full[:, layout.within(self._layout)] = theta
+        lengths, log_outputscale, log_noise, log_a, log_b = self._layout.split(full)
+        return {
+            "log_lengthscale": lengths.copy(),
+            "log_outputscale": log_outputscale.copy(),
+            "log_noise": log_noise.copy(),
+            "log_a": log_a.copy(),
+            "log_b": log_b.copy(),
+            "offset": np.array(offset),
+            "scale": np.array(scale),
+        }
+
+    def _stack(self, parameters: Parameters) -> Array:
+        """Theta (S, k) from parameters by name."""
+        scalars = [np.asarray(parameters[name])[:, None] for name in ("log_outputscale", "log_noise")]
+        theta = np.hstack([parameters["log_lengthscale"], *scalars, parameters["log_a"], parameters["log_b"]])
+        if theta.shape[1] != self._layout.size:
+            raise ValueError(f"parameters must be those of {self._layout}: got {theta.shape[1]} a sample")
+        return theta
+
+    def _check(self, data: Dataset, least: int) -> None:
+        columns = self._layout.groups.size
+        if data.x.shape[1] != columns:
+            raise ValueError(f"x must have {columns} columns: got {data.x.shape[1]}")
+        if len(data) < least:
+            raise ValueError(f"a Gaussian process needs at least {least} observations: got {len(data)}")
+        if not (np.isfinite(data.x).all() and np.isfinite(data.y).all()):
+            raise ValueError("x and y must be finite: failed trials have no objective")
+
+
+def _starts(density: Hyperposterior, rng: np.random.Generator, known: Array | None) -> list[Array]:
+    """Where to begin: the mean of what is known and the prior mean, or the prior mean and draws from the prior."""
+    centre, deviation = density.prior_mean, density.prior_deviation
+    if known is not None:
+        return [known.mean(axis=0), centre]
+    return [centre, *(centre + deviation * rng.standard_normal((COLD_STARTS - 1, centre.size)))]
