@@ -21,11 +21,13 @@ def study(tmp_path):
 
 
 LEAVES_A_GRANDCHILD = """
-import os, subprocess, sys, time
+import atexit, os, subprocess, sys, time
 def objective(config, trial):
     print(subprocess.Popen(["sleep", "600"]).pid, os.getpid())
     if config["then"] == "die":
         os._exit(1)
+    if config["then"] == "stall":
+        atexit.register(time.sleep, 600)
     if config["then"] == "hang":
         trial.report(0, 0)
         time.sleep(600)
@@ -111,7 +113,7 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("then", ["hang", "return"])
+@pytest.mark.parametrize("then", ["hang", "return", "stall"])
 def test_nothing_outlives_a_killed_worker(tmp_path, then):
     write(tmp_path / "train.py", LEAVES_A_GRANDCHILD)
     arguments = [sys.executable, "-c", WORKER, str(tmp_path), str(tmp_path / "trials"), then]
@@ -152,9 +154,31 @@ def test_threads_are_left_alone_where_nothing_is_asked():
 
 def test_system_without_process_handles(study, monkeypatch):
     monkeypatch.delattr(os, "pidfd_open")
-    evaluator = study("import os\ndef objective(c):\n    if c['die']: os._exit(2)\n    return 1.0")
-    assert evaluate(evaluator, {"die": True}).reason == "the objective's process ended with exit status 2"
+    evaluator = study(
+        """
+        import os, time
+        def objective(config):
+            if config["die"]:
+                if os.fork() == 0:
+                    time.sleep(600)
+                os._exit(2)
+            return 1.0
+        """
+    )
+    evaluator.start(Trial(0, {"die": True}))
+    begun = time.monotonic()
+    assert evaluator.poll(PATIENCE).reason == "the objective's process ended with exit status 2"
+    assert time.monotonic() - begun < PATIENCE / 2
     assert evaluate(evaluator, {"die": False}).objective == 1.0
+
+
+def test_messages_that_arrived_together_are_all_taken(study):
+    evaluator = study("def objective(config): return 1.0")
+    evaluator.start(Trial(0, {}))
+    time.sleep(1.0)  # loaded and done lie in the pipe by now
+    begun = time.monotonic()
+    assert evaluator.poll(PATIENCE) is not None
+    assert time.monotonic() - begun < PATIENCE / 2
 
 
 def test_round_trip_takes_milliseconds_and_leaks_no_descriptors(study):

@@ -191,13 +191,24 @@ def test_trial_beyond_its_limit_fails(study):
     assert evaluate(evaluator, {"seconds": 0}).objective == 1.0
 
 
-def test_importing_does_not_count_and_idling_neither(study):
-    evaluator = study("import time\ntime.sleep(0.5)\ndef objective(config): return 1.0", timeout=0.3)
-    outcome = evaluate(evaluator)
-    assert outcome.objective == 1.0
-    assert outcome.seconds < 0.3
-    assert evaluator.poll(0.5) is None
-    assert evaluate(evaluator).objective == 1.0
+def test_limit_is_on_the_trial_alone(study, tmp_path):
+    """Neither importing nor idling counts, before the first trial or after it."""
+    evaluator = study(
+        """
+        import time
+        print("imported", file=open("imports", "a"))
+        time.sleep(0.5)
+        def objective(config): return 1.0
+        """,
+        timeout=0.3,
+    )
+    assert evaluator.load() is None
+    for _ in range(2):
+        assert evaluator.poll(0.5) is None
+        outcome = evaluate(evaluator)
+        assert outcome.objective == 1.0
+        assert outcome.seconds < 0.3
+    assert (tmp_path / "study" / "imports").read_text() == "imported\n"
 
 
 def test_objective_that_ignores_sigterm_is_killed(study):

@@ -17,7 +17,8 @@ def study(tmp_path):
         yield make
 
 
-def test_output_goes_to_the_trials_own_file(study, tmp_path):
+def test_output_goes_to_the_trials_own_file(study, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # C holds its output back only then
     evaluator = study(
         """
         import ctypes, os, subprocess, sys
