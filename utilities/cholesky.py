@@ -94,6 +94,8 @@ def extended_inverse_factors(inverse: Array, whitened: Array, corner: Array) -> 
         A Schur complement has no factor, even jittered.
     """
     count, new, old = whitened.shape
+    if new == 0:
+        return inverse
     schur = corner - whitened @ np.swapaxes(whitened, 1, 2)
     extended = np.zeros((count, old + new, old + new))
     extended[:, :old, :old] = inverse
