@@ -7,9 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from typing import NoReturn
 
 import msgspec
 
+from utilities.errors import nearest
 from utilities.methods import METHODS
 
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
@@ -75,9 +77,20 @@ def _parse(arguments: Sequence[str] | None, program: str, method: str | None) ->
     return Options(**given)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest option for one it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = [word for word in message.split() if word.startswith("-")]
+        known = [name for action in self._actions for name in action.option_strings]
+        hint = nearest(unknown[0].partition("=")[0], known) if unknown and "unrecognized" in message else ""
+        print(f"error: {message}.{hint} {self.prog} --help lists the options.", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
     defaults = Options()
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
         description="Tune the hyperparameters of an objective. The same command again continues the study.",
         epilog="Flags override the study file. Durations: 90s, 10m, 8h, 1h30m, 2d, or seconds.",

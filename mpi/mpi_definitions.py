@@ -219,6 +219,7 @@ class Post:
         self._mpi = MPI
         self._comm = MPI.COMM_WORLD
         self._sending: list[Any] = []
+        self._kept: list[Letter] = []
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         self.host = socket.gethostname()
@@ -241,7 +242,7 @@ class Post:
 
     def receive(self) -> list[Letter]:
         """Take all messages that have arrived, each with its source."""
-        letters: list[Letter] = []
+        letters, self._kept = self._kept, []
         status = self._mpi.Status()
         while (arrived := self._comm.Improbe(status=status)) is not None:
             data = bytearray(status.Get_count(self._mpi.BYTE))
@@ -255,6 +256,11 @@ class Post:
         while not (letters := self.receive()) and time.monotonic() < end:
             backoff.nap()
         return letters
+
+    def wait_for_one(self) -> Letter:
+        """Take the first message that has arrived, waiting for it as long as need be; others are kept."""
+        first, *self._kept = self.wait()
+        return first
 
     def flush(self, seconds: float) -> None:
         """Wait at most `seconds` until what was sent has left."""

@@ -109,15 +109,12 @@ def _await_farewells(post: Post, ranks: set[int]) -> None:
 def _serve(post: Post) -> int:
     hold_signals()
     post.send([(MASTER, post.ready())])
-    for _, message in post.wait():
-        if isinstance(message, Exit):
-            return _leave(post, message)
-        if isinstance(message, Start):
-            duty = message.duty
-            break
-    else:
-        raise TypeError("the first message to a rank must be START or EXIT")
-    return _train(post, duty) if isinstance(duty, TrainerDuty) else _work(post, duty)
+    _, message = post.wait_for_one()
+    if isinstance(message, Exit):
+        return _leave(post, message)
+    if not isinstance(message, Start):
+        raise TypeError(f"the first message to a rank must be START or EXIT; got {type(message).__name__}")
+    return _train(post, message.duty) if isinstance(message.duty, TrainerDuty) else _work(post, message.duty)
 
 
 def _train(post: Post, duty: TrainerDuty) -> int:

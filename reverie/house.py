@@ -15,7 +15,7 @@ def enter(package: str) -> None:
     """Prepare the import of the project's packages from within `package`.
 
     ``python -m package.module`` puts the working folder first on the path. A run imports nothing from there (the child
-    process that evaluates the objective does), so it goes last, where a user's own ``utilities/`` does no harm.
+    process that evaluates the objective does), so it is taken off: a user's own ``utilities/`` there does no harm.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def enter(package: str) -> None:
         Another package of the same name comes first on the path: its path, and what to do.
     """
     if sys.argv[:1] == ["-m"] and sys.path and Path(sys.path[0]).resolve() != _HOME:
-        sys.path.append(sys.path.pop(0))
+        del sys.path[0]
     for room in ROOMS:
         if room != package:
             _check(room)

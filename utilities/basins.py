@@ -1,24 +1,28 @@
 """Basins that are known to their bottom, so that a search can spend elsewhere.
 
 Expected improvement under a fitted kernel goes on polishing a local minimum whose last gains are tiny, because far away
-it expects even less: hyperparameters learned in one basin say nothing of another. A basin here is all that lies within
-a ball, in lengthscales, around its best observation; it is exhausted when its last visits gained nothing worth the
-name. Proposals are then made outside of it too, with the best observation out there for an incumbent.
+it expects even less: hyperparameters learned in one basin say nothing of another. Here a head is an observation with no
+better one near it, and its basin is all that is nearer to it than to any other head, distances in lengthscales. A basin
+is exhausted when its last visits gained nothing worth the name. Proposals are then made in the others too, with their
+best observation for an incumbent.
 
 Symbols
 -------
-n   observations in the order of time      p   feature columns      k   exhausted basins
+n   observations in the order of time      p   feature columns      h   heads
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities.acquisition import Acquisition
 from utilities.surrogate import Array
 
-RADIUS = 1.0
-"""Of a basin, in lengthscales."""
+SPACING = 1.5
+"""Least distance between heads, in lengthscales."""
 
 VISITS = 6
 """Latest visits to a basin that must have gained nothing."""
@@ -29,76 +33,92 @@ WORTH = 0.005
 _SLOPE = 100.0
 
 
-def exhausted_basins(x: Array, y: Array, lengthscale: Array) -> Array:
-    """Centres (k, p) of the exhausted basins, from the lowest up to the first that is not exhausted.
+@dataclass(frozen=True)
+class Basins:
+    """Heads, and which of their basins are exhausted.
 
-    Parameters
+    Attributes
     ----------
-    x : array (n, p)
-    y : array (n,)
-        To be minimised, in the order of time.
+    heads : array (h, p)
+        Divided by the lengthscales, the best first.
+    exhausted : array (h,)
     lengthscale : array (p,)
-
-    Notes
-    -----
-    A function of the data alone: the same after a restart.
     """
-    worth = WORTH * (np.median(y) - y.min())
-    outside = np.ones(len(y), dtype=bool)
-    centres: list[Array] = []
-    while outside.any():
-        best = np.flatnonzero(outside)[np.argmin(y[outside])]
-        basin = outside & (squared_distance(x, x[best], lengthscale) < RADIUS**2)
-        visits = y[basin]
-        if len(visits) <= VISITS or visits[:-VISITS].min() - visits.min() >= worth:
-            break
-        centres.append(x[best])
-        outside &= ~basin
-    return np.array(centres).reshape(-1, x.shape[1])
+
+    heads: Array
+    exhausted: NDArray[np.bool_]
+    lengthscale: Array
+
+    @classmethod
+    def find(cls, x: Array, y: Array, lengthscale: Array) -> Basins:
+        """Divide observations `x` (n, p), `y` (n,), to be minimised, into basins.
+
+        A function of the data alone, so that it is the same after a restart.
+        """
+        z = x / lengthscale
+        chosen: list[int] = []
+        for i in np.argsort(y, kind="stable"):
+            if not chosen or _squared_distances(z[i][None], z[chosen]).min() >= SPACING**2:
+                chosen.append(int(i))
+        owner = _squared_distances(z, z[chosen]).argmin(axis=1)
+        worth = WORTH * (np.median(y) - y.min())
+        exhausted = np.array([_gained(y[owner == head]) < worth for head in range(len(chosen))])
+        return cls(z[chosen], exhausted, lengthscale)
+
+    def depth(self, x: Array) -> tuple[Array, Array]:
+        """How far inside exhausted basins `x` (m, p) lies, not positive outside of them, and its gradient.
+
+        Returns
+        -------
+        depth : array (m,)
+            Difference of the squared distances to the nearest head of another basin and to the nearest exhausted one.
+        gradient : array (m, p)
+        """
+        z = x / self.lengthscale
+        away, open_head = self._nearest(z, ~self.exhausted)
+        near, closed_head = self._nearest(z, self.exhausted)
+        return away - near, 2.0 * (closed_head - open_head) / self.lengthscale
+
+    def _nearest(self, z: Array, which: NDArray[np.bool_]) -> tuple[Array, Array]:
+        distances = _squared_distances(z, self.heads[which])
+        nearest = distances.argmin(axis=1)
+        return distances.min(axis=1), self.heads[which][nearest]
 
 
-def squared_distance(x: Array, centre: Array, lengthscale: Array) -> Array:
-    """Squared distance (m,) of `x` (m, p) to a centre (p,), in lengthscales (p,)."""
-    distance: Array = np.sum(((x - centre) / lengthscale) ** 2, axis=1)
-    return distance
+def _gained(visits: Array) -> float:
+    """Gain of the last visits over those before; infinite where they are too few to tell."""
+    if len(visits) <= VISITS:
+        return np.inf
+    return float(visits[:-VISITS].min() - visits.min())
 
 
-def is_outside(x: Array, centres: Array, lengthscale: Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which of `x` (m, p) lie in none of the basins."""
-    mask = np.ones(len(x), dtype=bool)
-    for centre in centres:
-        mask &= squared_distance(x, centre, lengthscale) >= RADIUS**2
-    return mask
+def _squared_distances(a: Array, b: Array) -> Array:
+    """Squared distances (i, j) between rows of `a` (i, p) and of `b` (j, p)."""
+    distances: Array = np.sum((a[:, None, :] - b[None, :, :]) ** 2, axis=2)
+    return distances
 
 
 class Outside:
-    """An acquisition with a slope that leads out of basins: a point inside scores lower the deeper it lies.
+    """An acquisition that scores points inside exhausted basins lower the deeper they lie.
 
     Parameters
     ----------
     acquisition
         On a log scale.
-    centres : array (k, p)
-    lengthscale : array (p,)
+    basins
+        At least one exhausted, at least one not.
     """
 
-    def __init__(self, acquisition: Acquisition, centres: Array, lengthscale: Array) -> None:
-        self._acquisition, self._centres, self._lengthscale = acquisition, centres, lengthscale
+    def __init__(self, acquisition: Acquisition, basins: Basins) -> None:
+        self._acquisition, self._basins = acquisition, basins
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
-        return self._acquisition.value(x) - sum(self._depth(x, centre)[0] for centre in self._centres)
+        return self._acquisition.value(x) - _SLOPE * np.maximum(self._basins.depth(x)[0], 0.0)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         value, gradient = self._acquisition.value_and_gradient(x)
-        for centre in self._centres:
-            depth, slope = self._depth(x, centre)
-            value, gradient = value - depth, gradient - slope
-        return value, gradient
-
-    def _depth(self, x: Array, centre: Array) -> tuple[Array, Array]:
-        share = squared_distance(x, centre, self._lengthscale) / RADIUS**2
-        inside = share < 1.0
-        slope = -2.0 * _SLOPE / RADIUS**2 * (x - centre) / self._lengthscale**2 * inside[:, None]
-        return _SLOPE * np.maximum(1.0 - share, 0.0), slope
+        depth, slope = self._basins.depth(x)
+        inside = depth > 0.0
+        return value - _SLOPE * depth * inside, gradient - _SLOPE * slope * inside[:, None]

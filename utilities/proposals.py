@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities.acquisition import LogExpectedImprovement, NegativeMean
-from utilities.basins import Outside, exhausted_basins, is_outside
+from utilities.basins import Basins, Outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
@@ -190,24 +191,28 @@ class ModelProposer:
             posterior = posterior.fantasize(space.features(blocked), count, rng)
         known = np.vstack([history.points, pending])
         x_known = space.features(known)
-        centres, lengthscale = self._exhausted(history)
-        if len(centres) and (history.told + len(pending)) % ELSEWHERE:
-            outside = is_outside(x_known, centres, lengthscale)
-            if outside.any():
-                elsewhere = Outside(LogExpectedImprovement(posterior, x_known[outside]), centres, lengthscale)
-                return maximise(space, elsewhere, rng, known[outside][:ANCHORS], self._whole)
+        basins = self._basins(history)
+        if basins is not None and (history.told + len(pending)) % ELSEWHERE:
+            outside = basins.depth(x_known)[0] <= 0.0
+            elsewhere = Outside(LogExpectedImprovement(posterior, x_known[outside]), basins)
+            anchors = self._anchors(posterior, history, outside[: len(history.points)])
+            return maximise(space, elsewhere, rng, anchors, self._whole)
         acquisition = LogExpectedImprovement(posterior, x_known)
         return maximise(space, acquisition, rng, self._anchors(posterior, history), self._whole)
 
-    def _exhausted(self, history: History) -> tuple[Array, Array]:
+    def _basins(self, history: History) -> Basins | None:
+        """Basins of the search, where some are exhausted and some are not."""
         lengthscale = self._model.lengthscale()
         if lengthscale is None:
-            return np.empty((0, 0)), np.empty(0)
-        return exhausted_basins(history.data.x, history.data.y, lengthscale), lengthscale
+            return None
+        basins = Basins.find(history.data.x, history.data.y, lengthscale)
+        return basins if basins.exhausted.any() and not basins.exhausted.all() else None
 
-    def _anchors(self, posterior: Posterior, history: History) -> Array:
+    def _anchors(self, posterior: Posterior, history: History, among: NDArray[np.bool_] | None = None) -> Array:
         """Return the observed points with the lowest posterior mean."""
         mean = posterior.predict(history.data.x)[0].mean(axis=(0, 1))
+        if among is not None:
+            mean = np.where(among, mean, np.inf)
         return history.points[np.argsort(mean, kind="stable")[:ANCHORS]]
 
     def _in_design(self, history: History) -> bool:

@@ -53,8 +53,13 @@ class Dataset:
 class Posterior(Protocol):
     """Predictive distribution of the noise-free objective, in standardised units."""
 
-    offset: float
-    scale: float
+    @property
+    def offset(self) -> float:
+        """Objective that stands at 0 in standardised units."""
+
+    @property
+    def scale(self) -> float:
+        """Length of the standardised unit, in the user's."""
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Predict at `x` (m, p): mean (S, F, m) and variance (S, m), without observation noise."""
