@@ -2,7 +2,7 @@
 
 The objective is the error on one fixed, stratified quarter of the images (450 of them; the other 1,347 train the
 network), so it moves in steps of 1/450. Each evaluation trains for 30 epochs, the learning rate falling along half a
-cosine to nothing (Loshchilov and Hutter 2017, without restarts), which leaves a spread of one image between seeds.
+cosine to nothing (Loshchilov and Hutter 2017, without restarts); seeds then differ by an image or two.
 
 torch and numpy are imported when the objective is first evaluated: whoever only lists the benchmarks needs neither.
 """

@@ -16,7 +16,8 @@ Standard output and error belong to the objective: while a trial runs they are i
 
 The main thread runs the objective, as signal handlers and many libraries want it; another reads the requests. When that
 one finds the pipe closed, the worker is gone: it kills the whole process group, and with it whatever the objective
-started, at once while a trial runs, and after an orderly exit otherwise.
+started, at once while a trial runs, and after an orderly exit otherwise. (An extension module that keeps the
+interpreter to itself delays both this and a stop until it lets go.)
 """
 
 from __future__ import annotations
