@@ -1,0 +1,311 @@
+"""DNGO: Bayesian linear regression on the basis of a trained network (Snoek et al. 2015, [P]), as a surrogate.
+
+Symbols
+-------
+M   networks                          p   feature columns                 m   points to predict at
+s   hyperparameter samples of each    D   basis functions of a network    q   pending points
+S   components, M s, networks outermost                                   F   fantasies of the pending outcomes
+V           (M, D, D)     eigenvectors of each network's ``Phi^T Phi``, its ``values`` are (M, D)
+psi         (M, m, D)     rotated basis ``phi V``: in it, K ([P] eq 6) of all s samples of a network is diagonal
+precision   (M, s, D)     that diagonal, ``beta values + alpha``
+weights     (M, s, F, D)  posterior mean of the rotated weights, ``V^T m`` of [P] eq 5
+theta       (M, s, 1 + 2p)   prior mean's coefficients on [1, x, x^2]
+
+So a network's samples share one eigendecomposition, and so do its fantasies: ``Phi^T Phi`` of observed and pending
+points is decomposed once, whatever s and F.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utilities.linear_regressor import Gram, mean_coefficients, quadratic_basis, sample_hyperparameters
+from utilities.neural_net import WIDTH, Network, train
+from utilities.surrogate import Dataset, Parameters, standardisation
+
+Array = NDArray[np.float64]
+
+COLD_STEPS, WARM_STEPS = 600, 300
+TINY = 1e-16
+"""Least variance predicted, in standardised units: log EI divides by its root."""
+
+
+class DNGO:
+    """Adaptive basis regression: networks, each with slice samples of its regression's hyperparameters.
+
+    One network is the method of [P]. Several differ where there are no data, and so add some of the uncertainty that a
+    point estimate of a network leaves out.
+
+    Parameters
+    ----------
+    columns
+        Number of feature columns p.
+    members
+        Number of networks M.
+    samples
+        Number of hyperparameter samples s for each network.
+
+    Raises
+    ------
+    ValueError
+        A number below 1.
+    """
+
+    def __init__(self, columns: int, members: int = 3, samples: int = 10) -> None:
+        if min(columns, members, samples) < 1:
+            raise ValueError(f"columns, members and samples must be at least 1: got {columns}, {members} and {samples}")
+        self._columns, self._members, self._samples = columns, members, samples
+
+    def fit(self, data: Dataset, rng: np.random.Generator, previous: Parameters | None = None) -> Parameters:
+        """Train the networks, then sample the hyperparameters given their bases.
+
+        Parameters
+        ----------
+        data
+            At least 2 observations.
+        rng
+            Source of randomness.
+        previous
+            Parameters of an earlier fit, of the same columns and members: networks and chains go on from there.
+
+        Returns
+        -------
+        dict
+            ``weight_0`` to ``weight_3``, ``bias_0`` to ``bias_3`` (see `Network`), ``hyperparameters`` (M, s, 3 + 2p)
+            (z of `utilities.linear_regressor`), ``offset`` () and ``scale`` () of the standardisation.
+
+        Raises
+        ------
+        ValueError
+            Fewer than 2 observations, a value that is not finite, or another number of columns than expected.
+        """
+        self._check(data, least=2)
+        offset, scale = standardisation(data.y)
+        y = (data.y - offset) / scale
+        if previous is None:
+            start, steps = Network.initial(self._columns, self._members, rng), COLD_STEPS
+        else:
+            start, steps = _in_units(previous, offset, scale), WARM_STEPS
+        network = train(data.x, y, rng, start, steps)
+        chains = [None] * self._members if previous is None else list(previous["hyperparameters"][:, -1])
+        samples = [
+            sample_hyperparameters(gram.spectrum, rng, count=self._samples, previous=chain)
+            for gram, chain in zip(_grams(network, data.x, y), chains, strict=True)
+        ]
+        return {
+            **network.to_arrays(),
+            "hyperparameters": np.array(samples),
+            "offset": np.array(offset),
+            "scale": np.array(scale),
+        }
+
+    def condition(self, parameters: Parameters, data: Dataset) -> DNGOPosterior:
+        """Posterior given `data`, which may be empty.
+
+        Raises
+        ------
+        ValueError
+            A value that is not finite, or another number of columns than expected.
+        """
+        self._check(data, least=0)
+        network = Network.from_arrays(parameters)
+        offset, scale = float(parameters["offset"]), float(parameters["scale"])
+        grams = _grams(network, data.x, (data.y - offset) / scale)
+        return DNGOPosterior.given(offset, scale, network, parameters["hyperparameters"], grams)
+
+    def _check(self, data: Dataset, least: int) -> None:
+        if len(data) < least or data.x.shape[1] != self._columns:
+            raise ValueError(
+                f"need at least {least} observations of {self._columns} columns: got x of shape {data.x.shape}"
+            )
+        if not (np.all(np.isfinite(data.x)) and np.all(np.isfinite(data.y))):
+            raise ValueError("x and y must be finite")
+
+
+@dataclass(frozen=True, eq=False)
+class DNGOPosterior:
+    """Mixture of the S regressions' predictive distributions; shapes are those of the module's table.
+
+    Attributes
+    ----------
+    offset, scale
+        Of the standardisation.
+    network
+        The bases.
+    hyperparameters : array (M, s, 3 + 2p)
+        z of `utilities.linear_regressor`.
+    grams
+        Each network's sufficient statistics; None once there are fantasies, which they do not hold.
+    vectors, values, precision, weights, theta : arrays
+        See the module.
+    """
+
+    offset: float
+    scale: float
+    network: Network
+    hyperparameters: Array
+    grams: tuple[Gram, ...] | None
+    vectors: Array
+    values: Array
+    precision: Array
+    weights: Array
+    theta: Array
+
+    @classmethod
+    def given(
+        cls, offset: float, scale: float, network: Network, hyperparameters: Array, grams: Sequence[Gram]
+    ) -> DNGOPosterior:
+        """Posterior given the observations in `grams` ([P] eq 5 and 6)."""
+        spectra = [gram.spectrum for gram in grams]
+        values = np.array([spectrum.values for spectrum in spectra])
+        theta = mean_coefficients(hyperparameters)
+        t = np.concatenate([-theta, np.ones((*theta.shape[:2], 1))], axis=2)
+        response = t @ np.array([spectrum.cross.T for spectrum in spectra])
+        precision = _precision(hyperparameters, values)
+        weights = np.exp(hyperparameters[:, :, 1, None]) * response / precision
+        vectors = np.array([spectrum.vectors for spectrum in spectra])
+        return cls(
+            offset,
+            scale,
+            network,
+            hyperparameters,
+            tuple(grams),
+            vectors,
+            values,
+            precision,
+            weights[:, :, None],
+            theta,
+        )
+
+    def predict(self, x: Array) -> tuple[Array, Array]:
+        """Mean (S, F, m) and variance (S, m) at `x` (m, p): [P] eq 3 and 4, the noise 1/beta left out."""
+        members, samples, fantasies, features = self.weights.shape
+        psi = (self.network.phi(x) @ self.vectors).transpose(0, 2, 1)
+        mean = self.weights.reshape(members, samples * fantasies, features) @ psi
+        mean = mean.reshape(members * samples, fantasies, len(x))
+        mean += (self.theta @ quadratic_basis(x).T).reshape(members * samples, 1, len(x))
+        variance = ((1.0 / self.precision) @ (psi * psi)).reshape(members * samples, len(x))
+        return mean, np.maximum(variance, TINY)
+
+    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
+        """Gradient (m, p) with respect to `x` (m, p) of sum(grad_mean * mean) + sum(grad_variance * variance).
+
+        `grad_mean` is (S, F, m), `grad_variance` is (S, m).
+        """
+        members, samples, fantasies, features = self.weights.shape
+        by_mean = grad_mean.reshape(members, samples * fantasies, -1).transpose(0, 2, 1)
+        by_variance = grad_variance.reshape(members, samples, -1).transpose(0, 2, 1)
+        layers = self.network.layers(x)
+        psi = layers[-1] @ self.vectors
+        grad_psi = by_mean @ self.weights.reshape(members, samples * fantasies, features)
+        grad_psi += 2.0 * psi * (by_variance @ (1.0 / self.precision))
+        by_theta = grad_mean.sum(axis=1).T @ self.theta.reshape(members * samples, -1)
+        slope, curvature = by_theta[:, 1 : 1 + x.shape[1]], by_theta[:, 1 + x.shape[1] :]
+        by_network = self.network.backward(layers, grad_psi @ self.vectors.transpose(0, 2, 1))
+        return np.asarray(by_network + slope + 2.0 * x * curvature)
+
+    def noise(self) -> Array:
+        """Variance (S,) of the observation noise of each component, 1/beta."""
+        return np.exp(-self.hyperparameters[:, :, 1]).ravel()
+
+    def extend(self, x: Array, y: Array) -> DNGOPosterior:
+        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Costs O(D^2 k + D^3).
+
+        Raises
+        ------
+        ValueError
+            The posterior holds fantasies: they would be lost.
+        """
+        if self.grams is None:
+            raise ValueError("a posterior with fantasies cannot be extended: extend the one they were drawn from")
+        standardised = (y - self.offset) / self.scale
+        grams = [gram.add(phi, x, standardised) for gram, phi in zip(self.grams, self.network.phi(x), strict=True)]
+        return DNGOPosterior.given(self.offset, self.scale, self.network, self.hyperparameters, grams)
+
+    def fantasize(self, x_pending: Array, count: int, rng: np.random.Generator) -> DNGOPosterior:
+        """Posterior with `count` sampled outcomes at the pending points (q, p): F = count.
+
+        Outcomes, with their noise, are drawn jointly over the q points, separately for each component.
+
+        Raises
+        ------
+        ValueError
+            The posterior holds fantasies already.
+        """
+        return self.given_outcomes(x_pending, self.draw_outcomes(x_pending, count, rng))
+
+    def draw_outcomes(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw `count` joint outcomes, with noise, from each component: (S, count, q) at `x` (q, p), standardised.
+
+        Raises
+        ------
+        ValueError
+            The posterior holds fantasies.
+        """
+        if self.grams is None:
+            raise ValueError("fantasies are drawn from a posterior without any: this one holds some already")
+        members, samples, _, features = self.weights.shape
+        spread = rng.standard_normal((members, samples, count, features)) / np.sqrt(self.precision)[:, :, None]
+        psi = (self.network.phi(x) @ self.vectors).transpose(0, 2, 1)
+        outcomes = (self.weights + spread) @ psi[:, None]
+        outcomes += (self.theta @ quadratic_basis(x).T)[:, :, None]
+        outcomes = outcomes.reshape(members * samples, count, len(x))
+        return outcomes + rng.standard_normal(outcomes.shape) * np.sqrt(self.noise())[:, None, None]
+
+    def given_outcomes(self, x: Array, outcomes: Array) -> DNGOPosterior:
+        """Posterior with F = count sets of outcomes (S, count, q), standardised, all at the points `x` (q, p).
+
+        With ``K_p = K + beta Phi_p^T Phi_p`` and residuals ``R`` of the outcomes, the new weights are
+        ``K_p^-1 (K m 1^T + beta Phi_p^T R^T)``: one matrix for all fantasies.
+        """
+        members, samples, _, _ = self.weights.shape
+        psi = self.network.phi(x) @ self.vectors
+        gram = psi.transpose(0, 2, 1) @ psi
+        diagonal = np.arange(gram.shape[1])
+        gram[:, diagonal, diagonal] += self.values
+        values, turn = np.linalg.eigh(gram)
+        values = np.maximum(values, 0.0)
+        residual = outcomes.reshape(members, samples, -1, len(x)) - (self.theta @ quadratic_basis(x).T)[:, :, None]
+        beta = np.exp(self.hyperparameters[:, :, 1])[:, :, None, None]
+        response = self.precision[:, :, None] * self.weights + beta * (residual @ psi[:, None])
+        precision = _precision(self.hyperparameters, values)
+        return replace(
+            self,
+            grams=None,
+            vectors=self.vectors @ turn,
+            values=values,
+            precision=precision,
+            weights=(response @ turn[:, None]) / precision[:, :, None],
+        )
+
+    def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw `count` functions at `x` (m, p): (count, m), of components and fantasies chosen at random."""
+        members, samples, fantasies, features = self.weights.shape
+        network, hyper = np.divmod(rng.integers(members * samples, size=count), samples)
+        weights = self.weights[network, hyper, rng.integers(fantasies, size=count)]
+        weights = weights + rng.standard_normal((count, features)) / np.sqrt(self.precision[network, hyper])
+        functions = self.theta[network, hyper] @ quadratic_basis(x).T
+        for member, psi in enumerate(self.network.phi(x) @ self.vectors):
+            functions[network == member] += weights[network == member] @ psi.T
+        return np.asarray(functions)
+
+
+def _in_units(parameters: Parameters, offset: float, scale: float) -> Network:
+    """Networks of an earlier fit, with outputs in the units of this one."""
+    earlier_offset, earlier_scale = float(parameters["offset"]), float(parameters["scale"])
+    return Network.from_arrays(parameters).rescale(earlier_scale / scale, (earlier_offset - offset) / scale)
+
+
+def _grams(network: Network, x: Array, y: Array) -> list[Gram]:
+    """Sufficient statistics of each network's regression of standardised `y`."""
+    return [Gram.empty(WIDTH, x.shape[1]).add(phi, x, y) for phi in network.phi(x)]
+
+
+def _precision(hyperparameters: Array, values: Array) -> Array:
+    """Eigenvalues (M, s, D) of K = beta Phi^T Phi + alpha I, given those of Phi^T Phi (M, D)."""
+    alpha, beta = np.exp(hyperparameters[:, :, 0, None]), np.exp(hyperparameters[:, :, 1, None])
+    return np.asarray(beta * values[:, None] + alpha)
