@@ -48,6 +48,7 @@ BOTTOM_DEVIATION = 2.0
 CENTRE_MEAN, CENTRE_DEVIATION = 0.5, 0.25
 HORSESHOE_SCALE = 0.1
 CURVATURE_FLOOR, CURVATURE_CEILING = 1e-6, 1e3
+LEAST_FITTED_CURVATURE = 1e-4
 
 COLD_SWEEPS, WARM_SWEEPS = 10, 3
 _INTERVAL = 2.0  # of the slice sampler: no coordinate's prior is much wider, and shrinking it costs a logarithm
@@ -192,7 +193,8 @@ def sample_hyperparameters(
     count
         Number of samples.
     previous : array (3 + 2p,), optional
-        Where to begin, a sample given fewer observations; otherwise at the best point of a grid. Shortens the burn-in.
+        Sample given fewer observations, from which to go on with a shorter burn-in. It is passed over where its density
+        is e^(3 + 2p) below that of the best point of a search, more than a sample's usually is below the mode's.
 
     Returns
     -------
@@ -205,19 +207,46 @@ def sample_hyperparameters(
         prior = log_prior(z, features)
         return prior + log_evidence(spectrum, z) if prior > -np.inf else prior
 
-    if previous is not None and np.isfinite(log_density(previous)):
+    start, burn_in = _search_start(log_density, spectrum), COLD_SWEEPS
+    if previous is not None and log_density(previous) > log_density(start) - start.size:
         start, burn_in = previous, WARM_SWEEPS
-    else:
-        start, burn_in = _grid_start(log_density, spectrum), COLD_SWEEPS
     return slice_samples(log_density, start, rng, count=count, burn_in=burn_in, width=_INTERVAL, coordinates=True)
 
 
-def _grid_start(log_density: Callable[[Array], float], spectrum: Spectrum) -> Array:
-    """Best (log alpha, log beta) of a grid, with a shallow bowl: from far off, a chain may take signal for noise."""
+def _search_start(log_density: Callable[[Array], float], spectrum: Spectrum) -> Array:
+    """Best point of a grid in (log alpha, log beta), with a shallow bowl and with the bowl that fits best there.
+
+    Where the objective is a bowl, the posterior is a needle that a chain from afar takes thousands of moves to find.
+    """
     p = spectrum.columns
-    bowl = np.concatenate([[0.0], np.full(p, CENTRE_MEAN), np.full(p, np.log(HORSESHOE_SCALE))])
+    shallow = np.concatenate([[0.0], np.full(p, CENTRE_MEAN), np.full(p, np.log(HORSESHOE_SCALE))])
     middle = log_alpha_mean(len(spectrum.values))
-    alphas = middle + LOG_ALPHA_DEVIATION * np.linspace(-2.0, 2.0, 5)
-    betas = np.linspace(-np.log(NOISE_CEILING) + 1.0, -np.log(NOISE_FLOOR) - 1.0, 8)
-    grid = [np.concatenate([[a, b], bowl]) for a in alphas for b in betas]
+    alphas = middle + LOG_ALPHA_DEVIATION * np.linspace(-2.0, 4.0, 7)
+    betas = np.linspace(-np.log(NOISE_CEILING), -np.log(NOISE_FLOOR), 8)
+    precisions = [np.array([log_alpha, log_beta]) for log_alpha in alphas for log_beta in betas]
+    grid = [np.append(pair, bowl) for pair in precisions for bowl in (shallow, _best_bowl(spectrum, pair))]
     return max(grid, key=log_density)
+
+
+def _best_bowl(spectrum: Spectrum, precisions: Array) -> Array:
+    """(lambda_, c, log Lambda) of greatest evidence given (log alpha, log beta): generalised least squares.
+
+    A column whose curvature comes out negative leaves the bowl, and the rest are fitted again.
+    """
+    p = spectrum.columns
+    alpha, beta = np.exp(precisions)
+    shrunk = spectrum.cross * (beta / (beta * spectrum.values + alpha))[:, None]
+    normal = spectrum.square - spectrum.cross.T @ shrunk
+    kept = np.arange(p)
+    while True:
+        rows = np.concatenate([[0], 1 + kept, 1 + p + kept])
+        theta = np.linalg.lstsq(normal[np.ix_(rows, rows)], normal[rows, -1])[0]
+        slope, curvature = theta[1 : 1 + kept.size], theta[1 + kept.size :]
+        convex = curvature > LEAST_FITTED_CURVATURE
+        if convex.all():
+            break
+        kept = kept[convex]
+    centre, log_curvature = np.full(p, CENTRE_MEAN), np.full(p, np.log(LEAST_FITTED_CURVATURE))
+    centre[kept], log_curvature[kept] = -0.5 * slope / curvature, np.log(curvature)
+    bottom = theta[0] - np.sum(np.exp(log_curvature) * centre**2)
+    return np.concatenate([[bottom], centre, log_curvature])
