@@ -197,8 +197,8 @@ class DNGOPosterior:
         `grad_mean` is (S, F, m), `grad_variance` is (S, m).
         """
         members, samples, fantasies, features = self.weights.shape
-        by_mean = grad_mean.reshape(members, samples * fantasies, -1).transpose(0, 2, 1)
-        by_variance = grad_variance.reshape(members, samples, -1).transpose(0, 2, 1)
+        by_mean = grad_mean.reshape(members, samples * fantasies, len(x)).transpose(0, 2, 1)
+        by_variance = grad_variance.reshape(members, samples, len(x)).transpose(0, 2, 1)
         layers = self.network.layers(x)
         psi = layers[-1] @ self.vectors
         grad_psi = by_mean @ self.weights.reshape(members, samples * fantasies, features)
@@ -269,7 +269,8 @@ class DNGOPosterior:
         gram[:, diagonal, diagonal] += self.values
         values, turn = np.linalg.eigh(gram)
         values = np.maximum(values, 0.0)
-        residual = outcomes.reshape(members, samples, -1, len(x)) - (self.theta @ quadratic_basis(x).T)[:, :, None]
+        prior = (self.theta @ quadratic_basis(x).T)[:, :, None]
+        residual = outcomes.reshape(members, samples, outcomes.shape[1], len(x)) - prior
         beta = np.exp(self.hyperparameters[:, :, 1])[:, :, None, None]
         response = self.precision[:, :, None] * self.weights + beta * (residual @ psi[:, None])
         precision = _precision(self.hyperparameters, values)
