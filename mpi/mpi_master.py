@@ -120,6 +120,9 @@ class Master:
 
     def _take_rank(self, message: Ready, source: int, now: float) -> None:
         self._ranks.add(source)
+        if self.over:
+            self._welcomes.append((source, Exit(self.status)))
+            return
         self._welcomes.append((source, self._welcome(source)))
         if source == self._trainer:
             self._trainer_free = True

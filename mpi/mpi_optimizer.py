@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from learning_objective.command_line import Options, parse_arguments
-from mpi.mpi_definitions import MASTER, Backoff, Exit, Post, Start, TrainerDuty, WorkerDuty
-from mpi.mpi_worker import Worker, hold_signals, threads_per_rank
+from mpi.mpi_definitions import MASTER, Backoff, Exit, Post, Ready, Start, TrainerDuty, WorkerDuty
+from mpi.mpi_worker import Worker, end_at_once_on_interrupt, hold_signals, threads_per_rank
 from utilities.errors import ReverieError
 from utilities.methods import MODEL_METHODS
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TRAINER = 1
 _FAREWELL_SECONDS = 10.0
+_LATE_SECONDS = 60.0
+"""How long a rank may start later than the run ends."""
+
 _POLL_SECONDS = 0.02
 _USER_ERROR = 2
 
@@ -33,6 +36,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
     options = parse_arguments(arguments, program)
     if isinstance(options, int):
         return options
+    end_at_once_on_interrupt()
     post = Post()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_rank(post.local_size)))
     if post.size == 1:
@@ -57,9 +61,7 @@ def _lead(post: Post, options: Options) -> int:
         session = _open_session(post, options)
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        post.send((rank, Exit(_USER_ERROR)) for rank in range(1, post.size))
-        _await_farewells(post, set(range(1, post.size)))
-        return _USER_ERROR
+        return _see_off(post, set(range(1, post.size)), _USER_ERROR)
     session.catch_signals()
     master, backoff = session.master, Backoff()
     while not master.over:
@@ -74,8 +76,8 @@ def _lead(post: Post, options: Options) -> int:
             backoff.reset()
         else:
             backoff.nap()
-    _collect_last_outcomes(post, session)
-    return session.close()
+    staying = _collect_last_outcomes(post, session)
+    return _see_off(post, staying, session.close())
 
 
 def _open_session(post: Post, options: Options) -> Session:
@@ -86,21 +88,34 @@ def _open_session(post: Post, options: Options) -> Session:
     return Session(study, spec, options.output, ranks=post.size, trainer=trainer, ahead=True)
 
 
-def _collect_last_outcomes(post: Post, session: Session) -> None:
-    """Record the outcomes that crossed the EXIT on its way."""
+def _collect_last_outcomes(post: Post, session: Session) -> set[int]:
+    """Record the outcomes that crossed the EXIT on its way. Returns the ranks that have not left yet."""
+    master, staying = session.master, set(range(1, post.size))
     end = time.monotonic() + _FAREWELL_SECONDS
-    while not session.master.dismissed and time.monotonic() < end:
+    while staying and time.monotonic() < end:
         for source, message in post.wait(end - time.monotonic()):
-            session.master.take(message, source, time.time())
-        session.master.answer(time.time())
-    post.flush(_FAREWELL_SECONDS)
+            master.take(message, source, time.time())
+            if isinstance(message, Exit):
+                staying.discard(source)
+        post.send(master.answer(time.time()))
+    return staying
 
 
-def _await_farewells(post: Post, ranks: set[int]) -> None:
-    end = time.monotonic() + _FAREWELL_SECONDS
+def _see_off(post: Post, ranks: set[int], status: int) -> int:
+    """Dismiss ranks that report late, and end those that do not answer: MPI would wait for them for ever."""
+    end = time.monotonic() + _LATE_SECONDS
     while ranks and time.monotonic() < end:
-        ranks -= {source for source, message in post.wait(end - time.monotonic()) if isinstance(message, Exit)}
+        for source, message in post.wait(end - time.monotonic()):
+            if isinstance(message, Ready):
+                post.send([(source, Exit(status))])
+            elif isinstance(message, Exit):
+                ranks.discard(source)
     post.flush(_FAREWELL_SECONDS)
+    if ranks:
+        silent = ", ".join(map(str, sorted(ranks)))
+        print(f"no answer from rank {silent}: all ranks are ended", file=sys.stderr, flush=True)
+        post.abort(status)
+    return status
 
 
 # --- the other ranks' loops -------------------------------------------------------------------------------------------

@@ -26,6 +26,14 @@ def threads_per_rank(ranks_here: int) -> int:
     return cores if cores < (os.cpu_count() or 1) else max(1, cores // ranks_here)
 
 
+def end_at_once_on_interrupt() -> None:
+    """Until it is known what to do on SIGINT, end on it as on SIGTERM, without a traceback: nothing has begun yet.
+
+    A KeyboardInterrupt on one rank would leave the others waiting for it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def hold_signals() -> None:
     """Leave it to the master to act on SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, which a launcher sends to every rank.
 

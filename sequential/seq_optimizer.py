@@ -23,6 +23,9 @@ def main(
     options = parse_arguments(arguments, program, method)
     if isinstance(options, int):
         return options
+    from mpi.mpi_worker import end_at_once_on_interrupt
+
+    end_at_once_on_interrupt()
     from sequential.runner import run_study
 
     return run_study(options)

@@ -286,6 +286,15 @@ def test_proposals_are_made_ahead_only_where_a_worker_would_notice(tmp_path: Pat
     assert slow.master._depth() == 0
 
 
+def test_a_rank_that_reports_after_the_end_is_sent_home(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    cluster.drive()
+    assert cluster.master.handle(Ready("node9"), 9, cluster.now) == [(9, Exit(0))]
+    assert not cluster.master.dismissed
+    cluster.master.handle(Exit(0), 9, cluster.now)
+    assert cluster.master.dismissed
+
+
 def test_reports_are_kept(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, workers=1)
     cluster.deliver(cluster.master.handle(Ready("node1"), 1, 0.0))
