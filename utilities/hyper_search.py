@@ -18,23 +18,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from utilities.cholesky import NotPositiveDefiniteError
 from utilities.hyperposterior import WARP_PRIOR, Hyperposterior
 from utilities.slice_sampling import slice_samples
 
 Array = NDArray[np.float64]
 
-_REACH = 6.0  # half-width of the box searched, in prior standard deviations
+_REACH = 4.0  # half-width of the box searched, in prior standard deviations
+_BARRIER = 1e12  # loss where the density vanishes: L-BFGS steps back from it, and cannot from infinity
 _STEP = 1e-4  # of the central differences of the gradient
 _WIDTH = 2.5  # initial interval of the slice sampler in whitened coordinates
 
 
 def find_mode(density: Hyperposterior, starts: Iterable[Array], iterations: int) -> Array:
-    """Best of the maxima that L-BFGS reaches from `starts`, within six prior standard deviations of the prior mean."""
+    """Best of the maxima that L-BFGS reaches from `starts`, within four prior standard deviations of the prior mean."""
     low = density.prior_mean - _REACH * density.prior_deviation
     high = density.prior_mean + _REACH * density.prior_deviation
 
     def loss(theta: Array) -> tuple[float, Array]:
-        value, gradient = density.value_and_gradient(theta)
+        try:
+            value, gradient = density.value_and_gradient(theta)
+        except NotPositiveDefiniteError:
+            return _BARRIER, np.zeros(theta.size)
         return -value, -gradient
 
     results = [
