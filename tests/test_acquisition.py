@@ -100,4 +100,6 @@ def test_ei_is_averaged_over_components_and_fantasies() -> None:
 def test_the_incumbent_is_the_lowest_mean_per_component_and_fantasy() -> None:
     posterior = Toy(2, 3, 2)
     known = np.random.default_rng(4).random((6, 2))
-    np.testing.assert_array_equal(LogExpectedImprovement(posterior, known).best, posterior.predict(known)[0].min(axis=2))
+    np.testing.assert_array_equal(
+        LogExpectedImprovement(posterior, known).best, posterior.predict(known)[0].min(axis=2)
+    )

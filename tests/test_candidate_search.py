@@ -64,7 +64,9 @@ def test_the_maximum_on_the_border_is_reached_and_never_passed() -> None:
 
 
 def test_a_finite_space_is_ranked_whole() -> None:
-    space = Space.from_dict({"n": {"type": "int", "low": 0, "high": 9}, "c": {"type": "categorical", "choices": [1, 2]}})
+    space = Space.from_dict(
+        {"n": {"type": "int", "low": 0, "high": 9}, "c": {"type": "categorical", "choices": [1, 2]}}
+    )
     whole = space.enumerate_points()
     assert whole is not None
     goal = {"n": 3, "c": 2}

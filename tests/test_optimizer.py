@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -201,7 +202,7 @@ def test_wrong_calls_are_named(call: Any, message: str) -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    with pytest.raises(StudyError, match="got 'dngoo'. Did you mean \"dngo\""):
+    with pytest.raises(StudyError, match=re.escape("""got 'dngoo'. Did you mean "dngo"?""")):
         Optimizer(BOWL, "dngoo")
     with pytest.raises(StudyError, match="seed must not be negative; got -1"):
         Optimizer(BOWL, seed=-1)

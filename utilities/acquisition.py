@@ -122,8 +122,7 @@ class NegativeMean:
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
-        mean: Array = self._posterior.predict(x)[0]
-        return -mean.mean(axis=(0, 1))
+        return np.asarray(-self._posterior.predict(x)[0].mean(axis=(0, 1)))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""

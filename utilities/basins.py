@@ -1,18 +1,19 @@
 """Basins that are known to their bottom, so that a search can spend elsewhere.
 
 Expected improvement under a fitted kernel goes on polishing a local minimum whose last gains are tiny, because far away
-it expects even less: hyperparameters learned in one basin say nothing of another. Here a head is an observation with no
-better one near it, and its basin is all that is nearer to it than to any other head, distances in lengthscales. A basin
-is exhausted when its last visits gained nothing worth the name. Proposals are then made in the others too, with their
-best observation for an incumbent.
+it expects even less: hyperparameters learned in one basin say nothing of another. Here two observations lie in one
+basin when the posterior mean does not rise on the straight way from the worse to the better. A basin is exhausted when
+several observations there are as good as its best. Then proposals are also made elsewhere: any point belongs to the
+basin of its nearest observation, distances in lengthscales.
 
 Symbols
 -------
-n   observations in the order of time      p   feature columns      h   heads
+n   observations      p   feature columns      m   points
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,104 +22,111 @@ from numpy.typing import NDArray
 from utilities.acquisition import Acquisition
 from utilities.surrogate import Array
 
-SPACING = 1.5
-"""Least distance between heads, in lengthscales."""
+VISITS = 5
+"""Observations as good as the best of a basin that make it exhausted."""
 
-VISITS = 6
-"""Latest visits to a basin that must have gained nothing."""
+WORTH = 0.01
+"""How close is as good: a share of the distance from the median to the best objective."""
 
-WORTH = 0.005
-"""Smallest gain that counts, as a share of the distance from the median to the best objective."""
+RISE = 0.02
+"""Rise of the mean that divides basins, as a share of the distance from the median to the lowest mean."""
 
+_STEPS = np.array([0.2, 0.4, 0.6, 0.8])
 _SLOPE = 100.0
 
 
+def exhausted(x: Array, y: Array, mean: Callable[[Array], Array]) -> NDArray[np.bool_]:
+    """Which observations (n,) lie in exhausted basins.
+
+    Parameters
+    ----------
+    x : array (n, p)
+    y : array (n,)
+        To be minimised.
+    mean
+        Posterior mean (m, p) -> (m,).
+    """
+    owner = divide(x, mean)
+    worth = WORTH * (np.median(y) - y.min())
+    full = [np.sum(y[owner == basin] <= y[owner == basin].min() + worth) >= VISITS for basin in range(owner.max() + 1)]
+    return np.array(full)[owner]
+
+
+def divide(x: Array, mean: Callable[[Array], Array]) -> NDArray[np.intp]:
+    """Basin (n,) of each observation `x` (n, p), numbered from the lowest bottom up."""
+    level = mean(x)
+    rise = RISE * (np.median(level) - level.min())
+    bottoms: list[int] = []
+    owner = np.zeros(len(x), dtype=np.intp)
+    for i in np.argsort(level, kind="stable"):
+        if bottoms:
+            way = x[i] + _STEPS[:, None, None] * (x[bottoms] - x[i])
+            peaks = mean(way.reshape(-1, x.shape[1])).reshape(len(_STEPS), -1).max(axis=0)
+            if peaks.min() <= level[i] + rise:
+                owner[i] = peaks.argmin()
+                continue
+        owner[i] = len(bottoms)
+        bottoms.append(int(i))
+    return owner
+
+
 @dataclass(frozen=True)
-class Basins:
-    """Heads, and which of their basins are exhausted.
+class Closed:
+    """The region of exhausted basins.
 
     Attributes
     ----------
-    heads : array (h, p)
-        Divided by the lengthscales, the best first.
-    exhausted : array (h,)
+    places : array (n, p)
+        Observations.
+    inside : array (n,)
+        Whether each one's basin is exhausted: at least one is, at least one is not.
     lengthscale : array (p,)
     """
 
-    heads: Array
-    exhausted: NDArray[np.bool_]
+    places: Array
+    inside: NDArray[np.bool_]
     lengthscale: Array
 
-    @classmethod
-    def find(cls, x: Array, y: Array, lengthscale: Array) -> Basins:
-        """Divide observations `x` (n, p), `y` (n,), to be minimised, into basins.
-
-        A function of the data alone, so that it is the same after a restart.
-        """
-        z = x / lengthscale
-        chosen: list[int] = []
-        for i in np.argsort(y, kind="stable"):
-            if not chosen or _squared_distances(z[i][None], z[chosen]).min() >= SPACING**2:
-                chosen.append(int(i))
-        owner = _squared_distances(z, z[chosen]).argmin(axis=1)
-        worth = WORTH * (np.median(y) - y.min())
-        exhausted = np.array([_gained(y[owner == head]) < worth for head in range(len(chosen))])
-        return cls(z[chosen], exhausted, lengthscale)
-
     def depth(self, x: Array) -> tuple[Array, Array]:
-        """How far inside exhausted basins `x` (m, p) lies, not positive outside of them, and its gradient.
+        """How far inside `x` (m, p) lies, not positive outside, and the gradient of that.
 
         Returns
         -------
         depth : array (m,)
-            Difference of the squared distances to the nearest head of another basin and to the nearest exhausted one.
+            Difference of the squared distances to the nearest observation outside and to the nearest one inside.
         gradient : array (m, p)
         """
-        z = x / self.lengthscale
-        away, open_head = self._nearest(z, ~self.exhausted)
-        near, closed_head = self._nearest(z, self.exhausted)
-        return away - near, 2.0 * (closed_head - open_head) / self.lengthscale
+        away, outer = self._nearest(x, ~self.inside)
+        near, inner = self._nearest(x, self.inside)
+        return away - near, 2.0 * (inner - outer) / self.lengthscale**2
 
-    def _nearest(self, z: Array, which: NDArray[np.bool_]) -> tuple[Array, Array]:
-        distances = _squared_distances(z, self.heads[which])
-        nearest = distances.argmin(axis=1)
-        return distances.min(axis=1), self.heads[which][nearest]
-
-
-def _gained(visits: Array) -> float:
-    """Gain of the last visits over those before; infinite where they are too few to tell."""
-    if len(visits) <= VISITS:
-        return np.inf
-    return float(visits[:-VISITS].min() - visits.min())
-
-
-def _squared_distances(a: Array, b: Array) -> Array:
-    """Squared distances (i, j) between rows of `a` (i, p) and of `b` (j, p)."""
-    distances: Array = np.sum((a[:, None, :] - b[None, :, :]) ** 2, axis=2)
-    return distances
+    def _nearest(self, x: Array, which: NDArray[np.bool_]) -> tuple[Array, Array]:
+        z, places = x / self.lengthscale, self.places[which] / self.lengthscale
+        squares = np.sum(z**2, axis=1)[:, None] + np.sum(places**2, axis=1) - 2.0 * z @ places.T
+        return squares.min(axis=1), self.places[which][squares.argmin(axis=1)]
 
 
 class Outside:
-    """An acquisition that scores points inside exhausted basins lower the deeper they lie.
+    """An acquisition that scores points inside a closed region lower the deeper they lie.
 
     Parameters
     ----------
     acquisition
         On a log scale.
-    basins
-        At least one exhausted, at least one not.
+    closed
+        The region.
     """
 
-    def __init__(self, acquisition: Acquisition, basins: Basins) -> None:
-        self._acquisition, self._basins = acquisition, basins
+    def __init__(self, acquisition: Acquisition, closed: Closed) -> None:
+        self._acquisition, self._closed = acquisition, closed
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
-        return self._acquisition.value(x) - _SLOPE * np.maximum(self._basins.depth(x)[0], 0.0)
+        return self._acquisition.value(x) - _SLOPE * np.maximum(self._closed.depth(x)[0], 0.0)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         value, gradient = self._acquisition.value_and_gradient(x)
-        depth, slope = self._basins.depth(x)
+        depth, slope = self._closed.depth(x)
         inside = depth > 0.0
         return value - _SLOPE * depth * inside, gradient - _SLOPE * slope * inside[:, None]

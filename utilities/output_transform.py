@@ -72,19 +72,20 @@ def _half_rank(y: Array) -> Array:
     spread = math.sqrt(float(np.mean((middle - good) ** 2))) or float(np.std(y))
     _, rank, count = np.unique(y, return_inverse=True, return_counts=True)
     place = (np.cumsum(count) - 0.5 * count)[rank] / len(y)
-    return np.where(y <= middle, y, middle + spread * np.maximum(ndtri(np.minimum(place, 1.0 - 0.5 / len(y))), 0.0))
+    ranked = middle + spread * np.maximum(ndtri(np.minimum(place, 1.0 - 0.5 / len(y))), 0.0)
+    return np.asarray(np.where(y <= middle, y, ranked))
 
 
 def _log_warp(y: Array) -> Array:
     share = (y - y.min()) / (y.max() - y.min())
-    return np.log1p(share * (_LOG_BASE - 1.0)) / math.log(_LOG_BASE)
+    return np.asarray(np.log1p(share * (_LOG_BASE - 1.0)) / math.log(_LOG_BASE))
 
 
 def _interpolate(at: Array, knots: Array, images: Array) -> Array:
     if len(knots) < 2:
-        return images[0] + (at - knots[0])
+        return np.asarray(images[0] + (at - knots[0]))
     inside = np.interp(at, knots, images)
     low = (images[1] - images[0]) / (knots[1] - knots[0])
     high = (images[-1] - images[-2]) / (knots[-1] - knots[-2])
     below, above = np.minimum(at - knots[0], 0.0), np.maximum(at - knots[-1], 0.0)
-    return inside + low * below + high * above
+    return np.asarray(inside + low * below + high * above)

@@ -6,25 +6,21 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from utilities.acquisition import LogExpectedImprovement, NegativeMean
-from utilities.basins import Basins, Outside
+from utilities.acquisition import Acquisition, LogExpectedImprovement, NegativeMean
+from utilities.basins import Outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
 from utilities.history import History
 from utilities.methods import MODEL_METHODS
-from utilities.model import Model
+from utilities.model import Model, View
 from utilities.space import Space
-from utilities.surrogate import Array, Parameters, Posterior
+from utilities.surrogate import Array, Parameters
 from utilities.trial import Config
 
 FANTASIES = 40
 """Mixture components x fantasies over which EI is averaged, at least."""
-
-ELSEWHERE = 3
-"""Once a basin is exhausted, one proposal in this many is still made with no regard to that."""
 
 REMEMBERED_FAILURES = 50
 ANCHORS = 10
@@ -182,38 +178,26 @@ class ModelProposer:
 
     def _rank(self, history: History, ready: list[Config]) -> Array:
         space = self._space
-        rng = np.random.default_rng([self._seed, 5, history.told, len(history.pending) + len(ready)])
-        posterior = self._model.posterior(history.data)
         pending = np.vstack([history.pending, space.to_unit(ready)])
+        turn = history.told + len(pending)
+        rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
+        view = self._model.companion(history.data) if turn % 2 else None
+        view = view or self._model.view(history.data)
+        posterior = view.posterior
         blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
         if len(blocked):
             count = max(2, -(-FANTASIES // len(posterior.noise())))
             posterior = posterior.fantasize(space.features(blocked), count, rng)
-        known = np.vstack([history.points, pending])
-        x_known = space.features(known)
-        basins = self._basins(history)
-        if basins is not None and (history.told + len(pending)) % ELSEWHERE:
-            outside = basins.depth(x_known)[0] <= 0.0
-            elsewhere = Outside(LogExpectedImprovement(posterior, x_known[outside]), basins)
-            anchors = self._anchors(posterior, history, outside[: len(history.points)])
-            return maximise(space, elsewhere, rng, anchors, self._whole)
-        acquisition = LogExpectedImprovement(posterior, x_known)
-        return maximise(space, acquisition, rng, self._anchors(posterior, history), self._whole)
+        known = space.features(np.vstack([history.points[view.rows], pending]))
+        acquisition: Acquisition = LogExpectedImprovement(posterior, known)
+        if view.closed is not None:
+            acquisition = Outside(acquisition, view.closed)
+        return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
 
-    def _basins(self, history: History) -> Basins | None:
-        """Basins of the search, where some are exhausted and some are not."""
-        lengthscale = self._model.lengthscale()
-        if lengthscale is None:
-            return None
-        basins = Basins.find(history.data.x, history.data.y, lengthscale)
-        return basins if basins.exhausted.any() and not basins.exhausted.all() else None
-
-    def _anchors(self, posterior: Posterior, history: History, among: NDArray[np.bool_] | None = None) -> Array:
+    def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""
-        mean = posterior.predict(history.data.x)[0].mean(axis=(0, 1))
-        if among is not None:
-            mean = np.where(among, mean, np.inf)
-        return history.points[np.argsort(mean, kind="stable")[:ANCHORS]]
+        mean = view.posterior.predict(history.data.x[view.rows])[0].mean(axis=(0, 1))
+        return history.points[view.rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
 
     def _in_design(self, history: History) -> bool:
         return history.told < self._initial or len(history.data) < 2
@@ -226,11 +210,11 @@ class ModelProposer:
         """Minimiser of the posterior mean over the space."""
         if self._model.parameters is None:
             return None
-        posterior = self._model.posterior(history.data)
+        view = self._model.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])
-        anchors = self._anchors(posterior, history)
-        point = maximise(self._space, NegativeMean(posterior), rng, anchors, self._whole)[:1]
-        mean, variance = posterior.predict(self._space.features(point))
+        acquisition = NegativeMean(view.posterior)
+        point = maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)[:1]
+        mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
         return PredictedBest(*self._model.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
 

@@ -1,0 +1,123 @@
+"""The model of a study: when it is refitted, its companion, and predictions in the user's units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from utilities.model import COMPANION_ROWS, Model, fit_surrogate
+from utilities.space import Space
+from utilities.surrogate import Dataset
+
+SPACE = Space.from_dict({name: {"type": "float", "low": 0.0, "high": 1.0} for name in "ab"})
+
+
+def wells(x: np.ndarray) -> np.ndarray:
+    """Two wells: a deep one at (0.2, 0.2) and one less deep at (0.8, 0.8)."""
+    deep = np.exp(-20.0 * np.sum((x - 0.2) ** 2, axis=1))
+    return -deep - 0.7 * np.exp(-20.0 * np.sum((x - 0.8) ** 2, axis=1))
+
+
+def data(count: int, polished: int = 0) -> Dataset:
+    rng = np.random.default_rng(0)
+    x = np.vstack([rng.random((count, 2)), 0.2 + 0.005 * rng.standard_normal((polished, 2))])
+    return Dataset(x, 10.0 + 3.0 * wells(x))
+
+
+@pytest.mark.parametrize(
+    ("method", "fitted", "count", "due"),
+    [
+        ("gp", 20, 20, False),
+        ("gp", 20, 21, True),
+        ("gp", 200, 203, False),
+        ("dngo", 20, 22, False),
+        ("dngo", 20, 23, True),
+    ],
+)
+def test_refits_follow_growth(method: str, fitted: int, count: int, due: bool) -> None:
+    model = Model(SPACE, method, 0)
+    assert model.due(count)
+    assert model.overdue(count)
+    model.adopt(method, fit_surrogate(method, SPACE, data(8), 0, None), fitted)
+    assert model.due(count) == due
+    assert not model.overdue(count)
+    assert model.overdue(2 * fitted)
+
+
+def test_auto_changes_kind_with_the_number_of_observations() -> None:
+    model = Model(SPACE, "auto", 0)
+    assert [model.kind_for(count) for count in (10, 499, 500, 5000)] == ["gp", "gp", "dngo", "dngo"]
+
+
+@pytest.mark.parametrize("kind", ["gp", "dngo", "dngo-paper"])
+def test_new_rows_give_what_conditioning_on_all_gives(kind: str) -> None:
+    everything = data(20, 6)
+    parameters = fit_surrogate(kind, SPACE, Dataset(everything.x[:22], everything.y[:22]), 0, None)
+    grown, fresh = Model(SPACE, kind, 0), Model(SPACE, kind, 0)
+    for model in (grown, fresh):
+        model.adopt(kind, parameters, 22)
+    first = Dataset(everything.x[:22], everything.y[:22])
+    grown.view(first)
+    grown.companion(first)
+    x = np.random.default_rng(1).random((7, 2))
+    for one, other in (
+        (grown.view(everything), fresh.view(everything)),
+        (grown.companion(everything), fresh.companion(everything)),
+    ):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            np.testing.assert_array_equal(one.rows, other.rows)
+            for mine, theirs in zip(one.posterior.predict(x), other.posterior.predict(x), strict=True):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_gp_gets_a_companion_once_a_basin_is_exhausted() -> None:
+    model = Model(SPACE, "gp", 0)
+    model.fit(data(30))
+    assert model.companion(data(30)) is None
+    polished = data(30, 8)
+    model.fit(polished)
+    view = model.companion(polished)
+    assert view is not None
+    assert view.closed is not None
+    near = np.sum((polished.x - 0.2) ** 2, axis=1) < 0.01
+    assert not near[view.rows].any()
+    more = Dataset(np.vstack([polished.x, [[0.2, 0.21], [0.75, 0.8]]]), np.append(polished.y, [7.1, 8.0]))
+    grown = model.companion(more)
+    assert grown is not None
+    assert set(grown.rows) - set(view.rows) == {len(polished) + 1}
+
+
+def test_the_companion_of_dngo_stays_near_the_incumbent() -> None:
+    many = data(COMPANION_ROWS + 40)
+    model = Model(SPACE, "dngo", 0)
+    model.fit(many)
+    view = model.companion(many)
+    assert view is not None
+    assert len(view.rows) == COMPANION_ROWS
+    distance = np.sum((many.x - many.x[np.argmin(many.y)]) ** 2, axis=1)
+    assert distance[view.rows].max() <= np.sort(distance)[COMPANION_ROWS - 1]
+
+
+def test_the_paper_has_no_companion() -> None:
+    model = Model(SPACE, "dngo-paper", 0)
+    model.fit(data(30, 8))
+    assert model.companion(data(30, 8)) is None
+
+
+@pytest.mark.parametrize("kind", ["gp", "dngo", "dngo-paper"])
+def test_predictions_come_back_in_the_users_units(kind: str) -> None:
+    observed = data(40)
+    model = Model(SPACE, kind, 0)
+    model.fit(observed)
+    at = np.array([[0.25, 0.25]])
+    mean, variance = model.view(observed).posterior.predict(at)
+    value, spread = model.to_user(float(mean.mean()), float(np.sqrt(variance.mean())))
+    assert value == pytest.approx(10.0 + 3.0 * wells(at).item(), abs=1.0)
+    assert 0.0 < spread < 2.0
+
+
+def test_parameters_are_plain_arrays() -> None:
+    for array in fit_surrogate("dngo", SPACE, data(12), 0, None).values():
+        assert isinstance(array, np.ndarray)
+        assert array.dtype == np.float64
