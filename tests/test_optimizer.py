@@ -124,6 +124,15 @@ def test_failures_never_reach_the_surrogate_and_are_not_repeated() -> None:
     assert len(optimizer.origins) == 16
 
 
+@pytest.mark.parametrize("method", ["gp", "dngo", "dngo-paper"])
+def test_objectives_of_any_size_are_survived(method: str) -> None:
+    optimizer = Optimizer(BOWL, method, seed=3)
+    for i in range(12):
+        trial = optimizer.ask()
+        optimizer.tell(trial, [bowl(trial.config), 1e200, -1e-300, 1e9][i % 4])
+    assert optimizer.predicted_best() is not None
+
+
 def test_everything_failing_still_gives_proposals() -> None:
     optimizer = Optimizer(BOWL, "auto")
     for _ in range(20):

@@ -54,6 +54,13 @@ def test_few_or_equal_values(values: list[float]) -> None:
     np.testing.assert_allclose(transform.invert(transform.apply(y)), y)
 
 
+def test_huge_objectives_do_not_overflow() -> None:
+    y = np.array([1e200, -1e200, 3.0, 5e299, 2.0, 1.0])
+    z = OutputTransform.fit(y).apply(y)
+    assert np.all(np.isfinite(z))
+    assert np.all(np.diff(z[np.argsort(y)]) >= 0)
+
+
 def test_identity() -> None:
     y = np.array([-3.0, 0.25, 0.5, 9.0])
     np.testing.assert_array_equal(identity_transform().apply(y), y)

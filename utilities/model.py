@@ -155,7 +155,7 @@ class Model:
 
     def overdue(self, count: int) -> bool:
         """Whether to propose any further would waste evaluations: nothing was learned yet, or from too few data."""
-        return self.parameters is None or count > 1.5 * self.fitted + 5
+        return self.parameters is None or count > 1.25 * self.fitted + 2
 
     def fit(self, data: Dataset) -> None:
         """Refit here and now."""

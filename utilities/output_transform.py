@@ -48,7 +48,7 @@ class OutputTransform:
         values, first = np.unique(y, return_index=True)
         if len(values) < 3:
             return cls(values, values - values[0])
-        images = _log_warp(_half_rank(y))[first]
+        images = _log_warp(_half_rank(y / np.abs(y).max()))[first]  # divided, as squares must not overflow
         keep = np.concatenate([[True], np.diff(images) > 1e-12])
         return cls(values[keep], images[keep])
 

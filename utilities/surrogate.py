@@ -98,5 +98,6 @@ class Surrogate(Protocol):
 
 def standardisation(y: Array) -> tuple[float, float]:
     """Offset and scale that give `y` mean 0 and standard deviation 1 (scale 1 where all values are equal)."""
-    spread = float(np.std(y))
-    return float(np.mean(y)), spread if spread > 1e-12 * max(1.0, float(np.max(np.abs(y)))) else 1.0
+    size = max(1.0, float(np.max(np.abs(y))))
+    spread = float(np.std(y / size))  # divided first: the square of 1e200 overflows
+    return float(np.mean(y / size)) * size, spread * size if spread > 1e-12 else 1.0
