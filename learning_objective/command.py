@@ -66,7 +66,7 @@ def placeholders(element: str) -> list[str]:
     """
     names = []
     for match in _PLACEHOLDER.finditer(element):
-        if match[0] in "{}":
+        if match[0] in ("{", "}"):
             raise TemplateError(f"a lone {match[0]!r} in {element!r}: write {match[0] * 2!r} for the character itself")
         if match[0] not in ("{{", "}}"):
             names.append(match[1])

@@ -17,7 +17,7 @@ from reverie.house import enter
 enter(__name__)
 
 if TYPE_CHECKING:
-    from reverie.minimize import Result, minimize
+    from reverie.tuning import Result, minimize
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
     from utilities.optimizer import Incumbent, Optimizer, Prediction
     from utilities.space import Space
@@ -30,14 +30,14 @@ _HOMES = {
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",
     "Prediction": "utilities.optimizer",
-    "Result": "reverie.minimize",
+    "Result": "reverie.tuning",
     "ReverieError": "utilities.errors",
     "Space": "utilities.space",
     "SpaceExhaustedError": "utilities.errors",
     "StudyError": "utilities.errors",
     "Trial": "utilities.trial",
     "TrialState": "utilities.trial",
-    "minimize": "reverie.minimize",
+    "minimize": "reverie.tuning",
 }
 
 __all__ = [  # noqa: RUF022
