@@ -153,13 +153,18 @@ class Master:
     # --- messages out -----------------------------------------------------------------------------------------------
 
     def answer(self, now: float) -> list[Letter]:
-        """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it."""
+        """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it.
+
+        EXIT is the last message to a rank: MPI_Finalize fails where another waits to be received.
+        """
         self._watch_clock(now)
         if not self._changed:
             return []
         self._changed = False
-        letters = [*self._welcomes, *self._ask_for_fit(), *self._hand_out(now)]
+        letters = list(self._welcomes)
         self._welcomes.clear()
+        if not self.over:
+            letters += [*self._ask_for_fit(), *self._hand_out(now)]
         self._run.sync()
         if not self.over and self._finished(now):
             self.over = True

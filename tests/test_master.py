@@ -267,6 +267,14 @@ def test_the_trainer_gets_each_row_once_and_the_master_goes_on_meanwhile(tmp_pat
     assert len(during) >= 10
 
 
+def test_a_fit_that_ends_after_the_run_is_not_followed_by_another(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, trainer=1, method="gp", seconds=0.1, budget=9)
+    cluster.drive()
+    late = cluster.trainer.fit(cluster.fits[-1])
+    assert cluster.master.handle(late, 1, cluster.now) == []
+    assert cluster.optimizer.fit_due() == "gp"
+
+
 def test_a_run_with_a_trainer_never_fits_on_the_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(tmp_path, workers=2, trainer=1, method="gp", budget=12)
     monkeypatch.setattr("utilities.model.Model.fit", lambda *_: pytest.fail("the master fitted"))
