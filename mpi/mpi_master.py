@@ -261,12 +261,17 @@ class Master:
         self._changed = True
 
     @property
+    def spent(self) -> bool:
+        """Whether as many trials ended as the budget allows."""
+        return self._study.budget is not None and self.ledger.ended >= self._study.budget
+
+    @property
     def status(self) -> int:
         """Exit status of the run."""
         if self.error:
             return USER_ERROR
         limited_by_time_alone = self._study.budget is None and self.stopped == "time limit"
-        if self.stopped and not limited_by_time_alone:
+        if self.stopped and not limited_by_time_alone and not self.spent:
             return RESUMABLE
         return FINISHED if self._optimizer.best is not None else NONE_SUCCEEDED
 

@@ -130,7 +130,7 @@ class Session:
 
     def _ending(self) -> str:
         master = self.master
-        if master.stopped:
+        if master.stopped and not master.spent:
             return f"stopped: {master.stopped}"
         if master.exhausted:
             return "finished: every configuration of the space was evaluated"

@@ -210,6 +210,13 @@ def test_a_time_limit_waits_for_running_trials_within_the_grace(tmp_path: Path) 
     assert cluster.master.stopped == "time limit"
 
 
+def test_a_time_limit_that_cuts_nothing_off_is_no_early_end(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, time_limit=3.5, grace=10.0)
+    assert cluster.drive() == 0
+    assert cluster.master.stopped == "time limit"
+    assert cluster.master.spent
+
+
 def test_a_time_limit_cuts_off_what_outlasts_the_grace(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, time_limit=2.5, grace=0.2, seconds=2.0)
     for _ in range(6):
