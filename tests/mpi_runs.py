@@ -1,0 +1,246 @@
+"""Studies that mpiexec really runs, for the tests of whole runs.
+
+The launchers are the mpiexec beside the Python that runs the tests (else the one on the path) and those that the
+environment variable REVERIE_TEST_MPIEXEC lists, each with the Python beside it.
+"""
+
+import contextlib
+import csv
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PATIENCE = 60.0
+"""Seconds after which a run counts as hanging."""
+
+_MARK = "REVERIE_TEST_RUN"
+_COUNT = itertools.count()
+_ROOT_MAY = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+_RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+
+SPACE = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "y": {"type": "float", "low": 0.0, "high": 1.0}}
+SQUARE = "def objective(config): return (config['x'] - 0.3) ** 2 + config['y']"
+ENTRY = ("python", "-m", "mpi.mpi_optimizer")
+
+
+class Launcher(NamedTuple):
+    """An mpiexec, and the folder of the programs that it starts."""
+
+    mpiexec: Path
+
+    @property
+    def programs(self) -> Path:
+        return self.mpiexec.parent
+
+    def __str__(self) -> str:
+        return self.programs.parent.name
+
+
+def launchers() -> list[Launcher]:
+    beside = Path(sys.executable).with_name("mpiexec")
+    own = str(beside) if beside.exists() else shutil.which("mpiexec")
+    listed = os.environ.get("REVERIE_TEST_MPIEXEC", "").split(os.pathsep)
+    return [Launcher(Path(path)) for path in (own, *listed) if path]
+
+
+class Finished(NamedTuple):
+    """A run that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Run:
+    """A run under way: mpiexec and every process that came of it, told by a mark in their environment."""
+
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self._mark = f"{_MARK}={os.getpid()}-{next(_COUNT)}"
+        name, _, value = self._mark.partition("=")
+        self._out, self._err = folder / f"{value}.out", folder / f"{value}.err"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**environment, name: value},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in [self._process.pid, *self.processes()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self._process.wait(PATIENCE)
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = PATIENCE) -> Finished:
+        """Wait for the end; a run that takes longer is said to hang, with what it printed."""
+        try:
+            status = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the run hangs\n{self._out.read_text()}\n{self._err.read_text()}") from None
+        return Finished(status, self._out.read_text(), self._err.read_text())
+
+    def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        """Wait until `condition` holds while the run goes on; returns what it gave."""
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, f"never happened\n{self._out.read_text()}\n{self._err.read_text()}"
+            assert self._process.poll() is None, f"ended too early\n{self._out.read_text()}\n{self._err.read_text()}"
+            time.sleep(0.02)
+        return found
+
+    def processes(self) -> list[int]:
+        """Every living process of this run, whoever is its parent by now; zombies do not count."""
+        mark = self._mark.encode()
+        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _environment(folder)]
+
+    def vanishes(self, seconds: float = 10.0) -> bool:
+        """Whether no process of it is left, or stays for long."""
+        end = time.monotonic() + seconds
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.02)
+        return not self.processes()
+
+    def ranks(self) -> dict[int, int]:
+        """Process of each rank."""
+        found = {}
+        for process in self.processes():
+            folder = Path("/proc") / str(process)
+            variables = dict(line.partition(b"=")[::2] for line in _environment(folder))
+            rank = next((variables[name.encode()] for name in _RANK_VARIABLES if name.encode() in variables), None)
+            if rank is not None and b"mpi.mpi_optimizer" in _read(folder / "cmdline"):
+                found[int(rank)] = process
+        return found
+
+
+def _environment(folder: Path) -> list[bytes]:
+    return _read(folder / "environ").split(b"\0")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+class Studio:
+    """A folder with a study, and what running it there leaves.
+
+    Parameters
+    ----------
+    launcher
+        What runs it.
+    folder
+        Holds study.json and train.py; created.
+    """
+
+    def __init__(self, launcher: Launcher, folder: Path) -> None:
+        self.launcher, self.folder = launcher, folder
+        folder.mkdir(exist_ok=True)
+
+    def write(self, name: str, source: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+
+    def study(self, source: str = SQUARE, space: dict[str, Any] = SPACE, **settings: Any) -> None:
+        """Write train.py and study.json."""
+        self.write("train.py", source)
+        settings = {"method": "random", "budget": 6, **settings}
+        if "command" not in settings:
+            settings.setdefault("objective", "train.py:objective")
+        self.write("study.json", json.dumps({"study": settings, "space": space}))
+
+    def start(
+        self, ranks: int, *words: str, study: str = "study.json", entry: tuple[str, ...] = ENTRY, **variables: str
+    ) -> Run:
+        """Start a run, in the study's folder."""
+        program, *rest = entry
+        own = [str(self.launcher.programs / program), *rest, study, *words]
+        return self.start_command([str(self.launcher.mpiexec), "-np", str(ranks), *own], **variables)
+
+    def start_command(self, command: list[str], **variables: str) -> Run:
+        path = f"{self.launcher.programs}{os.pathsep}{os.environ['PATH']}"
+        return Run(command, self.folder, {**os.environ, **_ROOT_MAY, "OMP_NUM_THREADS": "1", "PATH": path, **variables})
+
+    def run(self, ranks: int, *words: str, **options: Any) -> Finished:
+        """Run to the end."""
+        with self.start(ranks, *words, **options) as run:
+            return run.wait()
+
+    @property
+    def left(self) -> Path:
+        """Folder that the study's runs leave."""
+        (folder,) = (self.folder / "runs").iterdir()
+        return folder
+
+    def rows(self) -> list[dict[str, str]]:
+        try:
+            text = (self.left / "trials.csv").read_text()
+        except (FileNotFoundError, ValueError):
+            return []
+        return list(csv.DictReader(text.splitlines()))
+
+    def journal(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.left / "journal.jsonl").read_text().splitlines()]
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        return [record for record in self.journal() if record["type"] == kind]
+
+    def summary(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.left / "summary.json").read_text())
+        return found
+
+
+_SITECUSTOMIZE = """
+import importlib.machinery, sys
+
+
+class Saboteur:
+    def find_spec(self, name, path, target=None):
+        if name != {module!r}:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            exec({patch!r}, vars(module))
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Saboteur())
+"""
+
+
+def sabotage(folder: Path, module: str, patch: str) -> dict[str, str]:
+    """Environment in which `patch` is executed inside `module` right after its import, on every rank."""
+    folder.mkdir()
+    source = _SITECUSTOMIZE.format(module=module, patch=textwrap.dedent(patch))
+    (folder / "sitecustomize.py").write_text(source)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
