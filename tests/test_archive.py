@@ -41,7 +41,10 @@ RECORDS = [
     TrialRecord(Trial(7, {"lr": 0.2}), "model"),
 ]
 INPUTS = np.linspace(0.0, 1.0, 16).reshape(8, 2)
-STUDY: dict[str, dict[str, Any]] = {"study": {"name": "digits", "direction": "minimize"}, "space": {"lr": {"type": "float"}}}
+STUDY: dict[str, dict[str, Any]] = {
+    "study": {"name": "digits", "direction": "minimize"},
+    "space": {"lr": {"type": "float"}},
+}
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from utilities.acquisition import Acquisition
 from utilities.surrogate import Array
 
-VISITS = 5
+VISITS = 4
 """Observations as good as the best of a basin that make it exhausted."""
 
-WORTH = 0.01
+WORTH = 0.02
 """How close is as good: a share of the distance from the median to the best objective."""
 
 RISE = 0.02

@@ -181,8 +181,7 @@ class ModelProposer:
         pending = np.vstack([history.pending, space.to_unit(ready)])
         turn = history.told + len(pending)
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
-        view = self._model.companion(history.data) if turn % 2 else None
-        view = view or self._model.view(history.data)
+        view = self._view(history, turn)
         posterior = view.posterior
         blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
         if len(blocked):
@@ -193,6 +192,13 @@ class ModelProposer:
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
         return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
+
+    def _view(self, history: History, turn: int) -> View:
+        """Posterior whose turn it is: the companion's every second time, two times in three once a basin is closed."""
+        companion = self._model.companion(history.data)
+        if companion is None or turn % (2 if companion.closed is None else 3) == 0:
+            return self._model.view(history.data)
+        return companion
 
     def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""

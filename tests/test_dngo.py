@@ -1,0 +1,376 @@
+"""DNGO against textbook algebra in function space and in weight space, and against itself by longer ways round."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from utilities.dngo import DNGO, DNGOPosterior
+from utilities.linear_regressor import mean_coefficients, quadratic_basis
+from utilities.neural_net import WIDTH, Network
+from utilities.surrogate import Dataset, Parameters
+
+COLUMNS = 3
+
+
+def random_parameters(members: int = 2, samples: int = 3, columns: int = COLUMNS, seed: int = 0) -> Parameters:
+    """Parameters as a fit might give them, without the fit."""
+    rng = np.random.default_rng(seed)
+    shape = (members, samples)
+    hyperparameters = np.concatenate(
+        [
+            rng.normal(2.0, 0.5, (*shape, 1)),
+            rng.normal(4.0, 1.0, (*shape, 1)),
+            rng.normal(0.0, 1.0, (*shape, 1)),
+            rng.normal(0.5, 0.2, (*shape, columns)),
+            rng.normal(-1.0, 1.0, (*shape, columns)),
+        ],
+        axis=2,
+    )
+    network = Network.initial(columns, members, rng)
+    return {
+        **network.to_arrays(),
+        "hyperparameters": hyperparameters,
+        "offset": np.array(10.0),
+        "scale": np.array(2.5),
+    }
+
+
+def data(n: int, seed: int = 1, columns: int = COLUMNS) -> Dataset:
+    rng = np.random.default_rng([seed, n])
+    x = rng.random((n, columns))
+    return Dataset(x, 10.0 + 2.5 * np.sin(4.0 * x.sum(axis=1)) + 0.1 * rng.standard_normal(n))
+
+
+def posterior(n: int = 20, members: int = 2, samples: int = 3) -> DNGOPosterior:
+    return DNGO(COLUMNS, members, samples).condition(random_parameters(members, samples), data(n))
+
+
+def function_space(parameters: Parameters, observed: Dataset, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (S, m) and covariance (S, m, m) of the process with kernel phi phi' / alpha with the quadratic mean."""
+    network = Network.from_arrays(parameters)
+    y = (observed.y - parameters["offset"]) / parameters["scale"]
+    hyperparameters = parameters["hyperparameters"]
+    means, covariances = [], []
+    for member, sample in product(*map(range, hyperparameters.shape[:2])):
+        z = hyperparameters[member, sample]
+        alpha, beta, theta = np.exp(z[0]), np.exp(z[1]), mean_coefficients(z)
+        seen, new = network.phi(observed.x)[member], network.phi(x)[member]
+        k = seen @ seen.T / alpha + np.eye(len(y)) / beta
+        cross = new @ seen.T / alpha
+        residual = y - quadratic_basis(observed.x) @ theta
+        means.append(quadratic_basis(x) @ theta + cross @ np.linalg.solve(k, residual))
+        covariances.append(new @ new.T / alpha - cross @ np.linalg.solve(k, cross.T))
+    return np.array(means), np.array(covariances)
+
+
+# --- prediction -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("n", [0, 1, 20, 120])
+@pytest.mark.parametrize("points", [1, 7])
+def test_prediction_is_that_of_the_gaussian_process(members: int, n: int, points: int) -> None:
+    """Fewer observations than basis functions, and more; none gives the prior."""
+    parameters, observed, x = random_parameters(members), data(n), np.random.default_rng(2).random((points, COLUMNS))
+    mean, variance = DNGO(COLUMNS, members, 3).condition(parameters, observed).predict(x)
+    expected_mean, expected_covariance = function_space(parameters, observed, x)
+    assert mean.shape == (3 * members, 1, points)
+    assert variance.shape == (3 * members, points)
+    np.testing.assert_allclose(mean[:, 0], expected_mean, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(variance, expected_covariance.diagonal(axis1=1, axis2=2), rtol=1e-6, atol=1e-9)
+
+
+def test_prediction_is_equations_3_to_6_of_the_paper() -> None:
+    """The weight-space form of [P], eq 4 without its 1/beta."""
+    parameters, observed, x = random_parameters(1, 1), data(30), np.random.default_rng(2).random((5, COLUMNS))
+    z = parameters["hyperparameters"][0, 0]
+    alpha, beta, theta = np.exp(z[0]), np.exp(z[1]), mean_coefficients(z)
+    network = Network.from_arrays(parameters)
+    phi, new = network.phi(observed.x)[0], network.phi(x)[0]
+    y = (observed.y - 10.0) / 2.5
+    k = beta * phi.T @ phi + alpha * np.eye(WIDTH)
+    m = beta * np.linalg.solve(k, phi.T @ (y - quadratic_basis(observed.x) @ theta))
+    mean, variance = DNGO(COLUMNS, 1, 1).condition(parameters, observed).predict(x)
+    np.testing.assert_allclose(mean[0, 0], new @ m + quadratic_basis(x) @ theta, rtol=1e-8)
+    np.testing.assert_allclose(variance[0], np.sum(new * np.linalg.solve(k, new.T).T, axis=1), rtol=1e-8)
+
+
+def test_no_points_give_empty_predictions() -> None:
+    mean, variance = posterior().predict(np.empty((0, COLUMNS)))
+    assert mean.shape == (6, 1, 0)
+    assert variance.shape == (6, 0)
+
+
+def test_the_order_of_observations_does_not_matter() -> None:
+    parameters, observed = random_parameters(), data(40)
+    order = np.random.default_rng(3).permutation(40)
+    surrogate, x = DNGO(COLUMNS, 2, 3), np.random.default_rng(4).random((5, COLUMNS))
+    a = surrogate.condition(parameters, observed).predict(x)
+    b = surrogate.condition(parameters, Dataset(observed.x[order], observed.y[order])).predict(x)
+    np.testing.assert_allclose(a[0], b[0], rtol=1e-8)
+    np.testing.assert_allclose(a[1], b[1], rtol=1e-8)
+
+
+def test_noise_is_one_over_beta() -> None:
+    expected = np.exp(-random_parameters()["hyperparameters"][:, :, 1]).ravel()
+    np.testing.assert_allclose(posterior().noise(), expected)
+
+
+def test_variance_never_vanishes() -> None:
+    """A basis that is zero everywhere: all weights and biases zero."""
+    parameters = dict(random_parameters())
+    for name in [name for name in parameters if name.startswith(("weight", "bias"))]:
+        parameters[name] = np.zeros_like(parameters[name])
+    _, variance = DNGO(COLUMNS, 2, 3).condition(parameters, data(5)).predict(np.zeros((2, COLUMNS)))
+    assert np.all(variance > 0.0)
+
+
+# --- more data, and fantasies ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "added"), [(0, 1), (5, 1), (60, 7), (10, 0)])
+def test_extending_is_conditioning_on_everything(before: int, added: int) -> None:
+    parameters, everything, surrogate = random_parameters(), data(before + added), DNGO(COLUMNS, 2, 3)
+    first = Dataset(everything.x[:before], everything.y[:before])
+    extended = surrogate.condition(parameters, first).extend(everything.x[before:], everything.y[before:])
+    x = np.random.default_rng(5).random((6, COLUMNS))
+    for got, expected in zip(extended.predict(x), surrogate.condition(parameters, everything).predict(x), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("n", [0, 10, 80])
+def test_each_fantasy_is_conditioning_on_its_outcomes(n: int) -> None:
+    """For every component and fantasy: refit with the fantasised outcomes as data."""
+    parameters, observed, surrogate = random_parameters(), data(n), DNGO(COLUMNS, 2, 3)
+    plain = surrogate.condition(parameters, observed)
+    rng = np.random.default_rng(6)
+    pending, x = rng.random((4, COLUMNS)), rng.random((5, COLUMNS))
+    outcomes = plain.draw_outcomes(pending, 3, np.random.default_rng(7))
+    mean, variance = plain.fantasize(pending, 3, np.random.default_rng(7)).predict(x)
+    assert mean.shape == (6, 3, 5)
+    for component, fantasy in product(range(6), range(3)):
+        told = 10.0 + 2.5 * outcomes[component, fantasy]
+        refitted = Dataset(np.vstack([observed.x, pending]), np.append(observed.y, told))
+        expected_mean, expected_variance = surrogate.condition(parameters, refitted).predict(x)
+        np.testing.assert_allclose(mean[component, fantasy], expected_mean[component, 0], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(variance[component], expected_variance[component], rtol=1e-6)
+
+
+def test_fantasised_outcomes_have_the_joint_predictive_distribution() -> None:
+    """Whitened by the predicted mean and covariance plus noise, 4000 draws are standard normal.
+
+    Five standard errors: 1 / sqrt(4000) of a mean, sqrt(2 / 4000) of a covariance.
+    """
+    parameters, observed = random_parameters(), data(10)
+    pending = np.random.default_rng(8).random((3, COLUMNS))
+    plain = DNGO(COLUMNS, 2, 3).condition(parameters, observed)
+    outcomes = plain.draw_outcomes(pending, 4000, np.random.default_rng(9))
+    means, covariances = function_space(parameters, observed, pending)
+    for draws, mean, covariance, noise in zip(outcomes, means, covariances, plain.noise(), strict=True):
+        root = np.linalg.cholesky(covariance + noise * np.eye(3))
+        white = np.linalg.solve(root, (draws - mean).T)
+        assert np.all(np.abs(white.mean(axis=1)) < 5.0 / np.sqrt(4000))
+        assert np.all(np.abs(np.cov(white) - np.eye(3)) < 5.0 * np.sqrt(2.0 / 4000))
+
+
+def test_fantasies_without_pending_points_change_nothing() -> None:
+    x = np.random.default_rng(10).random((4, COLUMNS))
+    mean, variance = posterior().predict(x)
+    same_mean, same_variance = posterior().fantasize(np.empty((0, COLUMNS)), 2, np.random.default_rng(0)).predict(x)
+    np.testing.assert_allclose(same_mean, np.repeat(mean, 2, axis=1), rtol=1e-9)
+    np.testing.assert_allclose(same_variance, variance, rtol=1e-9)
+
+
+def test_averaged_over_many_fantasies_the_mean_stays() -> None:
+    """Law of total expectation: the fantasies' mean has standard error below the predictive deviation / sqrt(4000)."""
+    plain, rng = posterior(), np.random.default_rng(11)
+    pending, x = rng.random((3, COLUMNS)), rng.random((4, COLUMNS))
+    mean, variance = plain.predict(x)
+    shifted = plain.fantasize(pending, 4000, rng).predict(x)[0].mean(axis=1)
+    assert np.all(np.abs(shifted - mean[:, 0]) < 5.0 * np.sqrt(variance / 4000))
+
+
+def test_a_posterior_with_fantasies_is_neither_extended_nor_given_more() -> None:
+    rng = np.random.default_rng(12)
+    fantasised = posterior().fantasize(rng.random((2, COLUMNS)), 1, rng)
+    with pytest.raises(ValueError, match="cannot be extended"):
+        fantasised.extend(rng.random((1, COLUMNS)), np.zeros(1))
+    with pytest.raises(ValueError, match="holds some already"):
+        fantasised.fantasize(rng.random((2, COLUMNS)), 1, rng)
+
+
+# --- gradients and samples ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fantasies", [0, 4])
+@pytest.mark.parametrize("members", [1, 3])
+def test_pullback_is_the_gradient(members: int, fantasies: int) -> None:
+    rng = np.random.default_rng(13)
+    p = posterior(members=members)
+    if fantasies:
+        p = p.fantasize(rng.random((3, COLUMNS)), fantasies, rng)
+    x = rng.random((5, COLUMNS))
+    by_mean, by_variance = (rng.standard_normal(array.shape) for array in p.predict(x))
+    expected = np.empty_like(x)
+    for column in range(COLUMNS):
+        step = np.zeros(COLUMNS)
+        step[column] = 1e-5
+        (up_mean, up_variance), (down_mean, down_variance) = p.predict(x + step), p.predict(x - step)
+        rise = (by_mean * (up_mean - down_mean)).sum(axis=(0, 1)) + (by_variance * (up_variance - down_variance)).sum(0)
+        expected[:, column] = rise / 2e-5
+    np.testing.assert_allclose(p.pullback(x, by_mean, by_variance), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("fantasies", [0, 3])
+def test_samples_have_the_moments_of_the_mixture(fantasies: int) -> None:
+    """20,000 draws: mean within 5 standard errors; covariance within 5 of its own, by the draws' fourth moments."""
+    rng = np.random.default_rng(14)
+    p = posterior(10)
+    if fantasies:
+        p = p.fantasize(rng.random((3, COLUMNS)), fantasies, rng)
+    x = rng.random((4, COLUMNS))
+    draws = p.sample(x, 20_000, rng)
+    assert draws.shape == (20_000, 4)
+    mean, variance = p.predict(x)
+    flat = mean.reshape(-1, 4)
+    total = variance.mean(axis=0) + flat.var(axis=0)
+    assert np.all(np.abs(draws.mean(axis=0) - flat.mean(axis=0)) < 5.0 * np.sqrt(total / 20_000))
+    squares = (draws - flat.mean(axis=0)) ** 2
+    assert np.all(np.abs(squares.mean(axis=0) - total) < 5.0 * squares.std(axis=0) / np.sqrt(20_000))
+
+
+def test_samples_are_functions_not_independent_values() -> None:
+    """One component's draws have its covariance: whitened, they are standard normal (Kolmogorov-Smirnov)."""
+    parameters, observed, rng = random_parameters(1, 1), data(10), np.random.default_rng(15)
+    x = rng.random((3, COLUMNS))
+    draws = DNGO(COLUMNS, 1, 1).condition(parameters, observed).sample(x, 2000, rng)
+    mean, covariance = function_space(parameters, observed, x)
+    white = np.linalg.solve(np.linalg.cholesky(covariance[0]), (draws - mean[0]).T)
+    assert min(stats.kstest(row, "norm").pvalue for row in white) > 1e-4
+
+
+# --- fitting --------------------------------------------------------------------------------------------------------
+
+
+def rmse(p: DNGOPosterior, x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((p.offset + p.scale * p.predict(x)[0].mean(axis=(0, 1)) - y) ** 2)))
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_linear_function_is_learned(members: int) -> None:
+    rng = np.random.default_rng(16)
+    x, unseen = rng.random((40, 4)), rng.random((200, 4))
+    slope = np.array([300.0, -200.0, 0.0, 100.0])
+    surrogate, observed = DNGO(4, members, 4), Dataset(x, x @ slope)
+    parameters = surrogate.fit(observed, rng)
+    assert rmse(surrogate.condition(parameters, observed), unseen, unseen @ slope) < 0.05 * np.std(x @ slope)
+
+
+def test_a_bowl_is_learned_to_the_last_digits() -> None:
+    """The quadratic prior mean has it exactly, down to the floor of the noise."""
+    rng = np.random.default_rng(17)
+    x, unseen = rng.random((40, 3)), rng.random((200, 3))
+
+    def bowl(points: np.ndarray) -> np.ndarray:
+        return np.asarray(((points - [0.3, 0.5, 0.9]) ** 2) @ [5.0, 1.0, 20.0])
+
+    surrogate, observed = DNGO(3, 2, 4), Dataset(x, bowl(x))
+    parameters = surrogate.fit(observed, rng)
+    assert rmse(surrogate.condition(parameters, observed), unseen, bowl(unseen)) < 2e-3 * np.std(bowl(x))
+
+
+def test_a_smooth_function_is_predicted_with_sensible_uncertainty() -> None:
+    """Nine of ten unseen points of sin(5 x1) x2 lie within 3 deviations of the mixture, which are not wide."""
+    rng = np.random.default_rng(18)
+    x, unseen = rng.random((80, 2)), rng.random((400, 2))
+
+    def wave(points: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sin(5.0 * points[:, 0]) * points[:, 1])
+
+    observed = Dataset(x, wave(x) + 0.05 * rng.standard_normal(80))
+    surrogate = DNGO(2)
+    p = surrogate.condition(surrogate.fit(observed, rng), observed)
+    mean, variance = p.predict(unseen)
+    spread = np.sqrt(variance.mean(axis=0) + mean.var(axis=(0, 1)))
+    error = np.abs(p.offset + p.scale * mean.mean(axis=(0, 1)) - wave(unseen)) / p.scale
+    assert np.sqrt(np.mean(error**2)) < 0.15
+    assert np.mean(error < 3.0 * spread) > 0.85
+    assert np.median(spread) < 0.3
+
+
+def test_units_of_the_objective_do_not_matter() -> None:
+    x = np.random.default_rng(19).random((20, 2))
+    y = np.sin(5.0 * x[:, 0])
+    surrogate = DNGO(2, 2, 3)
+    plain, scaled = Dataset(x, y), Dataset(x, 1e6 * y - 3e7)
+    a = surrogate.condition(surrogate.fit(plain, np.random.default_rng(0)), plain).predict(x)
+    b = surrogate.condition(surrogate.fit(scaled, np.random.default_rng(0)), scaled).predict(x)
+    np.testing.assert_allclose(a[0], b[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("y", [[1.0, 1.0], [0.0, 1e-300], [-1e12, 1e12], [0.0, 0.0, 0.0, 1e9]])
+def test_few_and_extreme_objectives_are_fitted(y: list[float]) -> None:
+    x = np.random.default_rng(20).random((len(y), 2))
+    surrogate, observed = DNGO(2, 2, 3), Dataset(x, np.array(y))
+    p = surrogate.condition(surrogate.fit(observed, np.random.default_rng(0)), observed)
+    mean, variance = p.predict(np.random.default_rng(21).random((50, 2)))
+    assert np.all(np.isfinite(mean))
+    assert np.all(variance > 0.0)
+
+
+def test_a_point_seen_many_times_is_fitted() -> None:
+    observed = Dataset(np.tile([0.3, 0.7], (30, 1)), np.random.default_rng(22).standard_normal(30))
+    surrogate = DNGO(2, 2, 3)
+    p = surrogate.condition(surrogate.fit(observed, np.random.default_rng(0)), observed)
+    assert abs(p.predict(observed.x[:1])[0].mean() - 0.0) < 5.0 / np.sqrt(30)
+
+
+def test_fits_are_deterministic_plain_arrays() -> None:
+    observed, surrogate = data(15), DNGO(COLUMNS, 2, 3)
+    first = surrogate.fit(observed, np.random.default_rng(0))
+    again = surrogate.fit(observed, np.random.default_rng(0))
+    assert first.keys() == again.keys()
+    for name, array in first.items():
+        assert isinstance(array, np.ndarray)
+        assert array.dtype == np.float64
+        np.testing.assert_array_equal(array, again[name])
+    assert first["hyperparameters"].shape == (2, 3, 3 + 2 * COLUMNS)
+
+
+def test_a_warm_start_keeps_what_was_learned() -> None:
+    """Twenty more observations, of another mean and scale: the warm fit is about as good as a cold one."""
+    rng = np.random.default_rng(23)
+    x, unseen = rng.random((100, 2)), rng.random((300, 2))
+
+    def wave(points: np.ndarray) -> np.ndarray:
+        return np.asarray(100.0 * np.sin(5.0 * points[:, 0]) * points[:, 1] + 7.0)
+
+    surrogate, few, all_ = DNGO(2, 2, 4), Dataset(x[:80], wave(x[:80])), Dataset(x, wave(x))
+    cold = surrogate.fit(all_, rng)
+    warm = surrogate.fit(all_, rng, surrogate.fit(few, rng))
+    errors = [rmse(surrogate.condition(parameters, all_), unseen, wave(unseen)) for parameters in (warm, cold)]
+    assert errors[0] < 2.0 * errors[1]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((1, 2)), np.zeros(1), "at least 2 observations"),
+        (np.zeros((5, 3)), np.zeros(5), "of 2 columns"),
+        (np.full((5, 2), np.nan), np.zeros(5), "finite"),
+        (np.zeros((5, 2)), np.full(5, np.inf), "finite"),
+    ],
+)
+def test_unusable_data_are_refused(x: np.ndarray, y: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DNGO(2).fit(Dataset(x, y), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("numbers", [(0, 3, 10), (2, 0, 10), (2, 3, 0)])
+def test_numbers_below_one_are_refused(numbers: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        DNGO(*numbers)
