@@ -20,6 +20,7 @@ from mpi.mpi_worker import STOP_SIGNALS
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import emit
+from utilities.errors import StudyError
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
@@ -36,7 +37,10 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
     """
     study = open_study(options)
     spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
-    check(spec)
+    try:
+        check(spec)
+    except StudyError as error:
+        raise StudyError(f"{study.source}: [study] {error}") from None
     return study, spec
 
 

@@ -36,9 +36,14 @@ def _describe(words: Sequence[str]) -> int:
     )
     parser.add_argument("--version", action="version", version=f"reverie {__version__}")
     try:
-        parser.parse_args(words)
+        _, unknown = parser.parse_known_args(words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
+    if unknown:
+        known = ("--help", "--version")
+        hint = nearest(unknown[0], known)
+        print(f"error: {unknown[0]!r} is not an option; known: {', '.join(known)}.{hint}", file=sys.stderr)
+        return 2
     parser.print_help()
     return 0
 
