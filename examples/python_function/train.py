@@ -1,25 +1,37 @@
-"""Validation error of ridge or kernel ridge regression on a noisy sine."""
+"""Ridge regression of a noisy curve, on polynomials or on Gaussian bumps: how many, how wide, how much penalty?"""
 
 import numpy as np
 
+NOISE = 0.2
 
-def made_up_data(count, seed):
+
+def sample(count, seed):
     rng = np.random.default_rng(seed)
-    x = rng.uniform(-3.0, 3.0, count)
-    return x, np.sin(2.0 * x) + 0.1 * rng.standard_normal(count)
+    x = rng.uniform(-1.0, 1.0, count)
+    return x, np.sin(6.0 * x) * np.exp(-x) + NOISE * rng.normal(size=count)
 
 
-def features(x, centres, config):
-    if config["model"] == "ridge":
-        return np.vander(x, 4)
+TRAINING, VALIDATION = sample(60, seed=1), sample(200, seed=2)
+
+
+def features(config, x):
+    if config["basis"] == "polynomial":
+        return np.polynomial.legendre.legvander(x, config["degree"])
+    centres = np.linspace(-1.0, 1.0, config["bumps"])
     return np.exp(-(((x[:, None] - centres) / config["width"]) ** 2))
 
 
-def objective(config, trial):
-    x, y = made_up_data(80, seed=0)
-    new_x, new_y = made_up_data(40, seed=1)
-    design = features(x, x, config)
-    weights = np.linalg.solve(design.T @ design + config["penalty"] * np.eye(design.shape[1]), design.T @ y)
-    error = features(new_x, x, config) @ weights - new_y
-    print(f"trial {trial.number}: {config}")
-    return {"objective": float(np.sqrt(np.mean(error**2))), "largest_weight": float(np.abs(weights).max())}
+def fit(config):
+    x, y = TRAINING
+    design = features(config, x)
+    return np.linalg.solve(design.T @ design + config["penalty"] * np.eye(design.shape[1]), design.T @ y)
+
+
+def error(config, weights, data):
+    x, y = data
+    return np.sqrt(np.mean((features(config, x) @ weights - y) ** 2))
+
+
+def objective(config):
+    weights = fit(config)
+    return {"objective": error(config, weights, VALIDATION), "training_error": error(config, weights, TRAINING)}
