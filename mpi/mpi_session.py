@@ -107,8 +107,9 @@ class Session:
         """Act on signals that arrived, and show how it goes."""
         while self._interrupts:
             name = self._interrupts.pop(0)
+            waits = "no new trials; waiting for the running ones. Once more stops at once"
+            self._display.say(f"{name}: {'stops at once' if self.master.stopped else waits}")
             self.master.stop(f"signal {name}", now)
-            self._display.say(f"{name}: no new trials; waiting for the running ones. Once more stops at once")
         self.master.show(now)
 
     def close(self) -> int:
@@ -129,7 +130,8 @@ class Session:
         self._display.close()
         if master.error:
             print(f"error: {master.error}", file=sys.stderr, flush=True)
-        emit(sys.stdout, "\n" + final_summary(summary))
+        if master.ledger.evaluated or not master.error:
+            emit(sys.stdout, "\n" + final_summary(summary))
         return master.status
 
     def _ending(self) -> str:

@@ -198,6 +198,7 @@ class Studio:
         return folder
 
     def rows(self) -> list[dict[str, str]]:
+        """Those of trials.csv; none while there is no such file."""
         try:
             text = (self.left / "trials.csv").read_text()
         except (FileNotFoundError, ValueError):
@@ -205,7 +206,12 @@ class Studio:
         return list(csv.DictReader(text.splitlines()))
 
     def journal(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.left / "journal.jsonl").read_text().splitlines()]
+        """Its whole lines; none while there is no journal."""
+        try:
+            text = (self.left / "journal.jsonl").read_text()
+        except (FileNotFoundError, ValueError):
+            return []
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         return [record for record in self.journal() if record["type"] == kind]

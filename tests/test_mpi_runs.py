@@ -180,6 +180,7 @@ def test_an_objective_that_cannot_be_imported_ends_the_run(studio: Studio) -> No
     assert run.status == 2
     (line,) = error_lines(run.err)
     assert line.endswith("ModuleNotFoundError: No module named 'no_such_package'")
+    assert "Workers busy" not in run.out
     assert studio.rows() == []
     studio.write("train.py", "def objective(config): return 0.0")
     assert studio.run(4).status == 0
@@ -270,7 +271,10 @@ BROOD = """
     """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGKILL]
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_signal_loses_nothing_and_leaves_nothing_running(studio: Studio, number: signal.Signals) -> None:
     studio.study(BROOD, budget=12)
     with studio.start(4) as run:
@@ -282,12 +286,28 @@ def test_a_signal_loses_nothing_and_leaves_nothing_running(studio: Studio, numbe
         assert run.vanishes()
     assert studio.rows()[: len(before)] == before
     before = studio.rows()
+    assert status == 75 or number is not signal.SIGUSR1
     if status == 75:
         assert studio.summary()["status"] == f"stopped: signal {number.name}"
         assert not [r for r in studio.records("started") if str(r["number"]) not in {row["number"] for row in before}]
     assert studio.run(4).status == 0
     assert studio.rows()[: len(before)] == before
     assert numbers(studio) == list(range(12))
+
+
+def test_a_second_signal_stops_at_once(studio: Studio) -> None:
+    studio.study("import time\ndef objective(config): time.sleep(120.0); return config['x']", budget=4)
+    with studio.start(3) as run:
+        run.until(lambda: studio.records("started"))
+        run.send(signal.SIGUSR1)
+        with pytest.raises(AssertionError, match="the run hangs"):
+            run.wait(1.5)
+        run.send(signal.SIGUSR1)
+        ended = run.wait(15.0)
+        assert ended.status == 75
+        assert run.vanishes()
+    assert "SIGUSR1: no new trials; waiting for the running ones" in ended.out
+    assert "SIGUSR1: stops at once" in ended.out
 
 
 def test_two_runs_of_a_study_at_once_are_refused(studio: Studio) -> None:
