@@ -17,6 +17,7 @@ from utilities.linear_regressor import (
     mean_coefficients,
     quadratic_basis,
     sample_hyperparameters,
+    squared_misfits,
 )
 
 
@@ -133,6 +134,18 @@ def test_the_order_of_observations_does_not_matter() -> None:
     z = hyperparameters(3)
     shuffled = log_evidence(gram(phi[order], x[order], y[order]).spectrum, z)
     assert shuffled == pytest.approx(log_evidence(gram(phi, x, y).spectrum, z), rel=1e-12)
+
+
+def test_misfits_are_those_of_the_brute_force_prediction() -> None:
+    """Conditioning the joint Gaussian of old and new observations."""
+    phi, x, y = problem(30, 8, 2)
+    z, old, new = hyperparameters(2), slice(0, 25), slice(25, 30)
+    joint = phi @ phi.T / np.exp(z[0]) + np.eye(30) / np.exp(z[1])
+    gain = np.linalg.solve(joint[old, old], joint[old, new]).T
+    mean = bowl(x[new], z) + gain @ (y[old] - bowl(x[old], z))
+    variance = np.diag(joint[new, new] - gain @ joint[old, new])
+    misfits = squared_misfits(gram(phi[old], x[old], y[old]).spectrum, z, phi[new], x[new], y[new])
+    np.testing.assert_allclose(misfits, (y[new] - mean) ** 2 / variance, rtol=1e-8)
 
 
 # --- priors ---------------------------------------------------------------------------------------------------------

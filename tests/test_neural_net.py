@@ -127,6 +127,18 @@ def test_a_warm_start_begins_where_the_last_training_ended(rng: np.random.Genera
     assert np.mean((warm.regress(x) - y) ** 2) < 2.0 * before < 0.1 * np.mean((cold.regress(x) - y) ** 2)
 
 
+@pytest.mark.parametrize("n", [40, 600])
+def test_a_member_learns_only_from_what_it_may_use(n: int, rng: np.random.Generator) -> None:
+    """What a member may not use is set to nonsense, which changes nothing; the other member, which may, is spoiled."""
+    x, y, used = rng.random((n, 2)), rng.standard_normal(n), np.ones((2, n), dtype=np.bool_)
+    used[0, ::3] = False
+    nonsense = np.where(used[0], y, 100.0)
+    start = Network.initial(2, 2, rng)
+    first, spoiled = (train(x, target, np.random.default_rng(0), start, 20, used).phi(x) for target in (y, nonsense))
+    np.testing.assert_array_equal(first[0], spoiled[0])
+    assert not np.allclose(first[1], spoiled[1])
+
+
 @pytest.mark.parametrize("n", [20, 400])
 def test_training_is_deterministic_given_the_generator(n: int, rng: np.random.Generator) -> None:
     x, y = rng.random((n, 2)), rng.standard_normal(n)

@@ -149,6 +149,31 @@ def log_evidence(spectrum: Spectrum, z: Array) -> float:
     return float(0.5 * (normaliser - misfit))
 
 
+def squared_misfits(spectrum: Spectrum, z: Array, phi: Array, x: Array, y: Array) -> Array:
+    """Squared errors of new observations over their predictive variances ([P] eq 3 and 4): near 1 if z is honest.
+
+    Parameters
+    ----------
+    spectrum
+        Observations that the predictions are made from.
+    z : array (3 + 2p,)
+        Hyperparameters.
+    phi : array (m, D)
+        Basis functions of the new observations.
+    x : array (m, p)
+        Their feature columns.
+    y : array (m,)
+        Their objectives.
+    """
+    alpha, beta = np.exp(z[0]), np.exp(z[1])
+    theta = mean_coefficients(z)
+    q = beta * spectrum.values + alpha
+    psi = phi @ spectrum.vectors
+    mean = psi @ (beta * (spectrum.cross @ np.append(-theta, 1.0)) / q) + quadratic_basis(x) @ theta
+    variance = (psi * psi) @ (1.0 / q) + 1.0 / beta
+    return np.asarray((y - mean) ** 2 / variance)
+
+
 def log_alpha_mean(features: int) -> float:
     """Prior mean of log alpha for `features` basis functions."""
     return float(np.log(features)) - 1.0

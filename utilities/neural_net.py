@@ -7,7 +7,7 @@ D   units of a hidden layer (50)     m   points                    phi   last hi
 
 Snoek et al. 2015 [P]: three tanh layers, no dropout, very modest L2, a linear output layer while training, which the
 Bayesian regression then replaces. The optimiser and its numbers are ours, not those of [P]. Members differ in their
-initial weights and mini-batches; they are trained at once, as batched matrix products.
+initial weights, mini-batches and, if wished, data; they are trained at once, as batched matrix products.
 
 Only `train` needs torch, and imports it: whoever predicts does without.
 """
@@ -113,7 +113,9 @@ class Network:
         return Network(weights, (*self.biases[:-1], factor * self.biases[-1] + shift))
 
 
-def train(x: Array, y: Array, rng: np.random.Generator, start: Network, steps: int) -> Network:
+def train(
+    x: Array, y: Array, rng: np.random.Generator, start: Network, steps: int, used: NDArray[np.bool_] | None = None
+) -> Network:
     """Train an ensemble on squared error plus L2, the MAP estimate under normal noise and weights.
 
     AdamW, its rate falling from 3e-3 to 1e-4 along a cosine, on batches of at most 256, in single precision. L2 is in
@@ -131,6 +133,8 @@ def train(x: Array, y: Array, rng: np.random.Generator, start: Network, steps: i
         Weights to begin with.
     steps
         Optimiser's steps.
+    used : boolean array (M, n), optional
+        Observations that each member learns from; all by default.
 
     Returns
     -------
@@ -139,14 +143,15 @@ def train(x: Array, y: Array, rng: np.random.Generator, start: Network, steps: i
     """
     import torch
 
+    used = np.ones((start.members, len(y)), dtype=np.bool_) if used is None else used
     inputs, targets = torch.tensor(2.0 * x - 1.0, dtype=torch.float32), torch.tensor(y[:, None], dtype=torch.float32)
     weights = [_variable(weight) for weight in start.weights]
     biases = [_variable(bias) for bias in start.biases]
     optimizer = torch.optim.AdamW([*weights, *biases], lr=FIRST_RATE, weight_decay=0.0, fused=True)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = _rate(step / steps)
-        batch = torch.from_numpy(_batch(start.members, len(y), rng))
-        loss = _loss(inputs[batch], targets[batch], weights, biases)
+        rows, shares = (torch.from_numpy(array) for array in _batch(used, rng))
+        loss = _loss(inputs[rows], targets[rows], shares, weights, biases)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -157,15 +162,25 @@ def _rate(progress: float) -> float:
     return LAST_RATE + 0.5 * (FIRST_RATE - LAST_RATE) * (1.0 + math.cos(math.pi * progress))
 
 
-def _batch(members: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw a mini-batch (M, batch) with replacement, or take all observations where they fit in one."""
+def _batch(used: NDArray[np.bool_], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Observations of a batch, and their shares in the mean squared error: both (M, batch).
+
+    All observations where they fit in one batch, those not used with share 0; else as many as fit, with replacement.
+    """
+    members, count = used.shape
     if count <= BATCH:
-        return np.tile(np.arange(count), (members, 1))
-    return rng.integers(count, size=(members, BATCH))
+        shares = used / used.sum(axis=1, keepdims=True)
+        return np.tile(np.arange(count), (members, 1)), shares.astype(np.float32)
+    rows = np.array([rng.choice(np.flatnonzero(mask), size=BATCH) for mask in used])
+    return rows, np.full(rows.shape, 1.0 / BATCH, dtype=np.float32)
 
 
 def _loss(
-    inputs: torch.Tensor, targets: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor]
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    shares: torch.Tensor,
+    weights: list[torch.Tensor],
+    biases: list[torch.Tensor],
 ) -> torch.Tensor:
     """Mean squared error plus L2, summed over the members, whose gradients are independent."""
     import torch
@@ -175,7 +190,7 @@ def _loss(
         hidden = torch.tanh(torch.baddbmm(bias, hidden, weight))
     error = torch.baddbmm(biases[-1], hidden, weights[-1]) - targets
     penalty = torch.stack([weight.square().sum() for weight in weights]).sum()
-    return error.square().mean(dim=(1, 2)).sum() + L2 * penalty
+    return (shares[:, :, None] * error.square()).sum() + L2 * penalty
 
 
 def _variable(values: Array) -> torch.Tensor:
