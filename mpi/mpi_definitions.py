@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MASTER = 0
 LONGEST_NAP = 1e-3
 _SHORTEST_NAP = 1e-5
+_LAST_WORDS_SECONDS = 0.5
+"""MPICH's launcher ends the ranks as soon as it hears of an abort, and loses what it has not read by then."""
 
 
 class Tag(IntEnum):
@@ -270,5 +272,6 @@ class Post:
             backoff.nap()
 
     def abort(self, status: int) -> None:
-        """End all ranks at once."""
+        """End all ranks, once the launcher has had time to pass on what this one printed."""
+        time.sleep(_LAST_WORDS_SECONDS)
         self._comm.Abort(status)
