@@ -8,6 +8,7 @@ be evaluated.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -268,13 +269,19 @@ def parse_parameter(table: Any, where: str) -> Parameter:
     return _convert(table, kind, where)
 
 
+_WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "array": "a list", "object": "a table"}
+
+
 def _convert(table: Mapping[str, Any], kind: type[Parameter], where: str) -> Parameter:
+    for key in ("low", "high", "choices"):
+        if key in kind.__struct_fields__ and key not in table:
+            raise StudyError(f"{where} {key} is missing; type {table['type']} needs it")
     try:
         parameter = msgspec.convert(dict(table), kind)
     except msgspec.ValidationError as error:
-        rule, _, place = str(error).partition(" - at `$")
-        key = place.strip("`.").partition(".")[0].partition("[")[0]
-        received = f"; got {key} = {table[key]!r}" if key in table else ""
-        raise StudyError(f"{where} {key or 'keys'}: {rule.replace('Object', 'the table')}{received}") from None
+        expected, place = re.search(r"`([a-z]+)", str(error)), re.search(r"\$\.(\w+)", str(error))
+        key = place[1] if place else "a key"
+        rule = _WORDS.get(expected[1], f"a {expected[1]}") if expected else str(error)
+        raise StudyError(f"{where} {key} must be {rule}; got {key} = {table.get(key)!r}") from None
     parameter.check(where)
     return parameter
