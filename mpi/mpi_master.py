@@ -228,6 +228,11 @@ class Master:
     # --- when to go on, and when to end -----------------------------------------------------------------------------
 
     @property
+    def has_more(self) -> bool:
+        """Whether `answer` has more to say at once."""
+        return self._changed
+
+    @property
     def _closing(self) -> bool:
         return self._stop_at is not None
 

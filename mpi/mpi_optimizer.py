@@ -28,6 +28,8 @@ _LATE_SECONDS = 60.0
 """How long a rank may start later than the run ends."""
 
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 0.01
+"""How often an idle master looks at the clock, the display and proposals to make; for messages it looks oftener."""
 _USER_ERROR = 2
 
 
@@ -64,9 +66,14 @@ def _lead(post: Post, options: Options) -> int:
         return _see_off(post, set(range(1, post.size)), _USER_ERROR)
     session.catch_signals()
     master, backoff = session.master, Backoff()
+    looked = 0.0
     while not master.over:
         letters = post.receive()
         now = time.time()
+        if not letters and not master.has_more and now - looked < _LOOK_SECONDS:
+            backoff.nap()
+            continue
+        looked = now
         for source, message in letters:
             master.take(message, source, now)
         replies = master.answer(now) if letters else master.idle(now)
