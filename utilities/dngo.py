@@ -110,7 +110,7 @@ class DNGO:
         ValueError
             Fewer than 2 observations, a value that is not finite, or another number of columns than expected.
         """
-        self._check(data, least=2)
+        data.check(self._columns, least=2)
         offset, scale = standardisation(data.y)
         y = (data.y - offset) / scale
         held = self._held_out(len(data))
@@ -141,7 +141,7 @@ class DNGO:
         ValueError
             A value that is not finite, or another number of columns than expected.
         """
-        self._check(data, least=0)
+        data.check(self._columns, least=0)
         network = Network.from_arrays(parameters)
         offset, scale = float(parameters["offset"]), float(parameters["scale"])
         grams = _grams(network, data.x, (data.y - offset) / scale)
@@ -179,14 +179,6 @@ class DNGO:
         total = np.concatenate(misfits)
         inflation = max(1.0, (PRIOR_MISFITS + float(total.sum())) / (PRIOR_MISFITS + total.size))
         return _inflated(np.array(samples), inflation), inflation
-
-    def _check(self, data: Dataset, least: int) -> None:
-        if len(data) < least or data.x.shape[1] != self._columns:
-            raise ValueError(
-                f"need at least {least} observations of {self._columns} columns: got x of shape {data.x.shape}"
-            )
-        if not (np.all(np.isfinite(data.x)) and np.all(np.isfinite(data.y))):
-            raise ValueError("x and y must be finite")
 
 
 @dataclass(frozen=True, eq=False)

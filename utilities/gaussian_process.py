@@ -91,7 +91,7 @@ class GaussianProcess:
         ValueError
             Fewer than 2 observations, a value that is not finite, or arrays of another shape than expected.
         """
-        self._check(data, least=2)
+        data.check(self._layout.groups.size, least=2)
         offset, scale = standardisation(data.y)
         y = (data.y - offset) / scale
         known = None if previous is None else self._stack(previous)
@@ -107,7 +107,7 @@ class GaussianProcess:
         ValueError
             A value that is not finite, or arrays of another shape than expected.
         """
-        self._check(data, least=0)
+        data.check(self._layout.groups.size, least=0)
         theta = self._stack(parameters)
         lengths, log_outputscale, log_noise, log_a, log_b = self._layout.split(theta)
         kernel = Kernel(
@@ -183,15 +183,6 @@ class GaussianProcess:
         if theta.shape[1] != self._layout.size:
             raise ValueError(f"parameters must be those of {self._layout}: got {theta.shape[1]} a sample")
         return theta
-
-    def _check(self, data: Dataset, least: int) -> None:
-        columns = self._layout.groups.size
-        if data.x.shape[1] != columns:
-            raise ValueError(f"x must have {columns} columns: got {data.x.shape[1]}")
-        if len(data) < least:
-            raise ValueError(f"a Gaussian process needs at least {least} observations: got {len(data)}")
-        if not (np.isfinite(data.x).all() and np.isfinite(data.y).all()):
-            raise ValueError("x and y must be finite: failed trials have no objective")
 
 
 def _starts(density: Hyperposterior, rng: np.random.Generator, known: Array | None) -> list[Array]:

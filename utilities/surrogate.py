@@ -49,6 +49,13 @@ class Dataset:
     def __len__(self) -> int:
         return int(self.y.shape[0])
 
+    def check(self, columns: int, least: int) -> None:
+        """Raise ValueError unless there are at least `least` observations, of `columns` columns, all finite."""
+        if len(self) < least or self.x.shape[1] != columns:
+            raise ValueError(f"need at least {least} observations of {columns} columns: got x of shape {self.x.shape}")
+        if not (np.isfinite(self.x).all() and np.isfinite(self.y).all()):
+            raise ValueError("x and y must be finite: failed trials have no objective")
+
 
 class Posterior(Protocol):
     """Predictive distribution of the noise-free objective, in standardised units."""
