@@ -1,0 +1,1 @@
+"""Scripts that regenerate what is in ``data/``."""
