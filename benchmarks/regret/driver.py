@@ -15,7 +15,6 @@ from benchmarks.regret.records import ROOT
 from benchmarks.regret.subsets import OPTIMISERS
 
 ANSWER_SECONDS = 600.0
-START_SECONDS = 300.0
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB")
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in LIBRARIES}
 
@@ -35,6 +34,8 @@ class Driver:
         Folder of the virtual environments.
     log
         File to which it writes what the peer prints.
+    limit
+        Seconds within which each answer must come.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class Driver:
         Of the optimiser, known once a run was started.
     """
 
-    def __init__(self, optimiser: str, environments: Path, log: Path) -> None:
+    def __init__(self, optimiser: str, environments: Path, log: Path, limit: float = ANSWER_SECONDS) -> None:
         entry = OPTIMISERS[optimiser]
         python = environments / f".venv-bench-{entry.environment}" / "bin" / "python"
         module, *arguments = entry.driver
@@ -58,6 +59,7 @@ class Driver:
                 stderr=errors,
             )
         self._received = b""
+        self._limit = limit
         self.version = ""
 
     def start(self, problem: Problem, seed: int, budget: int, pending: int) -> None:
@@ -76,8 +78,7 @@ class Driver:
                 "budget": budget,
                 "pending": pending,
                 "noisy": problem.noise is not None,
-            },
-            START_SECONDS,
+            }
         )
         self.version = answer["version"]
 
@@ -104,7 +105,7 @@ class Driver:
         """Whether the process can be asked."""
         return self._process.poll() is None
 
-    def _request(self, request: dict[str, Any], limit: float = ANSWER_SECONDS) -> dict[str, Any]:
+    def _request(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._process.stdin is None or not self.alive:
             raise PeerError(f"the driver ended with status {self._process.poll()}")
         try:
@@ -112,21 +113,21 @@ class Driver:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise PeerError(f"the driver ended with status {self._process.wait()}") from None
-        answer: dict[str, Any] = json.loads(self._line(limit))
+        answer: dict[str, Any] = json.loads(self._line())
         if "error" in answer:
             raise PeerError(answer["error"])
         return answer
 
-    def _line(self, limit: float) -> bytes:
+    def _line(self) -> bytes:
         stream = self._process.stdout
         assert stream is not None
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + self._limit
         with selectors.DefaultSelector() as selector:
             selector.register(stream, selectors.EVENT_READ)
             while b"\n" not in self._received:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self.close()
-                    raise PeerError(f"no answer within {limit:.0f} s")
+                    raise PeerError(f"no answer within {self._limit:g} s")
                 part = os.read(stream.fileno(), 1 << 16)
                 if not part:
                     raise PeerError(f"the driver ended with status {self._process.wait()}")

@@ -25,9 +25,9 @@ _HEAD = f"""# Regret against other optimisers
 
 Written by `python -m benchmarks.regret report` from the csv in `runs/`. Normalised regret is 0 at the best value known
 and 1 at a median random point, of the incumbent's value without noise. Every table compares only what all its
-optimisers ran: the same problems, the same seeds, the same noise and durations; each problem has the same weight. Ranks
-share ties and, like the geometric means, take regrets below {FLOOR:g} as equal. With several pending, proposals are made
-in virtual time: the workers are always busy, and what a proposal takes is not charged.
+optimisers ran: the same problems, the same seeds, the same noise and durations; each problem has the same weight.
+Ranks share ties and, like the geometric means, take regrets below {FLOOR:g} as equal. With several pending, runs are in
+virtual time: the workers are always busy, and what a proposal takes is not charged.
 """
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -135,8 +137,14 @@ def run_plan(
     print(f"{len(waiting)} of {len(runs)} runs are to do", flush=True)
     os.environ.update(ONE_THREAD)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(tables, environments)) as pool:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; the same command continues"))
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(tables, environments))
+    try:
         return drain(waiting, lambda run: pool.submit(_execute, run), processes, time.monotonic() + seconds, folder)
+    finally:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 def drain(

@@ -85,8 +85,8 @@ OPTIMISERS: Mapping[str, Optimiser] = {
     "smac": Optimiser("main", ("smac_hpo",), 0.2, 3, _MIDDLING),
     "optuna-gp": Optimiser("main", ("optuna_samplers", "gp"), 0.5, 3, _MIDDLING),
     "botorch": Optimiser("main", ("botorch_qlogei",), 1.0, 3, {1: SOME, 16: FEW}),
-    "hebo": Optimiser("hebo", ("hebo_gp", "gp"), 2.0, 3, {1: FEW, 16: FEWEST}, training=False),
-    "hebo-gpy": Optimiser("hebo", ("hebo_gp", "gpy"), 2.0, 3, {1: FEW, 16: FEWEST}, training=False),
+    "hebo": Optimiser("hebo", ("hebo_gp", "gp"), 4.0, 3, {1: FEW, 16: FEWEST}, evaluations=50, training=False),
+    "hebo-gpy": Optimiser("hebo", ("hebo_gp", "gpy"), 5.0, 3, {1: FEW}, evaluations=50, training=False),
     "vizier": Optimiser("vizier", ("vizier_gp",), 12.0, 1, {1: FEWEST}, evaluations=50, training=False),
 }
 
@@ -115,7 +115,7 @@ def plan(
 ) -> list[Run]:
     """Every run of a selection, in an order that is balanced wherever it stops.
 
-    By seed, then by how many are pending; then the core before the other problems and those before the training jobs,
+    By seed; then the core before the other problems and those before the training jobs; then by how many are pending,
     and cheap optimisers before dear ones.
     """
     problems, pending = list(problems), list(pending)
@@ -128,8 +128,8 @@ def plan(
         rank = 2 if training[run.problem] else int(not matches(run.problem, CORE))
         return (
             run.seed,
-            pending.index(run.pending),
             rank,
+            pending.index(run.pending),
             OPTIMISERS[run.optimiser].cost,
             run.optimiser,
             place[run.problem],
