@@ -320,7 +320,8 @@ class Master:
     def checkpoint(self, now: float) -> None:
         """Write study.h5."""
         self._checkpointed = now
-        self._run.checkpoint(self._optimizer.fit_state, self._optimizer.space)
+        optimizer = self._optimizer
+        self._run.checkpoint(optimizer.fit_state, optimizer.space, optimizer.calibration)
 
     def show(self, now: float) -> None:
         """Tell the display how it goes."""

@@ -91,8 +91,10 @@ class Session:
 
     def _resume(self) -> None:
         self._optimizer.restore(self._run.records.values())
-        fit = self._run.fit()
-        if fit is not None and fit[2] <= len(self._optimizer.data):
+        stored = self._run.fit()
+        if stored is not None and stored[0][2] <= len(self._optimizer.data):
+            fit, calibration = stored
+            self._optimizer.restore_calibration(calibration)
             self._optimizer.adopt(*fit)
 
     def catch_signals(self) -> None:

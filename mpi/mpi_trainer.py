@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from mpi.mpi_definitions import Exit, Fit, Fitted, Message, PackedArray, TrainerDuty
-from utilities.model import fit_surrogate
+from utilities.fitting import fit_surrogate
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 

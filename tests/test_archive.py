@@ -22,6 +22,7 @@ FIT = StoredFit(
     rows=4,
     method="auto",
     names=NAMES,
+    calibration={"gp": np.arange(10.0).reshape(2, 5)},
 )
 
 
@@ -75,6 +76,8 @@ def test_h5py_finds_everything(path: Path) -> None:
         assert_array_equal(file["incumbent/completed"], [11.0, 12.0, 16.0])
         assert dict(file["surrogate"].attrs) == {"kind": "dngo", "method": "auto", "rows": 4}
         assert file["surrogate/weights"].dtype == np.float64
+        assert_array_equal(file["calibration/gp"], FIT.calibration["gp"])
+        assert file["calibration/gp"].attrs["columns"] == "fitted judged log_density coverage_50 coverage_90"
 
 
 def test_maximising_turns_the_incumbent_around() -> None:
@@ -89,6 +92,8 @@ def test_fit_comes_back(path: Path) -> None:
     for name, array in FIT.parameters.items():
         assert fit.parameters[name].dtype == np.float64
         assert_array_equal(fit.parameters[name], array, strict=True)
+    assert fit.calibration.keys() == {"gp"}
+    assert_array_equal(fit.calibration["gp"], FIT.calibration["gp"])
 
 
 def test_study_without_a_trial_or_a_fit(path: Path) -> None:

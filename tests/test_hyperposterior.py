@@ -125,7 +125,8 @@ def test_sampled_hyperparameters_follow_their_posterior():
 
     mode = find_mode(density, [density.prior_mean], 200)
     count = 600
-    theta = draw(density, mode, mode, rng, count=count, burn_in=10, thin=2)
+    root = np.linalg.cholesky(laplace_covariance(density, mode))
+    theta = draw(density, mode, root, mode, rng, count=count, burn_in=10)
     standard = (theta - mean) / deviation
     # Means of 30 successive draws are nearly independent, so their spread gives the error of the overall mean.
     batches = standard.reshape(20, 30, 3).mean(axis=1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from utilities.model import COMPANION_ROWS, Model, fit_surrogate
+from utilities.expert import Expert
+from utilities.fitting import COMPANION_ROWS, fit_surrogate
+from utilities.model import DNGO_FROM, GP_UNTIL, Model
 from utilities.space import Space
 from utilities.surrogate import Dataset
 
@@ -36,26 +38,27 @@ def data(count: int, polished: int = 0) -> Dataset:
 )
 def test_refits_follow_growth(method: str, fitted: int, count: int, due: bool) -> None:
     model = Model(SPACE, method, 0)
-    assert model.due(count)
+    assert model.due(count) == method
     assert model.overdue(count)
     model.adopt(method, fit_surrogate(method, SPACE, data(8), 0, None), fitted)
-    assert model.due(count) == due
+    assert model.due(count) == (method if due else None)
     assert not model.overdue(count)
     assert model.overdue(2 * fitted)
 
 
 def test_auto_changes_kind_with_the_number_of_observations() -> None:
     model = Model(SPACE, "auto", 0)
-    assert [model.kind_for(count) for count in (10, 499, 500, 5000)] == ["gp", "gp", "dngo", "dngo"]
+    kinds = [model.kinds(count) for count in (10, DNGO_FROM - 1, DNGO_FROM, GP_UNTIL - 1, GP_UNTIL)]
+    assert kinds == [("gp",), ("gp",), ("gp", "dngo"), ("gp", "dngo"), ("dngo",)]
 
 
 @pytest.mark.parametrize("kind", ["gp", "dngo", "dngo-paper"])
 def test_new_rows_give_what_conditioning_on_all_gives(kind: str) -> None:
     everything = data(20, 6)
     parameters = fit_surrogate(kind, SPACE, Dataset(everything.x[:22], everything.y[:22]), 0, None)
-    grown, fresh = Model(SPACE, kind, 0), Model(SPACE, kind, 0)
-    for model in (grown, fresh):
-        model.adopt(kind, parameters, 22)
+    grown, fresh = Expert(SPACE, kind), Expert(SPACE, kind)
+    for expert in (grown, fresh):
+        expert.adopt(parameters, 22)
     first = Dataset(everything.x[:22], everything.y[:22])
     grown.view(first)
     grown.companion(first)
@@ -71,12 +74,16 @@ def test_new_rows_give_what_conditioning_on_all_gives(kind: str) -> None:
                 np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-8)
 
 
+def refitted(kind: str, observed: Dataset) -> Expert:
+    expert = Expert(SPACE, kind)
+    expert.adopt(fit_surrogate(kind, SPACE, observed, 0, None), len(observed))
+    return expert
+
+
 def test_gp_gets_a_companion_once_a_basin_is_exhausted() -> None:
-    model = Model(SPACE, "gp", 0)
-    model.fit(data(30))
-    assert model.companion(data(30)) is None
+    assert refitted("gp", data(30)).companion(data(30)) is None
     polished = data(30, 8)
-    model.fit(polished)
+    model = refitted("gp", polished)
     view = model.companion(polished)
     assert view is not None
     assert view.closed is not None
@@ -90,9 +97,7 @@ def test_gp_gets_a_companion_once_a_basin_is_exhausted() -> None:
 
 def test_the_companion_of_dngo_stays_near_the_incumbent() -> None:
     many = data(COMPANION_ROWS + 40)
-    model = Model(SPACE, "dngo", 0)
-    model.fit(many)
-    view = model.companion(many)
+    view = refitted("dngo", many).companion(many)
     assert view is not None
     assert len(view.rows) == COMPANION_ROWS
     distance = np.sum((many.x - many.x[np.argmin(many.y)]) ** 2, axis=1)
@@ -100,16 +105,13 @@ def test_the_companion_of_dngo_stays_near_the_incumbent() -> None:
 
 
 def test_the_paper_has_no_companion() -> None:
-    model = Model(SPACE, "dngo-paper", 0)
-    model.fit(data(30, 8))
-    assert model.companion(data(30, 8)) is None
+    assert refitted("dngo-paper", data(30, 8)).companion(data(30, 8)) is None
 
 
 @pytest.mark.parametrize("kind", ["gp", "dngo", "dngo-paper"])
 def test_predictions_come_back_in_the_users_units(kind: str) -> None:
     observed = data(40)
-    model = Model(SPACE, kind, 0)
-    model.fit(observed)
+    model = refitted(kind, observed)
     at = np.array([[0.25, 0.25]])
     mean, variance = model.view(observed).posterior.predict(at)
     value, spread = model.to_user(float(mean.mean()), float(np.sqrt(variance.mean())))
@@ -121,3 +123,47 @@ def test_parameters_are_plain_arrays() -> None:
     for array in fit_surrogate("dngo", SPACE, data(12), 0, None).values():
         assert isinstance(array, np.ndarray)
         assert array.dtype == np.float64
+
+
+def test_outcomes_are_judged_by_what_was_foreseen_before_them() -> None:
+    observed, first = data(30), Dataset(data(30).x[:20], data(30).y[:20])
+    expert = refitted("gp", first)
+    expert.observe(first)
+    assert len(expert.scores.recent) == 0
+    expert.observe(observed)
+    assert len(expert.scores.recent) == 10
+    fresh = refitted("gp", first)
+    fresh.observe(observed)
+    np.testing.assert_allclose(fresh.scores.recent, expert.scores.recent, rtol=1e-6)
+    again = refitted("gp", observed)
+    again.observe(observed)
+    assert len(again.scores.recent) == 0
+
+
+def test_a_surrogate_that_is_off_loses_its_turns() -> None:
+    model = Model(SPACE, "auto", 0)
+    observed = data(DNGO_FROM + 20)
+    for kind in ("gp", "dngo"):
+        model.adopt(kind, fit_surrogate(kind, SPACE, data(DNGO_FROM), 0, None), DNGO_FROM)
+    assert model.shares(len(observed)) == {"gp": 0.5, "dngo": 0.5}
+    gp, dngo = model.expert("gp"), model.expert("dngo")
+    gp.scores.add(np.full(20, 1.0), np.full(20, 0.5))
+    dngo.scores.add(np.full(20, 0.5), np.full(20, 0.5))
+    assert model.shares(len(observed))["gp"] > 0.99
+    assert model.trusted(len(observed)) is gp
+    views = [model.choose(observed, turn) for turn in range(12)]
+    assert all(len(view.posterior.noise()) == len(gp.view(observed).posterior.noise()) for view in views)
+
+
+def test_calibration_is_kept_at_each_refit_and_comes_back() -> None:
+    model, observed = Model(SPACE, "gp", 0), data(24)
+    for count in (12, 18, 24):
+        seen = Dataset(observed.x[:count], observed.y[:count])
+        model.observe(seen)
+        model.refit(seen)
+    table = model.calibration()["gp"]
+    assert table[:, :2].tolist() == [[18.0, 6.0], [24.0, 12.0]]
+    assert np.isfinite(table).all()
+    other = Model(SPACE, "gp", 0)
+    other.restore_calibration({"gp": table})
+    np.testing.assert_array_equal(other.calibration()["gp"], table)

@@ -259,15 +259,16 @@ def test_checkpoint(tmp_path: Path) -> None:
     weights = np.arange(3.0)
     with opened(tmp_path) as run:
         play(run)
-        run.checkpoint(("gp", {"weights": weights}, 1), Space.from_dict(SPACE))
+        run.checkpoint(("gp", {"weights": weights}, 1), Space.from_dict(SPACE), {"gp": np.ones((2, 5))})
         with h5py.File(run.folder / "study.h5", "r") as file:
             assert_array_equal(file["trials/inputs"], Space.from_dict(SPACE).to_unit([CONFIG] * 4))
             assert json.loads(file["study"].asstr()[()])["study"]["objective"] == "train.py:objective"
             assert file.attrs["incumbent"] == 1
     with opened(tmp_path) as run:
-        kind, parameters, count = run.fit() or pytest.fail("no fit")
+        (kind, parameters, count), calibration = run.fit() or pytest.fail("no fit")
         assert (kind, count) == ("gp", 1)
         assert_array_equal(parameters["weights"], weights)
+        assert_array_equal(calibration["gp"], np.ones((2, 5)))
         run.checkpoint(None, Space.from_dict(SPACE))
         assert run.fit() is not None
 

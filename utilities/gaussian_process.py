@@ -7,15 +7,17 @@ S   samples of the hyperparameters theta (see `utilities.hyperposterior`)
 
 Up to `SAMPLED_POINTS` observations theta is sampled; with more its density is so narrow that the mode (S = 1) stands
 for it. The fewer they are, the wider and the more ragged its density, and the cheaper a sample: there S is up to
-`MOST_SAMPLES` times as large. With 13 to 30 observations of Hartmann6, 40 samples in place of 10 gain about 1 nat of
-one-step-ahead log density per observation; with 50 and more, nothing.
+`MOST_SAMPLES` times as large.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.cholesky import jittered_cholesky
 from utilities.gaussian_posterior import GaussianPosterior
 from utilities.hyper_search import draw, find_mode, laplace_covariance, warp_evidence
 from utilities.hyperposterior import NOISE_FLOOR, Hyperposterior, Layout
@@ -25,11 +27,45 @@ from utilities.surrogate import Dataset, Parameters, standardisation
 Array = NDArray[np.float64]
 
 SAMPLED_POINTS = 150
-MOST_SAMPLES = 4
-COLD_BURN_IN, WARM_BURN_IN, THIN = 5, 2, 2
-"""Sweeps of the sampler before the first sample without and with earlier parameters, and between samples."""
+MOST_SAMPLES = 2
+COLD_BURN_IN, WARM_BURN_IN = 6, 2
+"""Trajectories of the sampler before the first sample after a search, and going on from an earlier chain."""
+
+SEARCH_GROWTH = 1.25
+"""Growth of the number of observations after which mode, curvature and warps are searched anew."""
+
 STARTS = 4
 ITERATIONS, FINAL_ITERATIONS = 100, 40
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What a search found: the coordinates in which a chain moves, good for a while as observations are added.
+
+    Attributes
+    ----------
+    layout
+        Of the warps that pay.
+    mode : array (k,)
+    root : array (k, k)
+        R of `utilities.hyper_search`.
+    rows
+        Number of observations given.
+    """
+
+    layout: Layout
+    mode: Array
+    root: Array
+    rows: int
+
+    def named(self, whole: Layout) -> Parameters:
+        """As parameters; ``search_warps`` says which of the warps of the `whole` layout pay."""
+        return {
+            "search_mode": self.mode,
+            "search_root": self.root,
+            "search_rows": np.array(float(self.rows)),
+            "search_warps": np.isin(whole.warped, self.layout.warped).astype(np.float64),
+        }
 
 
 class GaussianProcess:
@@ -52,7 +88,7 @@ class GaussianProcess:
         The groups are not numbered 0 to g - 1, or `warped` has another length.
     """
 
-    def __init__(self, groups: NDArray[np.int64], warped: NDArray[np.bool_], samples: int = 10) -> None:
+    def __init__(self, groups: NDArray[np.int64], warped: NDArray[np.bool_], samples: int = 8) -> None:
         groups, warped = np.asarray(groups), np.asarray(warped)
         if groups.ndim != 1 or not np.array_equal(np.unique(groups), np.arange(groups.max(initial=-1) + 1)):
             raise ValueError(f"groups must number the columns' lengthscales from 0 without gaps: got {groups}")
@@ -95,8 +131,10 @@ class GaussianProcess:
         offset, scale = standardisation(data.y)
         y = (data.y - offset) / scale
         known = None if previous is None else self._stack(previous)
-        seek = self._sample if len(data) <= SAMPLED_POINTS else self._maximise
-        layout, theta = seek(data.x, y, rng, known)
+        if len(data) <= SAMPLED_POINTS:
+            layout, theta, search = self._sample(data.x, y, rng, known, previous)
+            return {**self._named(layout, theta, offset, scale), **search}
+        layout, theta = self._maximise(data.x, y, rng, known)
         return self._named(layout, theta, offset, scale)
 
     def condition(self, parameters: Parameters, data: Dataset) -> GaussianPosterior:
@@ -117,15 +155,33 @@ class GaussianProcess:
         empty = GaussianPosterior.prior(kernel, NOISE_FLOOR + np.exp(log_noise), offset, scale)
         return empty.extend(data.x, data.y)
 
-    def _sample(self, x: Array, y: Array, rng: np.random.Generator, known: Array | None) -> tuple[Layout, Array]:
+    def _sample(
+        self, x: Array, y: Array, rng: np.random.Generator, known: Array | None, previous: Parameters | None
+    ) -> tuple[Layout, Array, Parameters]:
         """Samples (S, k) of theta in a layout of the warps that pay, by a chain that begins at the latest known."""
-        layout, mode = self._search(x, y, rng, known)
-        start, burn_in = mode, COLD_BURN_IN
-        if known is not None:
-            start, burn_in = known[-1, layout.within(self._layout)], WARM_BURN_IN
+        found = self._searched(y.size, previous)
+        burn_in = WARM_BURN_IN
+        if found is None:
+            layout, mode = self._search(x, y, rng, known)
+            density = Hyperposterior(x, y, layout)
+            found = _Search(layout, mode, jittered_cholesky(laplace_covariance(density, mode)), y.size)
+            burn_in = COLD_BURN_IN
+        layout = found.layout
+        start = found.mode if known is None else known[-1, layout.within(self._layout)]
         count = self._samples * min(MOST_SAMPLES, SAMPLED_POINTS // y.size)
         density = Hyperposterior(x, y, layout)
-        return layout, draw(density, mode, start, rng, count=count, burn_in=burn_in, thin=THIN)
+        samples = draw(density, found.mode, found.root, start, rng, count=count, burn_in=burn_in)
+        return layout, samples, found.named(self._layout)
+
+    def _searched(self, count: int, previous: Parameters | None) -> _Search | None:
+        """The latest search, where the observations have not grown by much since then."""
+        if previous is None or "search_rows" not in previous:
+            return None
+        rows = int(previous["search_rows"])
+        if count > SEARCH_GROWTH * rows:
+            return None
+        layout = Layout(self._layout.groups, self._layout.warped[previous["search_warps"] > 0.5])
+        return _Search(layout, previous["search_mode"], previous["search_root"], rows)
 
     def _maximise(self, x: Array, y: Array, rng: np.random.Generator, known: Array | None) -> tuple[Layout, Array]:
         """Mode (1, k) given all observations, sought from the better of the mode given some and the latest known.

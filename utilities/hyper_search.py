@@ -6,12 +6,13 @@ theta (k,)     hyperparameters (see `utilities.hyperposterior`)      mode (k,)  
 Sigma (k, k)   minus the inverse Hessian of the log density at the mode: Laplace's approximation
 u              whitened coordinates: theta = mode + R u with R R^T = Sigma
 
-The slice sampler moves along the axes of u, where the density is close to a standard normal: one sweep over the axes
-forgets most of where it was, whereas along theta's own axes noise, outputscale and lengthscales hold each other back.
+In u the density is close to a standard normal, so that a short Hamiltonian trajectory forgets most of where it began,
+whereas along theta's own axes noise, outputscale and lengthscales hold each other back.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -19,15 +20,15 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from utilities.cholesky import NotPositiveDefiniteError
+from utilities.hamiltonian import hmc_samples
 from utilities.hyperposterior import WARP_PRIOR, Hyperposterior
-from utilities.slice_sampling import slice_samples
 
 Array = NDArray[np.float64]
 
 _REACH = 4.0  # half-width of the box searched, in prior standard deviations
+_FARTHEST = 6.0  # of a sample, likewise: beyond, a trajectory has run away
 _BARRIER = 1e12  # loss where the density vanishes: L-BFGS steps back from it, and cannot from infinity
 _STEP = 1e-4  # of the central differences of the gradient
-_WIDTH = 2.5  # initial interval of the slice sampler in whitened coordinates
 
 
 def find_mode(density: Hyperposterior, starts: Iterable[Array], iterations: int) -> Array:
@@ -88,21 +89,42 @@ def warp_evidence(density: Hyperposterior, mode: Array, covariance: Array) -> Ar
 
 
 def draw(
-    density: Hyperposterior, mode: Array, start: Array, rng: np.random.Generator, *, count: int, burn_in: int, thin: int
+    density: Hyperposterior,
+    mode: Array,
+    root: Array,
+    start: Array,
+    rng: np.random.Generator,
+    *,
+    count: int,
+    burn_in: int,
 ) -> Array:
-    """Draw `count` samples (count, k) by slice sampling, `thin` sweeps over all whitened axes apart.
+    """Draw `count` samples (count, k) by Hamiltonian Monte Carlo in whitened coordinates.
 
-    `start` (k,) is where the chain begins; where the density vanishes there, it begins at the mode.
+    Parameters
+    ----------
+    density
+        To be sampled.
+    mode : array (k,)
+        Centre of the whitened coordinates.
+    root : array (k, k)
+        R. Mode and R may be those of fewer observations: the samples are right all the same.
+    start : array (k,)
+        Where the chain begins; where the density vanishes there, it begins at the mode.
+    count, burn_in
+        Trajectories kept, and run before these.
     """
-    root = np.linalg.cholesky(laplace_covariance(density, mode))
 
-    def whitened(u: Array) -> float:
-        return density(mode + root @ u)
+    def whitened(u: Array) -> tuple[float, Array]:
+        theta = mode + root @ u
+        if not np.all(np.abs(theta - density.prior_mean) < _FARTHEST * density.prior_deviation):
+            return -math.inf, u
+        try:
+            value, gradient = density.value_and_gradient(theta)
+        except NotPositiveDefiniteError:
+            return -math.inf, u
+        return value, gradient @ root
 
-    first = np.linalg.solve(root, start - mode)
-    if not np.isfinite(whitened(first)):
+    first: Array = np.asarray(np.linalg.solve(root, start - mode), dtype=np.float64)
+    if not math.isfinite(whitened(first)[0]):
         first = np.zeros(mode.size)
-    samples = slice_samples(
-        whitened, first, rng, count=count, burn_in=burn_in, thin=thin, width=_WIDTH, coordinates=True
-    )
-    return np.asarray(mode + samples @ root.T)
+    return np.asarray(mode + hmc_samples(whitened, first, rng, count=count, burn_in=burn_in) @ root.T)

@@ -1,124 +1,30 @@
-"""The surrogate of a study as it stands: which kind, how it was last fitted, and its posteriors given all outcomes.
+"""The surrogates of a study: which are in use, how much each is trusted, whose turn it is.
 
-A fit may hold two surrogates: the one of the study's method, and a Gaussian process on part of the observations, the
-companion, that proposes in turn with it:
-
-- ``gp``, once a basin is exhausted (see `utilities.basins`): fitted to the observations outside of it, since what was
-  learned while it was polished misleads elsewhere;
-- ``dngo``: fitted to the observations around the incumbent, since a network's basis is too coarse to polish an optimum.
-
-``dngo-paper`` has neither a companion nor an output transform.
+``auto`` has a Gaussian process while it is the cheaper, a DNGO from `DNGO_FROM` observations on, and in between both,
+whose shares of the proposals follow how well each foresaw the latest outcomes (see `utilities.calibration`). The other
+methods have one surrogate.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from utilities.basins import Closed, exhausted
-from utilities.output_transform import OutputTransform, identity_transform
+from utilities.calibration import weights
+from utilities.expert import Expert, View
+from utilities.fitting import fit_surrogate
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
+from utilities.surrogate import Array, Dataset, Parameters
 
-AUTO_SWITCH = 500
-"""Observations from which ``auto`` takes dngo in place of gp."""
+DNGO_FROM, GP_UNTIL = 100, 800
+"""Observations from which ``auto`` has a DNGO, and below which it has a Gaussian process."""
 
-COMPANION_ROWS = 100
-"""Most observations that the companion of ``dngo`` is fitted to."""
-
-_FEWEST = 5
-_PREFIX = "companion_"
-
-
-@dataclass(frozen=True)
-class View:
-    """A posterior, and what of the search it is good for.
-
-    Attributes
-    ----------
-    posterior
-        Given the observations `rows`.
-    rows : array (k,)
-        Indices of these.
-    closed
-        Region in which it must not propose, None without.
-    """
-
-    posterior: Posterior
-    rows: NDArray[np.intp]
-    closed: Closed | None = None
-
-
-def make_surrogate(kind: str, space: Space) -> Surrogate:
-    """Build the surrogate `kind` (gp, dngo, dngo-paper) for the features of `space`."""
-    if kind == "gp":
-        from utilities.gaussian_process import GaussianProcess
-
-        return GaussianProcess(space.groups, space.warped)
-    from utilities.dngo import DNGO
-
-    return DNGO(len(space.groups), members=1 if kind == "dngo-paper" else 3)
-
-
-def fit_surrogate(kind: str, space: Space, data: Dataset, seed: int, previous: Parameters | None) -> Parameters:
-    """Fit the surrogate `kind`, its companion and their output transforms to objectives in the user's units.
-
-    The randomness depends on the seed and on the number of observations alone. The companion's parameters have names of
-    their own prefix; ``rows`` and ``inside`` among them say which observations it was fitted to, and which lie in
-    exhausted basins.
-    """
-    rng = np.random.default_rng([seed, 2, len(data)])
-    fitted = _fit_one(kind, space, data, rng, previous)
-    rows, inside = _companion_rows(kind, space, data, fitted)
-    if len(rows) < _FEWEST:
-        return fitted
-    part = Dataset(data.x[rows], data.y[rows])
-    before = None if previous is None else _of_companion(previous)
-    companion = _fit_one("gp", space, part, rng, before or None)
-    companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
-    return {**fitted, **{_PREFIX + name: array for name, array in companion.items()}}
-
-
-def _fit_one(
-    kind: str, space: Space, data: Dataset, rng: np.random.Generator, previous: Parameters | None
-) -> dict[str, Array]:
-    transform = identity_transform() if kind == "dngo-paper" else OutputTransform.fit(data.y)
-    fitted = make_surrogate(kind, space).fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
-    return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
-
-
-def _condition(kind: str, space: Space, parameters: Parameters, data: Dataset) -> Posterior:
-    transform = _transform(parameters)
-    return make_surrogate(kind, space).condition(parameters, Dataset(data.x, transform.apply(data.y)))
-
-
-def _transform(parameters: Parameters) -> OutputTransform:
-    return OutputTransform(parameters["output_knots"], parameters["output_images"])
-
-
-def _of_companion(parameters: Parameters) -> dict[str, Array]:
-    return {name.removeprefix(_PREFIX): array for name, array in parameters.items() if name.startswith(_PREFIX)}
-
-
-def _companion_rows(
-    kind: str, space: Space, data: Dataset, fitted: Parameters
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Observations for the companion, and which of all (n,) lie in exhausted basins."""
-    nowhere = np.zeros(len(data), dtype=bool)
-    if kind == "dngo":
-        distance = np.sum((data.x - data.x[np.argmin(data.y)]) ** 2, axis=1)
-        return np.sort(np.argsort(distance, kind="stable")[:COMPANION_ROWS]), nowhere
-    if kind == "gp":
-        posterior = _condition(kind, space, fitted, data)
-        inside = exhausted(data.x, data.y, lambda x: posterior.predict(x)[0].mean(axis=(0, 1)))
-        return (np.flatnonzero(~inside), inside) if inside.any() else (np.empty(0, dtype=np.intp), nowhere)
-    return np.empty(0, dtype=np.intp), nowhere
+_GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
 
 
 class Model:
-    """Keeps the latest fit, says when another is due, and conditions on outcomes as they come.
+    """Keeps the latest fits, says when another is due, and conditions on outcomes as they come.
 
     Parameters
     ----------
@@ -132,87 +38,93 @@ class Model:
 
     def __init__(self, space: Space, method: str, seed: int) -> None:
         self._space, self._method, self._seed = space, method, seed
-        self._posterior: Posterior | None = None
-        self._conditioned = 0
-        self._companion: View | None = None
-        self._companion_conditioned = 0
-        self.kind = ""
-        self.parameters: Parameters | None = None
-        self.fitted = 0
+        self._experts: dict[str, Expert] = {}
 
-    def kind_for(self, count: int) -> str:
-        """Kind of surrogate for `count` observations."""
-        if self._method == "auto":
-            return "gp" if count < AUTO_SWITCH else "dngo"
-        return self._method
+    def kinds(self, count: int) -> tuple[str, ...]:
+        """Kinds of surrogate in use with `count` observations."""
+        if self._method != "auto":
+            return (self._method,)
+        return ("gp",) * (count < GP_UNTIL) + ("dngo",) * (count >= DNGO_FROM)
 
-    def due(self, count: int) -> bool:
-        """Whether a refit is worth its time with `count` observations."""
-        if self.parameters is None or self.kind != self.kind_for(count):
-            return True
-        grown = count - self.fitted
-        return grown >= (max(1, count // 50) if self.kind == "gp" else max(1, round(0.15 * self.fitted)))
+    def expert(self, kind: str) -> Expert:
+        """The surrogate of that kind, whether it is in use or not."""
+        return self._experts.setdefault(kind, Expert(self._space, kind))
+
+    def due(self, count: int) -> str | None:
+        """Kind of surrogate whose refit is worth its time with `count` observations; None where none is."""
+        return next((kind for kind in self.kinds(count) if self.expert(kind).due(count)), None)
 
     def overdue(self, count: int) -> bool:
-        """Whether to propose any further would waste evaluations: nothing was learned yet, or from too few data."""
-        return self.parameters is None or count > 1.25 * self.fitted + 2
+        """Whether to propose any further would waste evaluations: every surrogate in use knows far too little."""
+        return all(self.expert(kind).overdue(count) for kind in self.kinds(count))
 
-    def fit(self, data: Dataset) -> None:
-        """Refit here and now."""
-        kind = self.kind_for(len(data))
-        previous = self.parameters if kind == self.kind else None
-        self.adopt(kind, fit_surrogate(kind, self._space, data, self._seed, previous), len(data))
+    @property
+    def fitted(self) -> bool:
+        """Whether anything was learned yet."""
+        return any(expert.parameters is not None for expert in self._experts.values())
+
+    def observe(self, data: Dataset) -> None:
+        """Judge what was foreseen of the newest rows of `data`, before anything is refitted to them."""
+        for expert in self._ready(len(data)):
+            expert.observe(data)
+
+    def refit(self, data: Dataset) -> None:
+        """Refit all that is due, here and now."""
+        for kind in self.kinds(len(data)):
+            expert = self.expert(kind)
+            if expert.due(len(data)):
+                fit = fit_surrogate(kind, self._space, data, self._seed, expert.parameters)
+                expert.adopt(fit, len(data))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take the result of a fit to the first `fitted` observations, made here or elsewhere."""
-        self.kind, self.parameters, self.fitted = kind, parameters, fitted
-        self._posterior, self._companion = None, None
+        self.expert(kind).adopt(parameters, fitted)
 
-    def view(self, data: Dataset) -> View:
-        """Posterior of the study's own surrogate given `data`, whose first rows are those of the last call."""
-        parameters = self._known()
-        if self._posterior is None:
-            self._posterior = _condition(self.kind, self._space, parameters, data)
-        elif len(data) > self._conditioned:
-            new = slice(self._conditioned, None)
-            self._posterior = self._posterior.extend(data.x[new], _transform(parameters).apply(data.y[new]))
-        self._conditioned = len(data)
-        return View(self._posterior, np.arange(len(data)))
+    def shares(self, count: int) -> dict[str, float]:
+        """Share of the proposals of each surrogate that can make any."""
+        ready = self._ready(count)
+        return dict(zip((expert.kind for expert in ready), _weigh(ready), strict=True))
 
-    def companion(self, data: Dataset) -> View | None:
-        """Posterior of the companion given its part of `data` and all newer rows outside the closed region."""
-        own = _of_companion(self._known())
-        if not own:
-            return None
-        if self._companion is None:
-            self._companion = self._first_companion(own, data)
-            self._companion_conditioned = self.fitted
-        view = self._companion
-        new = np.arange(self._companion_conditioned, len(data))
-        if view.closed is not None:
-            new = new[view.closed.depth(data.x[new])[0] <= 0.0]
-        if len(new):
-            posterior = view.posterior.extend(data.x[new], _transform(own).apply(data.y[new]))
-            self._companion = View(posterior, np.concatenate([view.rows, new]), view.closed)
-        self._companion_conditioned = len(data)
-        return self._companion
+    def choose(self, data: Dataset, turn: int) -> View:
+        """Posterior whose turn it is.
 
-    def _first_companion(self, own: Parameters, data: Dataset) -> View:
-        rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
-        posterior = _condition("gp", self._space, own, Dataset(data.x[rows], data.y[rows]))
-        if not inside.any():
-            return View(posterior, rows)
-        lengthscale = np.exp(own["log_lengthscale"].mean(axis=0))[self._space.groups]
-        return View(posterior, rows, Closed(data.x[: self.fitted], inside, lengthscale))
+        The surrogates take turns by their shares. A companion, where there is one, takes every second of its
+        surrogate's turns, two in three once a basin is closed.
+        """
+        ready = self._ready(len(data))
+        place = (turn * _GOLDEN) % 1.0
+        expert = ready[min(int(np.searchsorted(np.cumsum(_weigh(ready)), place)), len(ready) - 1)]
+        companion = expert.companion(data)
+        if companion is None or turn % (2 if companion.closed is None else 3) == 0:
+            return expert.view(data)
+        return companion
 
-    def to_user(self, mean: float, sd: float) -> tuple[float, float]:
-        """Median, and half the width of the central 68 % interval, of a standardised prediction in the user's units."""
-        parameters = self._known()
-        places = parameters["offset"] + parameters["scale"] * np.array([mean, mean - sd, mean + sd])
-        middle, low, high = _transform(parameters).invert(places)
-        return float(middle), float(high - low) / 2.0
+    def trusted(self, count: int) -> Expert:
+        """The surrogate that foresees best."""
+        ready = self._ready(count)
+        return ready[int(np.argmax(_weigh(ready)))]
 
-    def _known(self) -> Parameters:
-        if self.parameters is None:
-            raise RuntimeError("the model must be fitted before it is asked for a posterior")
-        return self.parameters
+    @property
+    def latest(self) -> Expert | None:
+        """The surrogate fitted to most observations; None before the first fit."""
+        fitted = [expert for expert in self._experts.values() if expert.parameters is not None]
+        return max(fitted, key=lambda expert: expert.fitted, default=None)
+
+    def calibration(self) -> dict[str, Array]:
+        """How well each surrogate foresaw, by kind: (r, 5), a row a refit, columns as in `CalibrationRow`."""
+        return {kind: expert.scores.table() for kind, expert in self._experts.items() if expert.scores.rows}
+
+    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
+        """Take back what `calibration` gave in an earlier life of the study."""
+        for kind, table in tables.items():
+            self.expert(kind).scores.restore(table)
+
+    def _ready(self, count: int) -> list[Expert]:
+        """The fitted surrogates among those in use; all fitted ones where none of these is."""
+        in_use = [self.expert(kind) for kind in self.kinds(count)]
+        ready = [expert for expert in in_use if expert.parameters is not None]
+        return ready or [expert for expert in self._experts.values() if expert.parameters is not None]
+
+
+def _weigh(experts: list[Expert]) -> Array:
+    return weights([expert.scores for expert in experts]) if experts else np.empty(0)

@@ -24,7 +24,7 @@ from utilities.history import History
 from utilities.methods import METHODS
 from utilities.proposals import Proposal, make_proposer
 from utilities.space import Space
-from utilities.surrogate import Dataset, Parameters
+from utilities.surrogate import Array, Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
 
@@ -271,3 +271,15 @@ class Optimizer:
     def fit_state(self) -> tuple[str, Parameters, int] | None:
         """Kind, parameters and number of rows of the latest fit."""
         return self._proposer.fit_state
+
+    @property
+    def calibration(self) -> dict[str, Array]:
+        """How well each surrogate foresaw the outcomes, by its kind.
+
+        Each is an array (r, 5), a row a refit; its columns are the fields of `utilities.calibration.CalibrationRow`.
+        """
+        return self._proposer.calibration
+
+    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
+        """Take back the `calibration` of an earlier life of the study."""
+        self._proposer.restore_calibration(tables)

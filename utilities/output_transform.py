@@ -60,6 +60,13 @@ class OutputTransform:
         """Objectives of transformed values."""
         return _interpolate(z, self.images, self.knots)
 
+    def log_slope(self, y: Array) -> Array:
+        """Log of the map's slope at objectives: what a density of transformed values gains in the user's units."""
+        if len(self.knots) < 2:
+            return np.zeros(len(y))
+        segment = np.clip(np.searchsorted(self.knots, y) - 1, 0, len(self.knots) - 2)
+        return np.asarray(np.log(np.diff(self.images) / np.diff(self.knots))[segment])
+
 
 def identity_transform() -> OutputTransform:
     """Transform that changes nothing."""

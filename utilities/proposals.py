@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,9 +12,10 @@ from utilities.basins import Outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
+from utilities.expert import View
 from utilities.history import History
 from utilities.methods import MODEL_METHODS
-from utilities.model import Model, View
+from utilities.model import Model
 from utilities.space import Space
 from utilities.surrogate import Array, Parameters
 from utilities.trial import Config
@@ -65,6 +66,13 @@ class Proposer(Protocol):
     @property
     def fit_state(self) -> tuple[str, Parameters, int] | None:
         """Kind, parameters and number of rows of the latest fit."""
+
+    @property
+    def calibration(self) -> dict[str, Array]:
+        """How well each surrogate foresaw, by kind; empty without a model."""
+
+    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
+        """Take back the calibration of an earlier life of the study."""
 
 
 def make_proposer(method: str, space: Space, seed: int, initial: int, *, inline: bool) -> Proposer:
@@ -145,6 +153,14 @@ class DesignProposer:
         """None: there is no model."""
         return None
 
+    @property
+    def calibration(self) -> dict[str, Array]:
+        """Empty: there is no model."""
+        return {}
+
+    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
+        """Nothing to take: there is no model."""
+
 
 class ModelProposer:
     """Maximises expected improvement under a surrogate, after an initial Sobol design.
@@ -166,9 +182,10 @@ class ModelProposer:
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
+        self._model.observe(history.data)
         if self._inline and self.fit_due(history):
-            self._model.fit(history.data)
-        if self._in_design(history) or self._model.parameters is None:
+            self._model.refit(history.data)
+        if self._in_design(history) or not self._model.fitted:
             return self._design.propose(history, ready)
         ranked = self._rank(history, ready)
         config = new_config(self._space, ranked, history, ready)
@@ -181,7 +198,7 @@ class ModelProposer:
         pending = np.vstack([history.pending, space.to_unit(ready)])
         turn = history.told + len(pending)
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
-        view = self._view(history, turn)
+        view = self._model.choose(history.data, turn)
         posterior = view.posterior
         blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
         if len(blocked):
@@ -192,13 +209,6 @@ class ModelProposer:
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
         return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
-
-    def _view(self, history: History, turn: int) -> View:
-        """Posterior whose turn it is: the companion's every second time, two times in three once a basin is closed."""
-        companion = self._model.companion(history.data)
-        if companion is None or turn % (2 if companion.closed is None else 3) == 0:
-            return self._model.view(history.data)
-        return companion
 
     def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""
@@ -214,20 +224,20 @@ class ModelProposer:
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """Minimiser of the posterior mean over the space."""
-        if self._model.parameters is None:
+        if not self._model.fitted:
             return None
-        view = self._model.view(history.data)
+        expert = self._model.trusted(len(history.data))
+        view = expert.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])
         acquisition = NegativeMean(view.posterior)
         point = maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)[:1]
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
-        return PredictedBest(*self._model.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
+        return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
-        count = len(history.data)
-        return None if self._in_design(history) or not self._model.due(count) else self._model.kind_for(count)
+        return None if self._in_design(history) else self._model.due(len(history.data))
 
     def must_wait(self, history: History) -> bool:
         """Whether the design is through and what is known of the surrogate comes from far too few data."""
@@ -240,8 +250,17 @@ class ModelProposer:
     @property
     def fit_state(self) -> tuple[str, Parameters, int] | None:
         """Kind, parameters and number of rows of the latest fit."""
-        model = self._model
-        return None if model.parameters is None else (model.kind, model.parameters, model.fitted)
+        latest = self._model.latest
+        return None if latest is None or latest.parameters is None else (latest.kind, latest.parameters, latest.fitted)
+
+    @property
+    def calibration(self) -> dict[str, Array]:
+        """How well each surrogate foresaw, see `Model.calibration`."""
+        return self._model.calibration()
+
+    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
+        """Take back the calibration of an earlier life of the study."""
+        self._model.restore_calibration(tables)
 
 
 def new_config(space: Space, points: Array | Iterator[Array], history: History, ready: list[Config]) -> Config | None:

@@ -9,6 +9,8 @@ Layout; n trials in the order of their numbers, d parameters, k improvements of 
     /trials/              number, origin, state, worker, objective, started, completed, seconds (n,), inputs (n, d)
     /incumbent/           number, objective, completed (k,): each trial that was the best when it completed
     /surrogate/           a float64 array a parameter; attributes: kind, method, rows (trials fitted to)
+    /calibration/KIND     (r, 5), a row a refit: how well the surrogate of that kind foresaw the latest outcomes;
+                          attribute: columns (see utilities.calibration.CalibrationRow)
 
 Inputs lie in the unit cube, objectives are in the user's units and direction, times in seconds since the epoch, the
 seconds of an evaluation in seconds. Whatever a trial has not got is NaN, or an empty string. Nothing is pickled.
@@ -20,7 +22,7 @@ import io
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,8 @@ class StoredFit:
         The study's method when it was written.
     names
         The parameters of the space, in the order of the input columns.
+    calibration
+        How well each surrogate foresaw the outcomes, by kind.
     """
 
     kind: str
@@ -61,6 +65,7 @@ class StoredFit:
     rows: int
     method: str
     names: tuple[str, ...]
+    calibration: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ def _write(file: Any, contents: Contents) -> None:
     _write_incumbent(file.create_group("incumbent"), best)
     if contents.fit is not None:
         _write_fit(file.create_group("surrogate"), contents.fit)
+        _write_calibration(file.create_group("calibration"), contents.fit)
 
 
 def _strings(values: Sequence[str]) -> Any:
@@ -191,6 +197,14 @@ def _write_fit(group: Any, fit: StoredFit) -> None:
     group.attrs.update(kind=fit.kind, method=fit.method, rows=fit.rows)
 
 
+def _write_calibration(group: Any, fit: StoredFit) -> None:
+    from utilities.calibration import CalibrationRow
+
+    for kind, table in fit.calibration.items():
+        group[kind] = table
+        group[kind].attrs["columns"] = " ".join(CalibrationRow._fields)
+
+
 def _trailer(image: bytes) -> bytes:
     """Checksum that follows the HDF5 image in the file, where HDF5 ignores it.
 
@@ -237,4 +251,7 @@ def _read_fit(file: Any, path: Path) -> StoredFit | None:
 
     group.visititems(keep)  # which finds a parameter named "net/0" too
     names = tuple(file["parameter_names"].asstr()[()])
-    return StoredFit(group.attrs["kind"], parameters, int(group.attrs["rows"]), group.attrs["method"], names)
+    calibration = {kind: np.asarray(table[()]) for kind, table in file.get("calibration", {}).items()}
+    return StoredFit(
+        group.attrs["kind"], parameters, int(group.attrs["rows"]), group.attrs["method"], names, calibration
+    )

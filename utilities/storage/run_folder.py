@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from utilities.errors import StudyError
@@ -23,7 +24,7 @@ from utilities.trial import Outcome, Trial, TrialRecord
 if TYPE_CHECKING:
     from utilities.space import Space
     from utilities.storage.archive import StoredFit
-    from utilities.surrogate import Parameters
+    from utilities.surrogate import Array, Parameters
 
 FitState: TypeAlias = "tuple[str, Parameters, int]"
 """Kind of the surrogate, what its fit learned, and the number of completed trials it was fitted to."""
@@ -241,8 +242,10 @@ class RunFolder:
 
     # --- the other files --------------------------------------------------------------------------------------------
 
-    def checkpoint(self, fit: FitState | None, space: Space) -> None:
-        """Replace study.h5. Without a `fit`, the one it holds stays.
+    def checkpoint(
+        self, fit: FitState | None, space: Space, calibration: Mapping[str, Array] = MappingProxyType({})
+    ) -> None:
+        """Replace study.h5. Without a `fit`, the one it holds stays, and its calibration.
 
         Raises
         ------
@@ -252,17 +255,21 @@ class RunFolder:
         from utilities.storage.archive import Contents, StoredFit, write_archive
 
         records = list(self.records.values())
-        stored = self._stored_fit() if fit is None else StoredFit(*fit, self._study.method, tuple(space.names))
+        names = tuple(space.names)
+        stored = self._stored_fit() if fit is None else StoredFit(*fit, self._study.method, names, calibration)
         inputs = space.to_unit([record.trial.config for record in records])
         study = self._study.to_dict()
         write_archive(self._archive, Contents(study, space.names, records, inputs, stored, self._versions))
 
-    def fit(self) -> FitState | None:
-        """Surrogate of the last checkpoint; None where there is none for this method and this order of parameters."""
+    def fit(self) -> tuple[FitState, Mapping[str, Array]] | None:
+        """Surrogate of the last checkpoint and its calibration.
+
+        None where there is none for this method and this order of parameters.
+        """
         stored = self._stored_fit()
         if stored is None or stored.method != self._study.method or stored.names != tuple(self._study.space.names):
             return None
-        return stored.kind, stored.parameters, stored.rows
+        return (stored.kind, stored.parameters, stored.rows), stored.calibration
 
     def _stored_fit(self) -> StoredFit | None:
         from utilities.storage.archive import ArchiveError, read_fit
