@@ -1,4 +1,7 @@
-"""Vizier's GP-UCB-PE on a flattened space; it is given all active trials at each update, and failures as infeasible."""
+"""Vizier's GP-UCB-PE on a flattened space; it is given all active trials at each update, and failures as infeasible.
+
+In JAX's default of 32 bits its proposals are soon NaN, so 64 are set.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,9 @@ def problem_statement(space: Table) -> vz.ProblemStatement:
             problem.search_space.root.add_float_param(name, row["low"], row["high"], scale_type=scale)
     problem.metric_information.append(vz.MetricInformation("objective", goal=vz.ObjectiveMetricGoal.MINIMIZE))
     return problem
+
+
+jax.config.update("jax_enable_x64", True)
 
 
 class VizierRun:
