@@ -6,7 +6,7 @@ S   mixture components      k   new outcomes      mu, var (S, k)   predictive me
 
     density = mean over S of N(y; mu, var)         place = mean over S of Phi((y - mu) / sqrt(var))
 
-If the predictions are honest the places are uniform on [0, 1] (Dawid 1984, "The prequential approach"), and so a share c
+If the predictions are honest the places are uniform on [0, 1] (Dawid 1984, "The prequential approach"), and a share c
 of them lies within c/2 of 1/2: the coverage of the central interval of probability c. The density rewards sharpness,
 too: surrogates are weighed by it. It is taken in the user's units, with the slope of the output transform, so that
 surrogates with different transforms can be compared.

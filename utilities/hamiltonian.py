@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo for a density that is close to a standard normal (Neal 2011, "MCMC using Hamiltonian dynamics").
+"""Hamiltonian Monte Carlo for a density close to a standard normal (Neal 2011, "MCMC using Hamiltonian dynamics").
 
 Symbols
 -------
