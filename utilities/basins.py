@@ -112,7 +112,7 @@ class Outside:
     Parameters
     ----------
     acquisition
-        On a log scale.
+        On a log scale, or in standardised units.
     closed
         The region.
     """

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.drawn_functions import RegressionDraw
 from utilities.linear_regressor import (
     Gram,
     mean_coefficients,
@@ -348,6 +349,13 @@ class DNGOPosterior:
         for member, psi in enumerate(self.network.phi(x) @ self.vectors):
             functions[network == member] += weights[network == member] @ psi.T
         return np.asarray(functions)
+
+    def draw(self, rng: np.random.Generator) -> RegressionDraw:
+        """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
+        members, samples, fantasies, features = self.weights.shape
+        m, s, f = (int(rng.integers(count)) for count in (members, samples, fantasies))
+        rotated = self.weights[m, s, f] + rng.standard_normal(features) / np.sqrt(self.precision[m, s])
+        return RegressionDraw(self.network.member(m), self.vectors[m] @ rotated, self.theta[m, s])
 
 
 def _in_units(parameters: Parameters, offset: float, scale: float) -> Network:

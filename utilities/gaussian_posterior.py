@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.cholesky import extended_inverse_factors, jittered_cholesky
+from utilities.drawn_functions import GaussianDraw, PriorDraw
 from utilities.kernels import Kernel, distance_pullback
 
 Array = NDArray[np.float64]
@@ -151,6 +152,16 @@ class GaussianPosterior:
             mean, factor = self._component(int(s))._joint(x)
             draws[component == s] = mean + draws[component == s] @ factor.T
         return draws
+
+    def draw(self, rng: np.random.Generator) -> GaussianDraw:
+        """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere. Costs O(n^2)."""
+        s, fantasy = int(rng.integers(self.noise_variance.size)), int(rng.integers(self.whitened.shape[2]))
+        kernel, factor = self.kernel.component(s), self.inverse_factor[s]
+        prior = PriorDraw.of(kernel, rng)
+        noisy = prior.value(self.embedded[s])
+        noisy += np.sqrt(self.noise_variance[s]) * rng.standard_normal(noisy.shape)
+        correction = factor.T @ (self.whitened[s, :, fantasy] - factor @ noisy)
+        return GaussianDraw(kernel, prior, self.embedded[s : s + 1], correction)
 
     def _blocks(self, count: int) -> Iterator[slice]:
         """Rows to work on at a time."""

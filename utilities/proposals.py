@@ -7,13 +7,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from utilities.acquisition import Acquisition, LogExpectedImprovement, NegativeMean
+from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
 from utilities.basins import Outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
 from utilities.history import History
-from utilities.methods import MODEL_METHODS
+from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
 from utilities.model import Model, View
 from utilities.space import Space
 from utilities.surrogate import Array, Parameters
@@ -67,10 +67,17 @@ class Proposer(Protocol):
         """Kind, parameters and number of rows of the latest fit."""
 
 
-def make_proposer(method: str, space: Space, seed: int, initial: int, *, inline: bool) -> Proposer:
-    """Proposer of a method; `inline` lets it refit its model when asked."""
+class Goal(NamedTuple):
+    """What a model maximises to choose: one of ACQUISITIONS, and the standard deviations that ``ucb`` hopes for."""
+
+    acquisition: str = ACQUISITIONS[0]
+    kappa: float = KAPPA
+
+
+def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
+    """Proposer of a method; `goal` is for its model, `inline` lets it refit that when asked."""
     if method in MODEL_METHODS:
-        return ModelProposer(space, method, seed, initial, inline=inline)
+        return ModelProposer(space, method, seed, initial, goal, inline=inline)
     return DesignProposer(space, method, seed)
 
 
@@ -147,18 +154,20 @@ class DesignProposer:
 
 
 class ModelProposer:
-    """Maximises expected improvement under a surrogate, after an initial Sobol design.
+    """Maximises an acquisition under a surrogate, after an initial Sobol design.
 
     Parameters
     ----------
     initial
         Completed trials from which the surrogate takes over; trials asked before that many are told are of the design.
+    goal
+        The acquisition.
     inline
         Whether propose() refits the surrogate when that is due.
     """
 
-    def __init__(self, space: Space, method: str, seed: int, initial: int, *, inline: bool) -> None:
-        self._space, self._seed, self._inline = space, seed, inline
+    def __init__(self, space: Space, method: str, seed: int, initial: int, goal: Goal, *, inline: bool) -> None:
+        self._space, self._seed, self._goal, self._inline = space, seed, goal, inline
         self._initial = max(2, initial)
         self._design = DesignProposer(space, "sobol", seed, origin="initial")
         self._model = Model(space, method, seed)
@@ -182,16 +191,24 @@ class ModelProposer:
         turn = history.told + len(pending)
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         view = self._view(history, turn)
-        posterior = view.posterior
-        blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
-        if len(blocked):
-            count = max(2, -(-FANTASIES // len(posterior.noise())))
-            posterior = posterior.fantasize(space.features(blocked), count, rng)
-        known = space.features(np.vstack([history.points[view.rows], pending]))
-        acquisition: Acquisition = LogExpectedImprovement(posterior, known)
+        acquisition = self._acquisition(view, history, pending, rng)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
         return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
+
+    def _acquisition(self, view: View, history: History, pending: Array, rng: np.random.Generator) -> Acquisition:
+        """What is to be maximised, with trials that are pending or failed fantasised where that matters."""
+        posterior = view.posterior
+        if self._goal.acquisition == "thompson":
+            return NegativeDraw(posterior.draw(rng))
+        blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
+        if len(blocked):
+            count = max(2, -(-FANTASIES // len(posterior.noise())))
+            posterior = posterior.fantasize(self._space.features(blocked), count, rng)
+        if self._goal.acquisition == "ucb":
+            return ConfidenceBound(posterior, self._goal.kappa)
+        known = self._space.features(np.vstack([history.points[view.rows], pending]))
+        return LogExpectedImprovement(posterior, known)
 
     def _view(self, history: History, turn: int) -> View:
         """Posterior whose turn it is: the companion's every second time, two times in three once a basin is closed."""
