@@ -350,6 +350,16 @@ class DNGOPosterior:
             functions[network == member] += weights[network == member] @ psi.T
         return np.asarray(functions)
 
+    def thin(self, components: int) -> DNGOPosterior:
+        """Posterior of about `components` of the components, as many of each network, fantasies averaged over."""
+        few = slice(max(1, components // self.network.members))
+        parts = {name: getattr(self, name)[:, few] for name in ("hyperparameters", "precision", "theta")}
+        return replace(self, weights=self.weights[:, few].mean(axis=2, keepdims=True), **parts)
+
+    def affordable(self, pending: int) -> DNGOPosterior:
+        """Itself: pending points cost next to nothing."""
+        return self
+
     def draw(self, rng: np.random.Generator) -> RegressionDraw:
         """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
         members, samples, fantasies, features = self.weights.shape

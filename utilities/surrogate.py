@@ -102,6 +102,12 @@ class Posterior(Protocol):
     def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over."""
 
+    def thin(self, components: int) -> Posterior:
+        """Posterior of about `components` of the components, fantasies averaged over: cheaper."""
+
+    def affordable(self, pending: int) -> Posterior:
+        """Posterior thinned to what is affordable with so many pending points to come."""
+
     def draw(self, rng: np.random.Generator) -> DrawnFunction:
         """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
 
