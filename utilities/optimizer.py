@@ -59,7 +59,8 @@ class Optimizer:
         ``minimize`` or ``maximize``.
     acquisition
         What a method that learns maximises to choose, one of ACQUISITIONS: ``ei`` (by default), the log of the expected
-        improvement; ``ucb``, the confidence bound; ``thompson``, minus a function drawn from the posterior.
+        improvement, or `utilities.portfolio` with many pending trials; ``ucb``, the confidence bound; ``thompson``,
+        minus a function drawn from the posterior.
     kappa
         Standard deviations in the bound of ``ucb``, above 0; 1.8 by default.
     initial

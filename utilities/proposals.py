@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from utilities import portfolio
 from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
 from utilities.basins import Outside
 from utilities.candidate_search import maximise
@@ -179,36 +180,43 @@ class ModelProposer:
             self._model.fit(history.data)
         if self._in_design(history) or self._model.parameters is None:
             return self._design.propose(history, ready)
-        ranked = self._rank(history, ready)
-        config = new_config(self._space, ranked, history, ready)
+        pending = np.vstack([history.pending, self._space.to_unit(ready)])
+        turn = history.told + len(pending)
+        acquisition = self._goal.acquisition
+        if acquisition == "ei":
+            acquisition = portfolio.choose(len(history.data), len(pending), turn)
+        if acquisition == "design":
+            return self._design.propose(history, ready)
+        config = new_config(self._space, self._rank(history, pending, acquisition, turn), history, ready)
         if config is None:
             return self._design.propose(history, ready)
         return Proposal(config, "model")
 
-    def _rank(self, history: History, ready: list[Config]) -> Array:
-        space = self._space
-        pending = np.vstack([history.pending, space.to_unit(ready)])
-        turn = history.told + len(pending)
+    def _rank(self, history: History, pending: Array, name: str, turn: int) -> Array:
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         view = self._view(history, turn)
-        acquisition = self._acquisition(view, history, pending, rng)
+        acquisition = self._acquisition(name, view, history, pending, rng)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
-        return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
+        return maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)
 
-    def _acquisition(self, view: View, history: History, pending: Array, rng: np.random.Generator) -> Acquisition:
+    def _acquisition(
+        self, name: str, view: View, history: History, pending: Array, rng: np.random.Generator
+    ) -> Acquisition:
         """What is to be maximised, with trials that are pending or failed fantasised where that matters."""
-        posterior = view.posterior
-        if self._goal.acquisition == "thompson":
-            return NegativeDraw(posterior.draw(rng))
+        if name == "thompson":
+            return NegativeDraw(view.posterior.draw(rng))
         blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
+        posterior = fantasised = view.posterior.affordable(len(blocked))
         if len(blocked):
-            count = max(2, -(-FANTASIES // len(posterior.noise())))
-            posterior = posterior.fantasize(self._space.features(blocked), count, rng)
-        if self._goal.acquisition == "ucb":
-            return ConfidenceBound(posterior, self._goal.kappa)
-        known = self._space.features(np.vstack([history.points[view.rows], pending]))
-        return LogExpectedImprovement(posterior, known)
+            count = 1 if name == "explore" else max(2, -(-FANTASIES // len(posterior.noise())))
+            fantasised = posterior.fantasize(self._space.features(blocked), count, rng)
+        if name == "ucb":
+            return ConfidenceBound(fantasised, self._goal.kappa)
+        observed = history.data.x[view.rows]
+        if name == "explore":
+            return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
+        return LogExpectedImprovement(fantasised, np.vstack([observed, self._space.features(pending)]))
 
     def _view(self, history: History, turn: int) -> View:
         """Posterior whose turn it is: the companion's every second time, two times in three once a basin is closed."""
