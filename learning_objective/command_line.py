@@ -12,7 +12,7 @@ from typing import NoReturn
 import msgspec
 
 from utilities.errors import nearest
-from utilities.methods import METHODS
+from utilities.methods import ACQUISITIONS, KAPPA, METHODS
 
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
@@ -30,6 +30,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     study: str = "digits"
     method: str | None = None
+    acquisition: str | None = None
+    kappa: str | None = None
     budget: str | None = None
     time_limit: str | None = None
     seed: str | None = None
@@ -106,6 +108,12 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
     )
     known = ", ".join(METHODS)
     add("--method", metavar="M", help=f"{known} (default: {method or 'the study file, else auto'})")
+    add(
+        "--acquisition",
+        metavar="A",
+        help=f"{', '.join(ACQUISITIONS)} (default: the study file, else {ACQUISITIONS[0]})",
+    )
+    add("--kappa", metavar="K", help=f"standard deviations of ucb's bound (default: the study file, else {KAPPA:g})")
     add("--budget", metavar="B", help="trials in all (default: the study file, else the benchmark's own, else 100)")
     add("--time-limit", metavar="T", help="start no trial after this long (default: the study file, else no limit)")
     add("--seed", metavar="S", help="seed of proposals and trials (default: the study file, else 0)")

@@ -17,7 +17,8 @@ DEFAULT_BUDGET = 100
 def open_study(options: Options) -> Study:
     """Read the study that the command line names, with its flags in place.
 
-    A benchmark's study is named after the benchmark, the method and the seed, so that runs of a comparison keep apart.
+    A benchmark's study is named after the benchmark, the method, the acquisition where one is asked for, and the seed,
+    so that runs of a comparison keep apart.
 
     Raises
     ------
@@ -29,13 +30,17 @@ def open_study(options: Options) -> Study:
     study = override(
         study,
         method=options.method,
+        acquisition=options.acquisition,
+        kappa=options.kappa,
         budget=options.budget,
         time_limit=options.time_limit,
         seed=options.seed,
         trial_timeout=options.trial_timeout,
     )
     if benchmark is not None:
-        study = msgspec.structs.replace(study, name=f"{benchmark.name}-{study.method}-seed{study.seed}")
+        chosen = (study.method, study.acquisition, None if study.kappa is None else f"kappa{study.kappa:g}")
+        parts = [benchmark.name, *(part for part in chosen if part is not None), f"seed{study.seed}"]
+        study = msgspec.structs.replace(study, name="-".join(parts))
     return _with_limits(study)
 
 

@@ -76,6 +76,8 @@ class Session:
             study.method,
             study.seed,
             direction=study.direction,
+            acquisition=study.acquisition,
+            kappa=study.kappa,
             refit="inline" if trainer is None else "external",
         )
         self._resume()

@@ -37,6 +37,8 @@ def minimize(
     method: str = "auto",
     seed: int = 0,
     *,
+    acquisition: str | None = None,
+    kappa: float | None = None,
     catch: tuple[type[Exception], ...] = (),
     callback: Callable[[TrialRecord], None] | None = None,
 ) -> Result:
@@ -51,7 +53,7 @@ def minimize(
         A Space, or the ``[space]`` table of a study file as a dict.
     budget
         Number of trials, above 0.
-    method, seed
+    method, seed, acquisition, kappa
         As of Optimizer.
     catch
         Exceptions of the objective that count as a failed trial; others end the call.
@@ -61,13 +63,13 @@ def minimize(
     Raises
     ------
     StudyError
-        The space, the method or the seed is wrong.
+        The space or a setting of the optimiser is wrong.
     ValueError
         The budget is not above 0.
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
-    optimizer = Optimizer(space, method, seed)
+    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa)
     records: list[TrialRecord] = []
     for _ in range(budget):
         try:

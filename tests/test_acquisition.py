@@ -7,7 +7,9 @@ import pytest
 from mpmath import mp, mpf, ncdf, npdf
 
 from utilities.acquisition import (
+    ConfidenceBound,
     LogExpectedImprovement,
+    NegativeDraw,
     NegativeMean,
     log_expected_improvement,
     log_h,
@@ -72,11 +74,15 @@ class Toy:
 
 
 @pytest.mark.parametrize(("components", "fantasies"), [(1, 1), (3, 1), (2, 4)])
-@pytest.mark.parametrize("kind", ["ei", "mean"])
+@pytest.mark.parametrize("kind", ["ei", "ucb", "mean"])
 def test_gradients_agree_with_finite_differences(components: int, fantasies: int, kind: str) -> None:
     posterior = Toy(components, fantasies, 3)
     known = np.random.default_rng(1).random((5, 3))
-    acquisition = LogExpectedImprovement(posterior, known) if kind == "ei" else NegativeMean(posterior)
+    acquisition = {
+        "ei": lambda: LogExpectedImprovement(posterior, known),
+        "ucb": lambda: ConfidenceBound(posterior, 1.8),
+        "mean": lambda: NegativeMean(posterior),
+    }[kind]()
     x = np.random.default_rng(2).random((7, 3)) * 3.0
     value, gradient = acquisition.value_and_gradient(x)
     np.testing.assert_allclose(value, acquisition.value(x))
@@ -95,6 +101,29 @@ def test_ei_is_averaged_over_components_and_fantasies() -> None:
     best = posterior.predict(known)[0].min(axis=2)
     each = np.exp(log_expected_improvement(mean, variance, best)[0])
     np.testing.assert_allclose(LogExpectedImprovement(posterior, known).value(x), np.log(each.mean(axis=(0, 1))))
+
+
+def test_each_component_and_fantasy_has_its_confidence_bound() -> None:
+    posterior = Toy(2, 3, 2)
+    x = np.random.default_rng(3).random((4, 2))
+    mean, variance = posterior.predict(x)
+    bounds = [mean[s, f] - 2.5 * np.sqrt(variance[s]) for s in range(2) for f in range(3)]
+    np.testing.assert_allclose(ConfidenceBound(posterior, 2.5).value(x), -np.mean(bounds, axis=0))
+
+
+def test_a_draw_is_to_be_minimised() -> None:
+    class Slope:
+        def value(self, x: Array) -> Array:
+            return x[:, 0]
+
+        def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+            return x[:, 0], np.eye(2)[[0] * len(x)]
+
+    x = np.random.default_rng(3).random((4, 2))
+    value, gradient = NegativeDraw(Slope()).value_and_gradient(x)
+    np.testing.assert_array_equal(value, -x[:, 0])
+    np.testing.assert_array_equal(NegativeDraw(Slope()).value(x), value)
+    np.testing.assert_array_equal(gradient, np.tile([-1.0, 0.0], (4, 1)))
 
 
 def test_the_incumbent_is_the_lowest_mean_per_component_and_fantasy() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from utilities import candidate_search
+from utilities.acquisition import LogExpectedImprovement
 from utilities.candidate_search import maximise, perturb
+from utilities.gaussian_process import GaussianProcess
 from utilities.space import Space
-from utilities.surrogate import Array
+from utilities.surrogate import Array, Dataset
 
 
 class Peak:
@@ -21,6 +24,9 @@ class Peak:
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         return self.value(x), -2.0 * self._sharpness * (x - self._centre)
+
+    def rough(self) -> Peak:
+        return self
 
 
 def rng() -> np.random.Generator:
@@ -75,6 +81,34 @@ def test_a_finite_space_is_ranked_whole() -> None:
     assert ranked[0] == goal
     assert ranked[1]["c"] == 2
     assert ranked[1]["n"] in (2, 4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_expected_improvement_is_searched_as_well_as_by_brute_force(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random, columns = np.random.default_rng(seed), 5
+    space = Space.from_dict({f"x{i}": {"type": "float", "low": 0.0, "high": 1.0} for i in range(columns)})
+    x = random.random((40, columns))
+    parameters = {
+        "log_lengthscale": np.log(random.uniform(0.2, 0.8, (6, columns))),
+        "log_outputscale": np.zeros(6),
+        "log_noise": np.full(6, -8.0),
+        "log_a": np.empty((6, 0)),
+        "log_b": np.empty((6, 0)),
+        "offset": np.array(0.0),
+        "scale": np.array(1.0),
+    }
+    surrogate = GaussianProcess(np.arange(columns), np.zeros(columns, dtype=bool))
+    posterior = surrogate.condition(parameters, Dataset(x, np.sin(9.0 * x).sum(axis=1) / 1.6))
+    pending = random.random((8, columns))
+    acquisition = LogExpectedImprovement(posterior.fantasize(pending, 4, random), np.vstack([x, pending]))
+
+    def reached() -> float:
+        return float(acquisition.value(maximise(space, acquisition, rng(), x[:10])[:1])[0])
+
+    found = reached()
+    for name, value in {"SWEEP": 2**15, "PERTURBED": 20_000, "SCREENED": 2_000, "STARTS": 40}.items():
+        monkeypatch.setattr(candidate_search, name, value)
+    assert found > reached() - 0.05
 
 
 def test_perturbations_stay_inside_and_change_something() -> None:

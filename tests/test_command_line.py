@@ -15,7 +15,7 @@ from learning_objective.studies import open_study
 from mpi.mpi_session import prepare_study
 from reverie.cli import main
 from utilities.errors import StudyError
-from utilities.methods import METHODS
+from utilities.methods import ACQUISITIONS, METHODS
 
 ENTRIES = {
     "mpi": ("-m", "mpi.mpi_optimizer"),
@@ -26,6 +26,8 @@ ENTRIES = {
 DEFAULTS = {
     "STUDY": "digits",
     "--method M": "the study file, else auto",
+    "--acquisition A": "the study file, else ei",
+    "--kappa K": "the study file, else 1.8",
     "--budget B": "the study file, else the benchmark's own, else 100",
     "--time-limit T": "the study file, else no limit",
     "--seed S": "the study file, else 0",
@@ -53,6 +55,7 @@ def test_help_names_every_flag_with_its_default(entry: str) -> None:
     for flag, default in defaults.items():
         assert re.search(rf" {flag} [^()]+\(default: {re.escape(default)}\)", text), flag
     assert ", ".join(METHODS) in text
+    assert ", ".join(ACQUISITIONS) in text
     assert "--list list the benchmarks" in text
 
 
@@ -99,15 +102,25 @@ def test_the_command_without_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_flags_override_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, {"objective": "branin", "budget": 5, "seed": 3, "method": "sobol", "name": "mine"})
-    options = parse_arguments([str(path), "--budget", "7", "--time-limit", "1h30m", "--trial-timeout=90"], "program")
+    words = [str(path), "--budget", "7", "--time-limit", "1h30m", "--trial-timeout=90"]
+    options = parse_arguments(words, "program")
     assert isinstance(options, Options)
     study = open_study(options)
     assert (study.budget, study.time_limit, study.trial_timeout) == (7, 5400.0, 90.0)
     assert (study.seed, study.method, study.name) == (3, "sobol", "mine")
 
 
+def test_an_acquisition_of_the_flags(tmp_path: Path) -> None:
+    path = write(tmp_path, {"objective": "branin", "acquisition": "ucb", "kappa": 3})
+    options = parse_arguments([str(path), "--kappa", "0.5"], "program")
+    assert isinstance(options, Options)
+    study = open_study(options)
+    assert (study.acquisition, study.kappa) == ("ucb", 0.5)
+
+
 def test_a_benchmark_has_a_folder_for_each_method_and_seed() -> None:
     assert open_study(Options(study="branin", method="sobol", seed="4")).name == "branin-sobol-seed4"
+    assert open_study(Options(study="branin", acquisition="ucb", kappa="2.50")).name == "branin-auto-ucb-kappa2.5-seed0"
     assert open_study(Options(study="branin")).budget == BENCHMARKS["branin"].budget
 
 
@@ -249,6 +262,10 @@ def test_a_mistake_in_a_study_is_one_sentence(
         ({"budget": "0"}, "--budget must be at least 1; got 0"),
         ({"budget": "many"}, '--budget must be an integer; got "many"'),
         ({"seed": "-1"}, "--seed must be at least 0; got -1"),
+        ({"acquisition": "uct"}, 'acquisition must be one of ei, ucb, thompson; got "uct". Did you mean "ucb"?'),
+        ({"acquisition": "ucb", "kappa": "0"}, '--kappa must be a finite number above 0; got "0"'),
+        ({"acquisition": "ei", "method": "sobol"}, "needs a method that learns (auto, gp, dngo, dngo-paper); got"),
+        ({"kappa": "1"}, "branin: [study] kappa needs acquisition ucb; got kappa 1, acquisition ei"),
         ({"method": "ranodm"}, 'got "ranodm". Did you mean "random"?'),
         (
             {"time_limit": "8x"},

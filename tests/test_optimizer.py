@@ -73,6 +73,34 @@ def test_a_model_beats_its_initial_design(method: str) -> None:
     assert abs(predicted.objective - bowl(predicted.config)) < 1.0
 
 
+@pytest.mark.parametrize("method", ["gp", "dngo"])
+@pytest.mark.parametrize("acquisition", ["ucb", "thompson"])
+def test_other_acquisitions_find_the_minimum_too(method: str, acquisition: str) -> None:
+    optimizer = Optimizer(BOWL, method, seed=0, acquisition=acquisition)
+    run(optimizer, bowl, 20)
+    assert optimizer.best is not None
+    assert optimizer.best.objective < 0.1
+
+
+@pytest.mark.parametrize("acquisition", ["ucb", "thompson"])
+def test_other_acquisitions_keep_pending_trials_apart(acquisition: str) -> None:
+    optimizer = Optimizer(BOWL, "gp", seed=1, acquisition=acquisition)
+    run(optimizer, bowl, 8)
+    points = optimizer.space.to_unit([trial.config for trial in optimizer.ask_batch(6)])
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)[np.triu_indices(6, 1)]
+    assert gaps.min() > 1e-3
+
+
+def test_a_larger_kappa_explores_more() -> None:
+    best = []
+    for kappa in (0.1, 10.0):
+        optimizer = Optimizer(BOWL, "gp", seed=2, acquisition="ucb", kappa=kappa)
+        run(optimizer, bowl, 10)
+        objectives = [bowl(trial.config) for trial in optimizer.ask_batch(4)]
+        best.append(np.mean(objectives))
+    assert best[0] < best[1]
+
+
 def test_maximising_is_minimising_the_negative() -> None:
     down = run(Optimizer(BOWL, "gp", seed=4), bowl, 10)
     optimizer = Optimizer(BOWL, "gp", seed=4, direction="maximize")
@@ -208,6 +236,20 @@ def test_wrong_calls_are_named(call: Any, message: str) -> None:
     optimizer.ask()
     with pytest.raises(ValueError, match=message):
         call(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"acquisition": "thomson"}, """got 'thomson'. Did you mean "thompson"?"""),
+        ({"acquisition": "ei", "method": "random"}, "acquisition needs a method that learns (auto, gp"),
+        ({"acquisition": "ei", "kappa": 2.0}, "kappa needs acquisition ucb; got kappa 2, acquisition ei"),
+        ({"acquisition": "ucb", "kappa": float("nan")}, "kappa must be a finite number above 0; got nan"),
+    ],
+)
+def test_wrong_acquisitions_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError, match=re.escape(message)):
+        Optimizer(BOWL, **settings)
 
 
 def test_wrong_settings_are_named() -> None:

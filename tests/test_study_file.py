@@ -24,6 +24,8 @@ direction = "maximize"
 budget = 100
 time_limit = "8h"
 method = "gp"
+acquisition = "ucb"
+kappa = 2
 seed = 1
 trial_timeout = "10m"
 grace = 5
@@ -72,6 +74,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     )
     assert (study.budget, study.time_limit, study.trial_timeout, study.grace) == (100, 28800.0, 600.0, 5.0)
     assert (study.method, study.seed, study.isolation) == ("gp", 1, "none")
+    assert (study.acquisition, study.kappa) == ("ucb", 2.0)
     assert study.space.names == ["lr", "model", "factors"]
     assert (study.folder, study.source) == (tmp_path, str(tmp_path / "study.toml"))
 
@@ -80,6 +83,7 @@ def test_defaults(tmp_path: Path) -> None:
     study = study_of(tmp_path, LEAST, "first try.toml")
     assert (study.name, study.direction, study.budget, study.time_limit) == ("first try", "minimize", None, None)
     assert (study.method, study.seed, study.grace, study.isolation) == ("auto", 0, 30.0, "process")
+    assert (study.acquisition, study.kappa) == (None, None)
 
 
 def test_json_has_the_same_keys(tmp_path: Path) -> None:
@@ -145,6 +149,18 @@ def test_what_is_no_duration(text: str | float) -> None:
             '[study] method must be one of auto, dngo, dngo-paper, gp, random, sobol, grid; got "dgno".',
         ),
         ('method = "dgno"', 'Did you mean "dngo"?'),
+        (
+            'acquisition = "thomson"',
+            '[study] acquisition must be one of ei, ucb, thompson; got "thomson". Did you mean "th',
+        ),
+        ("acquisition = 1", "[study] acquisition must be a string; got 1"),
+        (
+            'acquisition = "ei"\nmethod = "grid"',
+            "[study] acquisition needs a method that learns (auto, gp, dngo, dngo-p",
+        ),
+        ("kappa = 1.5", "[study] kappa needs acquisition ucb; got kappa 1.5, acquisition ei"),
+        ('acquisition = "ucb"\nkappa = 0', "[study] kappa must be a finite number above 0; got 0"),
+        ('acquisition = "ucb"\nkappa = "much"', '[study] kappa must be a number; got "much"'),
         ("method = 1", "[study] method must be a string; got 1"),
         ('direction = "minimise"', '[study] direction must be one of minimize, maximize; got "minimise". Did you mean'),
         (
@@ -277,9 +293,10 @@ def test_a_file_name_that_is_no_folder_name(tmp_path: Path) -> None:
 def test_override(tmp_path: Path) -> None:
     study = study_of(tmp_path, WHOLE)
     changed = override(
-        study, method="sobol", budget="7", time_limit="1m", seed=3, trial_timeout=2, grace="1s", name="b"
+        study, method="dngo", kappa="3", budget="7", time_limit="1m", seed=3, trial_timeout=2, grace="1s", name="b"
     )
-    assert (changed.method, changed.budget, changed.time_limit, changed.seed) == ("sobol", 7, 60.0, 3)
+    assert (changed.method, changed.budget, changed.time_limit, changed.seed) == ("dngo", 7, 60.0, 3)
+    assert (changed.acquisition, changed.kappa) == ("ucb", 3.0)
     assert (changed.trial_timeout, changed.grace, changed.name) == (2.0, 1.0, "b")
     assert override(study) == study
     assert changed.space is study.space
@@ -294,6 +311,9 @@ def test_override(tmp_path: Path) -> None:
         ({"time_limit": "soon"}, "--time-limit must be a duration"),
         ({"trial_timeout": 0}, "--trial-timeout must be above 0; got 0"),
         ({"seed": "-1"}, "--seed must be at least 0; got -1"),
+        ({"acquisition": "eI"}, '--acquisition must be one of ei, ucb, thompson; got "eI". Did you mean "ei"?'),
+        ({"kappa": "-1"}, '--kappa must be a finite number above 0; got "-1"'),
+        ({"kappa": "nan"}, "--kappa must be a finite number above 0; got"),
         ({"method": "gpp"}, '--method must be one of .* Did you mean "gp"?'),
         ({"isolation": "x"}, "--isolation must be one of process, none"),
         ({"name": "a/b"}, "--name must be usable as a folder's name"),

@@ -1,4 +1,4 @@
-"""Acquisition functions over a mixture posterior, with gradients: log expected improvement and the negative mean.
+"""Acquisition functions over a mixture posterior, with gradients: log expected improvement, confidence bound, a draw.
 
 Symbols
 -------
@@ -18,13 +18,15 @@ from typing import Protocol
 import numpy as np
 from scipy.special import erfcx, ndtr
 
-from utilities.surrogate import Array, Posterior
+from utilities.surrogate import Array, DrawnFunction, Posterior
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 _FAR = -100.0
 """Below this z, 1 + z Phi/phi cancels and its asymptotic series takes over (relative error below 1e-9)."""
 
 MIN_VARIANCE = 1e-18
+ROUGH = 3
+"""Components of a rough score."""
 
 
 def log_h(z: Array) -> tuple[Array, Array, Array]:
@@ -84,6 +86,9 @@ class Acquisition(Protocol):
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
 
+    def rough(self) -> Acquisition:
+        """Return a cheaper score that ranks points much alike, itself where there is none."""
+
 
 class LogExpectedImprovement:
     """Log of EI averaged over the S components and F fantasies of a posterior ([P] eq. 10).
@@ -98,7 +103,7 @@ class LogExpectedImprovement:
     """
 
     def __init__(self, posterior: Posterior, x_known: Array) -> None:
-        self._posterior = posterior
+        self._posterior, self._x_known = posterior, x_known
         self.best: Array = posterior.predict(x_known)[0].min(axis=2)
 
     def value(self, x: Array) -> Array:
@@ -112,6 +117,70 @@ class LogExpectedImprovement:
         log_ei, by_mean, by_variance = log_expected_improvement(mean, variance, self.best)
         value, share = _log_mean_exp(log_ei)
         return value, self._posterior.pullback(x, share * by_mean, (share * by_variance).sum(axis=1))
+
+    def rough(self) -> Acquisition:
+        """Return the same over a few components and the average fantasy."""
+        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known)
+
+
+class ConfidenceBound:
+    """``kappa sigma - mu``, averaged over the S components and F fantasies of a posterior (Srinivas et al. 2010).
+
+    Each component has its bound: the spread of the components' means is no sigma, for pending trials do not narrow it.
+    Pending trials do narrow sigma, and their outcomes average out in mu (Desautels et al. 2014, GP-BUCB).
+
+    Parameters
+    ----------
+    posterior
+        Conditioned on all observations and, by fantasies, on all pending trials.
+    kappa
+        Standard deviations hoped for, above 0.
+    """
+
+    def __init__(self, posterior: Posterior, kappa: float) -> None:
+        self._posterior, self._kappa = posterior, kappa
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        return self._bound(*self._posterior.predict(x))
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        mean, variance = self._posterior.predict(x)
+        by_mean = np.full_like(mean, -1.0 / (mean.shape[0] * mean.shape[1]))
+        by_variance = self._kappa / (2.0 * len(variance) * np.sqrt(np.maximum(variance, MIN_VARIANCE)))
+        return self._bound(mean, variance), self._posterior.pullback(x, by_mean, by_variance)
+
+    def rough(self) -> Acquisition:
+        """Return the same over a few components and the average fantasy."""
+        return ConfidenceBound(self._posterior.thin(ROUGH), self._kappa)
+
+    def _bound(self, mean: Array, variance: Array) -> Array:
+        sigma = np.sqrt(np.maximum(variance, MIN_VARIANCE))
+        return np.asarray(self._kappa * sigma.mean(axis=0) - mean.mean(axis=(0, 1)))
+
+
+class NegativeDraw:
+    """Minus a function drawn from a posterior: its maximiser is a Thompson sample (Kandasamy et al. 2018, 1705.09236).
+
+    Draws differ, so pending trials need no fantasies to keep proposals apart.
+    """
+
+    def __init__(self, function: DrawnFunction) -> None:
+        self._function = function
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        return -self._function.value(x)
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        value, gradient = self._function.value_and_gradient(x)
+        return -value, -gradient
+
+    def rough(self) -> Acquisition:
+        """Return itself: a draw has one component."""
+        return self
 
 
 class NegativeMean:
@@ -129,6 +198,10 @@ class NegativeMean:
         mean, variance = self._posterior.predict(x)
         share = np.full_like(mean, -1.0 / (mean.shape[0] * mean.shape[1]))
         return -mean.mean(axis=(0, 1)), self._posterior.pullback(x, share, np.zeros_like(variance))
+
+    def rough(self) -> Acquisition:
+        """Return the same over a few components."""
+        return NegativeMean(self._posterior.thin(ROUGH))
 
 
 def _log_mean_exp(log_values: Array) -> tuple[Array, Array]:

@@ -112,7 +112,7 @@ class Outside:
     Parameters
     ----------
     acquisition
-        On a log scale.
+        On a log scale, or in standardised units.
     closed
         The region.
     """
@@ -130,3 +130,7 @@ class Outside:
         depth, slope = self._closed.depth(x)
         inside = depth > 0.0
         return value - _SLOPE * depth * inside, gradient - _SLOPE * slope * inside[:, None]
+
+    def rough(self) -> Acquisition:
+        """Return the same with the acquisition's rough one."""
+        return Outside(self._acquisition.rough(), self._closed)

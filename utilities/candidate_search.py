@@ -4,8 +4,9 @@ Symbols
 -------
 U (m, d)   canonical points of the unit cube       X (m, p)   their features
 
-A quasi-random sweep with perturbations of good points finds the basins; L-BFGS climbs along the floats; exhaustive or
-multi-scale moves change one integer or category at a time. The last two alternate until neither gains.
+A quasi-random sweep with perturbations of good points finds the basins; a rough score screens them, and the acquisition
+itself ranks the best. L-BFGS climbs along the floats; exhaustive or multi-scale moves change one integer or category at
+a time. The last two alternate until neither gains.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from utilities.acquisition import Acquisition
@@ -23,7 +25,10 @@ from utilities.surrogate import Array
 
 SWEEP = 2048
 PERTURBED = 1024
-STARTS = 10
+SCREENED = 200
+"""Candidates that a rough score leaves for the acquisition."""
+
+STARTS = 5
 ROUNDS = 3
 _SCALES = (0.2, 0.05, 0.01)
 _EXHAUSTIVE = 12
@@ -53,16 +58,21 @@ def maximise(
         Canonical points, best first: the local maxima found, then the best candidates. Distinct ones are not promised.
     """
     if whole is not None:
-        return whole[np.argsort(-acquisition.value(space.features(whole)), kind="stable")]
+        return whole[_best(acquisition, space.features(whole))]
     candidates = space.snap(
         np.vstack([sobol_points(len(space), SWEEP, rng), perturb(anchors, PERTURBED, len(space), rng), anchors])
     )
-    scores = acquisition.value(space.features(candidates))
-    ranking = np.argsort(-scores, kind="stable")
-    starts = _spread_out(candidates[ranking], STARTS)
+    candidates = candidates[_best(acquisition.rough(), space.features(candidates))[:SCREENED]]
+    candidates = candidates[_best(acquisition, space.features(candidates))]
+    starts = _spread_out(candidates, STARTS)
     points, values = _ascend(space, acquisition, starts, rng)
     order = np.argsort(-values, kind="stable")
-    return np.vstack([points[order], candidates[ranking[:200]]])
+    return np.vstack([points[order], candidates])
+
+
+def _best(acquisition: Acquisition, x: Array) -> NDArray[np.intp]:
+    """Indices of the rows of `x` (m, p), best first."""
+    return np.argsort(-acquisition.value(x), kind="stable")
 
 
 def perturb(anchors: Array, count: int, dimension: int, rng: np.random.Generator) -> Array:
@@ -120,7 +130,7 @@ def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array)
 
     flat = points[:, floats].ravel()
     found = minimize(
-        negative, flat, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * len(flat), options={"maxiter": 60}
+        negative, flat, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * len(flat), options={"maxiter": 40}
     )
     moved = points.copy()
     moved[:, floats] = np.clip(found.x.reshape(len(points), -1), 0.0, 1.0)

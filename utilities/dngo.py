@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.drawn_functions import RegressionDraw
 from utilities.linear_regressor import (
     Gram,
     mean_coefficients,
@@ -348,6 +349,23 @@ class DNGOPosterior:
         for member, psi in enumerate(self.network.phi(x) @ self.vectors):
             functions[network == member] += weights[network == member] @ psi.T
         return np.asarray(functions)
+
+    def thin(self, components: int) -> DNGOPosterior:
+        """Posterior of about `components` of the components, as many of each network, fantasies averaged over."""
+        few = slice(max(1, components // self.network.members))
+        parts = {name: getattr(self, name)[:, few] for name in ("hyperparameters", "precision", "theta")}
+        return replace(self, weights=self.weights[:, few].mean(axis=2, keepdims=True), **parts)
+
+    def affordable(self, pending: int) -> DNGOPosterior:
+        """Itself: pending points cost next to nothing."""
+        return self
+
+    def draw(self, rng: np.random.Generator) -> RegressionDraw:
+        """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
+        members, samples, fantasies, features = self.weights.shape
+        m, s, f = (int(rng.integers(count)) for count in (members, samples, fantasies))
+        rotated = self.weights[m, s, f] + rng.standard_normal(features) / np.sqrt(self.precision[m, s])
+        return RegressionDraw(self.network.member(m), self.vectors[m] @ rotated, self.theta[m, s])
 
 
 def _in_units(parameters: Parameters, offset: float, scale: float) -> Network:

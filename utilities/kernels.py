@@ -111,11 +111,10 @@ class Kernel:
         """k(x, x), the same at all x: (S,)."""
         return self.outputscale + MEAN_VARIANCE
 
-    def component(self, s: int) -> Kernel:
-        """Setting `s` by itself."""
-        one = slice(s, s + 1)
+    def some(self, which: NDArray[np.intp]) -> Kernel:
+        """Settings `which` by themselves."""
         return Kernel(
-            self.inverse_lengthscale[one], self.outputscale[one], self.warped, self.log_a[one], self.log_b[one]
+            self.inverse_lengthscale[which], self.outputscale[which], self.warped, self.log_a[which], self.log_b[which]
         )
 
     def embed(self, x: Array) -> Array:

@@ -1,8 +1,24 @@
-"""Names of the methods, in a file of their own so that ``--help`` need not load any numerics."""
+"""Names of the methods and acquisitions, in a file of their own so that ``--help`` need not load any numerics."""
 
 from __future__ import annotations
 
 METHODS = ("auto", "dngo", "dngo-paper", "gp", "random", "sobol", "grid")
 
 MODEL_METHODS = ("auto", "gp", "dngo", "dngo-paper")
-"""Methods that learn a surrogate: the only ones that can use a trainer."""
+"""Methods that learn a surrogate: the only ones that can use a trainer, or an acquisition."""
+
+ACQUISITIONS = ("ei", "ucb", "thompson")
+"""What a model method maximises to choose the next configuration; the first is the default."""
+
+KAPPA = 1.8
+"""Standard deviations that ``ucb`` adds to its hope by default, as in Vizier's GP-UCB-PE (arXiv 2408.11527)."""
+
+
+def acquisition_misuse(method: str, acquisition: str | None, kappa: float | None) -> str:
+    """Say which of the settings has no use beside the others, the empty string where each has; None is not set."""
+    for key, value in (("acquisition", acquisition), ("kappa", kappa)):
+        if value is not None and method not in MODEL_METHODS:
+            return f"{key} needs a method that learns ({', '.join(MODEL_METHODS)}); got {key} {value}, method {method}"
+    if kappa is not None and acquisition != "ucb":
+        return f"kappa needs acquisition ucb; got kappa {kappa:g}, acquisition {acquisition or ACQUISITIONS[0]}"
+    return ""

@@ -20,7 +20,8 @@ from utilities.surrogate import Array, Dataset, Parameters
 DNGO_FROM, GP_UNTIL = 100, 800
 """Observations from which ``auto`` has a DNGO, and below which it has a Gaussian process."""
 
-_GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
+_STRIDE = np.sqrt(2.0) - 1.0
+"""Another than that of `utilities.portfolio`: which surrogate and which acquisition are independent choices."""
 
 
 class Model:
@@ -92,7 +93,7 @@ class Model:
         surrogate's turns, two in three once a basin is closed.
         """
         ready = self._ready(len(data))
-        place = (turn * _GOLDEN) % 1.0
+        place = (turn * _STRIDE) % 1.0
         expert = ready[min(int(np.searchsorted(np.cumsum(_weigh(ready)), place)), len(ready) - 1)]
         companion = expert.companion(data)
         if companion is None or turn % (2 if companion.closed is None else 3) == 0:

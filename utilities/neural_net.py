@@ -79,6 +79,11 @@ class Network:
         """Number of networks M."""
         return len(self.weights[0])
 
+    def member(self, index: int) -> Network:
+        """Return one network by itself."""
+        one = slice(index, index + 1)
+        return Network(tuple(weight[one] for weight in self.weights), tuple(bias[one] for bias in self.biases))
+
     def phi(self, x: Array) -> Array:
         """Return the basis functions (M, m, D) at `x` (m, p)."""
         return self.layers(x)[-1]

@@ -21,8 +21,8 @@ import numpy as np
 
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.history import History
-from utilities.methods import METHODS
-from utilities.proposals import Proposal, make_proposer
+from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
+from utilities.proposals import Goal, Proposal, make_proposer
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
@@ -57,6 +57,12 @@ class Optimizer:
         Not negative. The same seed and the same order of calls give the same proposals.
     direction
         ``minimize`` or ``maximize``.
+    acquisition
+        What a method that learns maximises to choose, one of ACQUISITIONS: ``ei`` (by default), the log of the expected
+        improvement, or `utilities.portfolio` with many pending trials; ``ucb``, the confidence bound; ``thompson``,
+        minus a function drawn from the posterior.
+    kappa
+        Standard deviations in the bound of ``ucb``, above 0; 1.8 by default.
     initial
         Completed trials of the space-filling design before the model takes over; 2 (d + 1) by default.
     refit
@@ -66,7 +72,8 @@ class Optimizer:
     Raises
     ------
     StudyError
-        An unknown method or direction, a negative seed.
+        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
+        kappa that the other settings have no use for.
     """
 
     def __init__(
@@ -76,6 +83,8 @@ class Optimizer:
         seed: int = 0,
         *,
         direction: Literal["minimize", "maximize"] = "minimize",
+        acquisition: str | None = None,
+        kappa: float | None = None,
         initial: int | None = None,
         refit: Literal["inline", "external"] = "inline",
     ) -> None:
@@ -85,12 +94,13 @@ class Optimizer:
             raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
         if seed < 0:
             raise StudyError(f"seed must not be negative; got {seed}")
+        goal = _goal(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._history = History(self.space)
         initial = 2 * (len(self.space) + 1) if initial is None else initial
-        self._proposer = make_proposer(method, self.space, seed, initial, inline=refit == "inline")
+        self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
         self._ready: deque[tuple[Proposal, int]] = deque()
@@ -283,3 +293,17 @@ class Optimizer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the `calibration` of an earlier life of the study."""
         self._proposer.restore_calibration(tables)
+
+
+def _goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
+    """What the model is to maximise; None stands for the default."""
+    if acquisition is not None and acquisition not in ACQUISITIONS:
+        known = ", ".join(ACQUISITIONS)
+        hint = nearest(acquisition, ACQUISITIONS)
+        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
+    if kappa is not None and not 0.0 < kappa < math.inf:
+        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
+    misuse = acquisition_misuse(method, acquisition, kappa)
+    if misuse:
+        raise StudyError(misuse)
+    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)

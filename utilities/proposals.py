@@ -7,14 +7,15 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from utilities.acquisition import Acquisition, LogExpectedImprovement, NegativeMean
+from utilities import portfolio
+from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
 from utilities.basins import Outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
 from utilities.expert import View
 from utilities.history import History
-from utilities.methods import MODEL_METHODS
+from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
 from utilities.model import Model
 from utilities.space import Space
 from utilities.surrogate import Array, Parameters
@@ -75,10 +76,17 @@ class Proposer(Protocol):
         """Take back the calibration of an earlier life of the study."""
 
 
-def make_proposer(method: str, space: Space, seed: int, initial: int, *, inline: bool) -> Proposer:
-    """Proposer of a method; `inline` lets it refit its model when asked."""
+class Goal(NamedTuple):
+    """What a model maximises to choose: one of ACQUISITIONS, and the standard deviations that ``ucb`` hopes for."""
+
+    acquisition: str = ACQUISITIONS[0]
+    kappa: float = KAPPA
+
+
+def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
+    """Proposer of a method; `goal` is for its model, `inline` lets it refit that when asked."""
     if method in MODEL_METHODS:
-        return ModelProposer(space, method, seed, initial, inline=inline)
+        return ModelProposer(space, method, seed, initial, goal, inline=inline)
     return DesignProposer(space, method, seed)
 
 
@@ -163,18 +171,20 @@ class DesignProposer:
 
 
 class ModelProposer:
-    """Maximises expected improvement under a surrogate, after an initial Sobol design.
+    """Maximises an acquisition under a surrogate, after an initial Sobol design.
 
     Parameters
     ----------
     initial
         Completed trials from which the surrogate takes over; trials asked before that many are told are of the design.
+    goal
+        The acquisition.
     inline
         Whether propose() refits the surrogate when that is due.
     """
 
-    def __init__(self, space: Space, method: str, seed: int, initial: int, *, inline: bool) -> None:
-        self._space, self._seed, self._inline = space, seed, inline
+    def __init__(self, space: Space, method: str, seed: int, initial: int, goal: Goal, *, inline: bool) -> None:
+        self._space, self._seed, self._goal, self._inline = space, seed, goal, inline
         self._initial = max(2, initial)
         self._design = DesignProposer(space, "sobol", seed, origin="initial")
         self._model = Model(space, method, seed)
@@ -187,28 +197,43 @@ class ModelProposer:
             self._model.refit(history.data)
         if self._in_design(history) or not self._model.fitted:
             return self._design.propose(history, ready)
-        ranked = self._rank(history, ready)
-        config = new_config(self._space, ranked, history, ready)
+        pending = np.vstack([history.pending, self._space.to_unit(ready)])
+        turn = history.told + len(pending)
+        acquisition = self._goal.acquisition
+        if acquisition == "ei":
+            acquisition = portfolio.choose(len(history.data), len(pending), turn)
+        if acquisition == "design":
+            return self._design.propose(history, ready)
+        config = new_config(self._space, self._rank(history, pending, acquisition, turn), history, ready)
         if config is None:
             return self._design.propose(history, ready)
         return Proposal(config, "model")
 
-    def _rank(self, history: History, ready: list[Config]) -> Array:
-        space = self._space
-        pending = np.vstack([history.pending, space.to_unit(ready)])
-        turn = history.told + len(pending)
+    def _rank(self, history: History, pending: Array, name: str, turn: int) -> Array:
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         view = self._model.choose(history.data, turn)
-        posterior = view.posterior
-        blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
-        if len(blocked):
-            count = max(2, -(-FANTASIES // len(posterior.noise())))
-            posterior = posterior.fantasize(space.features(blocked), count, rng)
-        known = space.features(np.vstack([history.points[view.rows], pending]))
-        acquisition: Acquisition = LogExpectedImprovement(posterior, known)
+        acquisition = self._acquisition(name, view, history, pending, rng)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
-        return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
+        return maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)
+
+    def _acquisition(
+        self, name: str, view: View, history: History, pending: Array, rng: np.random.Generator
+    ) -> Acquisition:
+        """What is to be maximised, with trials that are pending or failed fantasised where that matters."""
+        if name == "thompson":
+            return NegativeDraw(view.posterior.draw(rng))
+        blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
+        posterior = fantasised = view.posterior.affordable(len(blocked))
+        if len(blocked):
+            count = 1 if name == "explore" else max(2, -(-FANTASIES // len(posterior.noise())))
+            fantasised = posterior.fantasize(self._space.features(blocked), count, rng)
+        if name == "ucb":
+            return ConfidenceBound(fantasised, self._goal.kappa)
+        observed = history.data.x[view.rows]
+        if name == "explore":
+            return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
+        return LogExpectedImprovement(fantasised, np.vstack([observed, self._space.features(pending)]))
 
     def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""

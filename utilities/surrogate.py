@@ -57,6 +57,16 @@ class Dataset:
             raise ValueError("x and y must be finite: failed trials have no objective")
 
 
+class DrawnFunction(Protocol):
+    """A function drawn from a posterior, in standardised units."""
+
+    def value(self, x: Array) -> Array:
+        """Value (m,) at `x` (m, p)."""
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Value (m,) and gradient (m, p)."""
+
+
 class Posterior(Protocol):
     """Predictive distribution of the noise-free objective, in standardised units."""
 
@@ -91,6 +101,15 @@ class Posterior(Protocol):
 
     def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over."""
+
+    def thin(self, components: int) -> Posterior:
+        """Posterior of about `components` of the components, fantasies averaged over: cheaper."""
+
+    def affordable(self, pending: int) -> Posterior:
+        """Posterior thinned to what is affordable with so many pending points to come."""
+
+    def draw(self, rng: np.random.Generator) -> DrawnFunction:
+        """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
 
 
 class Surrogate(Protocol):

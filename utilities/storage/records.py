@@ -32,7 +32,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method
+    name, direction, objective, command, seed, method, acquisition, kappa
         As in the study.
     space
         Canonical table of the space.
@@ -51,6 +51,8 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     space: dict[str, Any]
     seed: int
     method: str
+    acquisition: str | None = None
+    kappa: float | None = None
     created: float
     versions: dict[str, str]
     format: int = FORMAT
@@ -65,6 +67,8 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     budget: int | None
     method: str
     seed: int
+    acquisition: str | None = None
+    kappa: float | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FitState: TypeAlias = "tuple[str, Parameters, int]"
 """Kind of the surrogate, what its fit learned, and the number of completed trials it was fitted to."""
 
+_PROPOSING = ("method", "acquisition", "kappa", "seed")
+"""Settings of a study that shape its proposals, and may change from run to run."""
+
 _PACKAGES = ("reverie", "numpy", "scipy", "torch", "h5py", "mpi4py", "msgspec")
 
 
@@ -110,6 +113,8 @@ class RunFolder:
             space=study.space.to_dict(),
             seed=study.seed,
             method=study.method,
+            acquisition=study.acquisition,
+            kappa=study.kappa,
             created=time.time(),
             versions=self._versions,
         )
@@ -153,7 +158,7 @@ class RunFolder:
             )
 
     def _note_changes(self, last: Header | SessionStart) -> None:
-        then, now = {"method": last.method, "seed": last.seed}, {"method": self._study.method, "seed": self._study.seed}
+        then, now = ({key: getattr(run, key) for key in _PROPOSING} for run in (last, self._study))
         self.messages += [f"{self.folder}: continues with another {line}" for line in _changes(then, now)]
 
     # --- what happens -----------------------------------------------------------------------------------------------
@@ -161,9 +166,8 @@ class RunFolder:
     def session(self, ranks: int, now: float) -> None:
         """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
         study, host = self._study, socket.gethostname()
-        self._note(
-            SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, method=study.method, seed=study.seed)
-        )
+        settings = {key: getattr(study, key) for key in _PROPOSING}
+        self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings))
 
     def asked(self, trial: Trial, origin: str) -> None:
         """Note a new trial and where its configuration came from."""

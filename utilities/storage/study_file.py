@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
 import msgspec
 
 from utilities.errors import StudyError, nearest
-from utilities.methods import METHODS
+from utilities.methods import ACQUISITIONS, METHODS, acquisition_misuse
 from utilities.storage.tables import LARGEST, read_tables, show
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds for the run and for one trial; None means no limit.
     method
         One of METHODS.
+    acquisition
+        One of ACQUISITIONS, for methods that learn; None means the default.
+    kappa
+        Standard deviations in the bound of acquisition ``ucb``; None means the default.
     seed
         Seed of the proposals and, through the trials' own seeds, of the objective.
     grace
@@ -68,6 +72,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     budget: int | None = None
     time_limit: float | None = None
     method: str = "auto"
+    acquisition: str | None = None
+    kappa: float | None = None
     seed: int = 0
     trial_timeout: float | None = None
     grace: float = 30.0
@@ -135,6 +141,17 @@ def _integer(value: int | str, where: str, least: int) -> int:
     return number
 
 
+def _positive(value: float | str, where: str) -> float:
+    """A finite number above 0; text as it stands on a command line."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number < math.inf:
+        raise StudyError(f"{where} must be a finite number above 0; got {show(value)}")
+    return number
+
+
 def _one_of(known: Iterable[str]) -> Callable[[str, str], str]:
     def check(value: str, where: str) -> str:
         if value not in known:
@@ -185,6 +202,8 @@ _RULES: dict[str, _Rule] = {
     "budget": _Rule(int | None, lambda value, where: _integer(value, where, 1)),
     "time_limit": _Rule(str | float | None, _positive_duration),
     "method": _Rule(str, _one_of(METHODS)),
+    "acquisition": _Rule(str | None, _one_of(ACQUISITIONS)),
+    "kappa": _Rule(float | None, _positive),
     "seed": _Rule(int, lambda value, where: _integer(value, where, 0)),
     "trial_timeout": _Rule(str | float | None, _positive_duration),
     "grace": _Rule(str | float, parse_duration),
@@ -213,6 +232,7 @@ def read_study(path: Path) -> Study:
         fields["name"] = _name(path.stem, f"{source}: [study] name is missing and the file's name")
     study = Study(space=_space(tables["space"], source), folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
+    _check_acquisition(study)
     return study
 
 
@@ -220,6 +240,8 @@ def override(
     study: Study,
     *,
     method: str | None = None,
+    acquisition: str | None = None,
+    kappa: float | str | None = None,
     budget: int | str | None = None,
     time_limit: float | str | None = None,
     seed: int | str | None = None,
@@ -233,10 +255,12 @@ def override(
     Raises
     ------
     StudyError
-        A value breaks its rule: the flag, the rule, the value received.
+        A value breaks its rule: the flag, the rule, the value received. Or the study has no use for it.
     """
     given = {
         "method": method,
+        "acquisition": acquisition,
+        "kappa": kappa,
         "budget": budget,
         "time_limit": time_limit,
         "seed": seed,
@@ -248,7 +272,15 @@ def override(
     changes = {
         key: _RULES[key].check(value, f"--{key.replace('_', '-')}") for key, value in given.items() if value is not None
     }
-    return msgspec.structs.replace(study, **changes)
+    changed: Study = msgspec.structs.replace(study, **changes)
+    _check_acquisition(changed)
+    return changed
+
+
+def _check_acquisition(study: Study) -> None:
+    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa)
+    if misuse:
+        raise StudyError(f"{study.source}: [study] {misuse}")
 
 
 def _check_tables(tables: Any, source: str) -> None:
