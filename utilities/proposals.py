@@ -12,18 +12,22 @@ from utilities.basins import Outside
 from utilities.candidate_search import maximise
 from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
+from utilities.feasible import Constraint, Feasible, MaybeValid, Probably
 from utilities.history import History
 from utilities.methods import MODEL_METHODS
 from utilities.model import Model, View
 from utilities.space import Space
 from utilities.surrogate import Array, Parameters
 from utilities.trial import Config
+from utilities.validity import Validity
 
 FANTASIES = 40
 """Mixture components x fantasies over which EI is averaged, at least."""
 
-REMEMBERED_FAILURES = 50
+VALIDITY_FANTASIES = 16
 ANCHORS = 10
+FEWEST_VALID = 2
+"""Valid trials without which there is no surrogate of the objective."""
 
 
 class Proposal(NamedTuple):
@@ -149,6 +153,9 @@ class DesignProposer:
 class ModelProposer:
     """Maximises expected improvement under a surrogate, after an initial Sobol design.
 
+    Failed trials say where others would fail: expected improvement is weighed by the probability of a valid outcome,
+    and while fewer than two trials are valid that probability alone is searched.
+
     Parameters
     ----------
     initial
@@ -162,36 +169,52 @@ class ModelProposer:
         self._initial = max(2, initial)
         self._design = DesignProposer(space, "sobol", seed, origin="initial")
         self._model = Model(space, method, seed)
+        self._constraint = Constraint(space.groups)
         self._whole = space.enumerate_points()
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
         if self._inline and self.fit_due(history):
             self._model.fit(history.data)
-        if self._in_design(history) or self._model.parameters is None:
+        if self._in_design(history):
             return self._design.propose(history, ready)
-        ranked = self._rank(history, ready)
-        config = new_config(self._space, ranked, history, ready)
+        ranked = self._ranked(history, ready)
+        config = None if ranked is None else new_config(self._space, ranked, history, ready)
         if config is None:
             return self._design.propose(history, ready)
         return Proposal(config, "model")
 
-    def _rank(self, history: History, ready: list[Config]) -> Array:
-        space = self._space
-        pending = np.vstack([history.pending, space.to_unit(ready)])
-        turn = history.told + len(pending)
+    def _ranked(self, history: History, ready: list[Config]) -> Array | None:
+        """Points, best first; None while a fit elsewhere must come first."""
+        pending = np.vstack([history.pending, self._space.to_unit(ready)])
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
-        view = self._view(history, turn)
-        posterior = view.posterior
-        blocked = np.vstack([pending, history.failed[-REMEMBERED_FAILURES:]])
-        if len(blocked):
+        validity = self._constraint.validity(*history.outcomes)
+        if len(history.data) < FEWEST_VALID:
+            return None if validity is None else self._search_valid(history, pending, validity, rng)
+        return None if self._model.parameters is None else self._improve(history, pending, validity, rng)
+
+    def _search_valid(self, history: History, pending: Array, validity: Validity, rng: np.random.Generator) -> Array:
+        if len(pending):
+            validity = validity.fantasize(self._space.features(pending), VALIDITY_FANTASIES, rng)
+        anchors = np.vstack([history.points, rng.random((ANCHORS, len(self._space)))])
+        return maximise(self._space, MaybeValid(validity), rng, anchors, self._whole)
+
+    def _improve(self, history: History, pending: Array, validity: Validity | None, rng: np.random.Generator) -> Array:
+        view = self._view(history, history.told + len(pending))
+        posterior, known = view.posterior, history.data.x[view.rows]
+        if len(pending):
+            x_pending = self._space.features(pending)
             count = max(2, -(-FANTASIES // len(posterior.noise())))
-            posterior = posterior.fantasize(space.features(blocked), count, rng)
-        known = space.features(np.vstack([history.points[view.rows], pending]))
+            posterior = posterior.fantasize(x_pending, count, rng)
+            likely = np.arange(len(pending)) if validity is None else validity.likely(x_pending)
+            known = np.vstack([known, x_pending[likely]])
+            validity = None if validity is None else validity.fantasize(x_pending, VALIDITY_FANTASIES, rng)
         acquisition: Acquisition = LogExpectedImprovement(posterior, known)
+        if validity is not None:
+            acquisition = Feasible(acquisition, validity)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
-        return maximise(space, acquisition, rng, self._anchors(view, history), self._whole)
+        return maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)
 
     def _view(self, history: History, turn: int) -> View:
         """Posterior whose turn it is: the companion's every second time, two times in three once a basin is closed."""
@@ -206,7 +229,11 @@ class ModelProposer:
         return history.points[view.rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
 
     def _in_design(self, history: History) -> bool:
-        return history.told < self._initial or len(history.data) < 2
+        return history.told < self._initial
+
+    def _unfit(self, history: History) -> bool:
+        """Whether there is too little to fit the surrogate to."""
+        return self._in_design(history) or len(history.data) < FEWEST_VALID
 
     def skip(self, origin: str) -> None:
         """Count a point of the design drawn earlier."""
@@ -218,7 +245,10 @@ class ModelProposer:
             return None
         view = self._model.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])
-        acquisition = NegativeMean(view.posterior)
+        acquisition: Acquisition = NegativeMean(view.posterior)
+        validity = self._constraint.validity(*history.outcomes)
+        if validity is not None:
+            acquisition = Probably(acquisition, validity)
         point = maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)[:1]
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
@@ -227,11 +257,11 @@ class ModelProposer:
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
         count = len(history.data)
-        return None if self._in_design(history) or not self._model.due(count) else self._model.kind_for(count)
+        return None if self._unfit(history) or not self._model.due(count) else self._model.kind_for(count)
 
     def must_wait(self, history: History) -> bool:
         """Whether the design is through and what is known of the surrogate comes from far too few data."""
-        return not self._inline and not self._in_design(history) and self._model.overdue(len(history.data))
+        return not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""
