@@ -19,12 +19,19 @@ from utilities.validity import Validity, condition, fit
 OPTIMISM = 1.0
 """Standard deviations of the latent function that the search for validity adds to its mean."""
 
+CAUTION, TRUSTED = 5.0, 0.8
+"""Weight of log P / TRUSTED where P[valid] is below that."""
+
+_TRUSTED = math.log(TRUSTED)
 _LOG_HALF = math.log(0.5)
 _SLOPE = 100.0
 
 
 class Feasible:
-    """An acquisition on a log scale plus log P[valid] ([P] eq. 9).
+    """An acquisition on a log scale plus log P[valid] ([P] eq. 9), and `CAUTION` times log P/TRUSTED where P is less.
+
+    The latter is ours. Once the valid region gives nothing more, log EI there falls without end, and by the product
+    alone every other trial would be a gamble on a region that is known to fail.
 
     Parameters
     ----------
@@ -39,13 +46,15 @@ class Feasible:
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
-        return self._acquisition.value(x) + self._validity.log_probability(x)
+        logs = self._validity.log_probability(x)
+        return self._acquisition.value(x) + logs - CAUTION * np.maximum(_TRUSTED - logs, 0.0)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         value, gradient = self._acquisition.value_and_gradient(x)
         logs, slope = self._validity.log_probability_and_gradient(x)
-        return value + logs, gradient + slope
+        doubt = np.maximum(_TRUSTED - logs, 0.0)
+        return value + logs - CAUTION * doubt, gradient + slope * (1.0 + CAUTION * (doubt > 0.0))[:, None]
 
 
 class Probably:
@@ -75,31 +84,13 @@ class Probably:
         return value - _SLOPE * doubt, gradient + _SLOPE * slope * (doubt > 0.0)[:, None]
 
 
-class MaybeValid:
-    """Upper confidence bound of the latent function: where to look while hardly anything valid is known.
+def promise(validity: Validity, x: Array) -> Array:
+    """Upper confidence bound (m,) of the latent function at `x` (m, p): where to look while little valid is known.
 
-    Pending trials lower the deviation around them, failed ones the mean, so neither place is tried again.
-
-    Parameters
-    ----------
-    validity
-        Given all outcomes and, by fantasies, the pending trials.
+    Pending trials, fantasised in `validity`, lower the deviation around them, failed ones the mean.
     """
-
-    def __init__(self, validity: Validity) -> None:
-        self._validity = validity
-
-    def value(self, x: Array) -> Array:
-        """Score (m,) at `x` (m, p)."""
-        mean, deviation = self._validity.latent(x)
-        return np.asarray(mean.mean(axis=0) + OPTIMISM * deviation)
-
-    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
-        """Score (m,) and its gradient (m, p)."""
-        mean, deviation = self._validity.latent(x)
-        share = np.full_like(mean, 1.0 / len(mean))
-        slope = self._validity.pullback(x, share, np.full_like(deviation, OPTIMISM))
-        return np.asarray(mean.mean(axis=0) + OPTIMISM * deviation), slope
+    mean, deviation = validity.latent(x)
+    return np.asarray(mean.mean(axis=0) + OPTIMISM * deviation)
 
 
 class Constraint:

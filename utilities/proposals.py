@@ -9,10 +9,10 @@ import numpy as np
 
 from utilities.acquisition import Acquisition, LogExpectedImprovement, NegativeMean
 from utilities.basins import Outside
-from utilities.candidate_search import maximise
-from utilities.designs import Grid, SobolSequence
+from utilities.candidate_search import maximise, perturb
+from utilities.designs import Grid, SobolSequence, sobol_points
 from utilities.errors import SpaceExhaustedError
-from utilities.feasible import Constraint, Feasible, MaybeValid, Probably
+from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.history import History
 from utilities.methods import MODEL_METHODS
 from utilities.model import Model, View
@@ -26,6 +26,9 @@ FANTASIES = 40
 
 VALIDITY_FANTASIES = 16
 ANCHORS = 10
+PROSPECTS = 32
+"""Candidates of the search for validity."""
+
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
 
@@ -154,7 +157,7 @@ class ModelProposer:
     """Maximises expected improvement under a surrogate, after an initial Sobol design.
 
     Failed trials say where others would fail: expected improvement is weighed by the probability of a valid outcome,
-    and while fewer than two trials are valid that probability alone is searched.
+    and after a single valid trial that probability alone is searched; before the first the design goes on.
 
     Parameters
     ----------
@@ -185,19 +188,25 @@ class ModelProposer:
         return Proposal(config, "model")
 
     def _ranked(self, history: History, ready: list[Config]) -> Array | None:
-        """Points, best first; None while a fit elsewhere must come first."""
+        """Points, best first; None while no trial is valid, or while a fit elsewhere must come first."""
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         validity = self._constraint.validity(*history.outcomes)
         if len(history.data) < FEWEST_VALID:
-            return None if validity is None else self._search_valid(history, pending, validity, rng)
+            # Failures alone say nothing of where trials are valid: then the design goes on.
+            if validity is None or len(history.data) == 0:
+                return None
+            return self._search_valid(history, pending, validity, rng)
         return None if self._model.parameters is None else self._improve(history, pending, validity, rng)
 
     def _search_valid(self, history: History, pending: Array, validity: Validity, rng: np.random.Generator) -> Array:
         if len(pending):
             validity = validity.fantasize(self._space.features(pending), VALIDITY_FANTASIES, rng)
-        anchors = np.vstack([history.points, rng.random((ANCHORS, len(self._space)))])
-        return maximise(self._space, MaybeValid(validity), rng, anchors, self._whole)
+        # Few candidates: the very maximum lies in a corner, far from all failures, as long as there are corners left.
+        points = sobol_points(len(self._space), PROSPECTS, rng) if self._whole is None else self._whole
+        points = np.vstack([points, perturb(history.points, PROSPECTS, len(self._space), rng)])
+        points = self._space.snap(points)
+        return points[np.argsort(-promise(validity, self._space.features(points)), kind="stable")]
 
     def _improve(self, history: History, pending: Array, validity: Validity | None, rng: np.random.Generator) -> Array:
         view = self._view(history, history.told + len(pending))
