@@ -2,7 +2,9 @@
 
 import itertools
 import math
+import sys
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +50,6 @@ class Counter:
         return 0.25
 
 
-# --- virtual time -----------------------------------------------------------------------------------------------------
-
-
 def test_completions_come_in_order_of_their_ends() -> None:
     asked = itertools.count(1)
     ends = [(done.number, done.time) for done in completions(lambda: (next(asked), {}), [5.0, 1.0, 3.0, 1.0], 2)]
@@ -73,18 +72,6 @@ def test_workers_are_always_busy(pending: int) -> None:
     assert ended == 50
 
 
-def test_one_pending_is_sequential() -> None:
-    told: list[int] = []
-
-    def ask() -> tuple[int, dict]:
-        return len(told), {}
-
-    for done in completions(ask, durations("branin", 0, 20), 1):
-        assert done.id == len(told)
-        told.append(done.number)
-    assert told == list(range(1, 21))
-
-
 def test_durations_depend_on_problem_seed_and_number_only() -> None:
     assert durations("branin", 3, 10) == durations("branin", 3, 200)[:10]
     assert durations("branin", 3, 10) != durations("branin", 4, 10)
@@ -92,9 +79,6 @@ def test_durations_depend_on_problem_seed_and_number_only() -> None:
     logs = np.log(durations("branin", 0, 4000))
     assert abs(logs.mean()) < 5 * 0.5 / math.sqrt(4000)
     assert abs(logs.std() - 0.5) < 5 * 0.5 / math.sqrt(8000)
-
-
-# --- runs and records -------------------------------------------------------------------------------------------------
 
 
 def test_a_run_records_improvements_failures_and_seconds() -> None:
@@ -189,19 +173,11 @@ def test_the_plan_is_balanced_wherever_it_stops() -> None:
     runs = plan([*problems, job], ["optuna-gp", "random"], [1, 16])
     assert [run.seed for run in runs] == sorted(run.seed for run in runs)
     first = [(run.problem, run.pending, run.optimiser) for run in runs if run.seed == 0]
-    assert first[:4] == [
-        ("branin", 1, "random"),
-        ("branin", 1, "optuna-gp"),
-        ("branin", 16, "random"),
-        ("branin", 16, "optuna-gp"),
-    ]
+    assert first[:4] == [("branin", p, name) for p in (1, 16) for name in ("random", "optuna-gp")]
     assert first[-1][0] == "train-x"
     assert all(run.pending == 1 and run.evaluations == 50 for run in runs if run.problem == "train-x")
     assert len([run for run in runs if run.optimiser == "random" and run.pending == 16]) == 2 * 10
     assert len({(run.optimiser, run.problem, run.pending, run.seed) for run in runs}) == len(runs)
-
-
-# --- problems ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["branin-crash", "hartmann6-crash"])
@@ -273,8 +249,6 @@ def test_patterns_name_problems_that_exist() -> None:
     assert [pattern for pattern in patterns if not any(matches(name, [pattern]) for name in stored)] == []
 
 
-# --- drivers ----------------------------------------------------------------------------------------------------------
-
 CONDITIONAL = {
     "depth": {"type": "int", "low": 1, "high": 3, "when": {"model": ["tree", "forest"]}},
     "model": {"type": "categorical", "choices": ["line", "tree", "forest"]},
@@ -318,51 +292,33 @@ def test_failures_are_told_as_the_worst_value() -> None:
     assert worst.settle(4, None) == [(4, 7.0)]
 
 
-@pytest.fixture
-def environment(tmp_path: Path):
-    """Write what stands in for the python of an environment."""
-
-    def write(command: str) -> Path:
-        python = tmp_path / ".venv-bench-main" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.write_text(f"#!/bin/sh\nexec {command}\n")
-        python.chmod(0o755)
-        return tmp_path
-
-    return write
+def stand_in(folder: Path, command: str) -> Path:
+    """Folder with an environment whose python is `command`."""
+    python = folder / ".venv-bench-main" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\nexec {command}\n")
+    python.chmod(0o755)
+    return folder
 
 
-def test_a_driver_serves_several_runs(environment, tmp_path: Path) -> None:
-    import sys
-
-    driver = Driver("random", environment(f'{sys.executable} "$@"'), tmp_path / "log")
-    try:
-        run = Run("random", "branin-crash", 4, 1, 12)
-        first, second = (runner.execute(driver, SYNTHETIC["branin-crash"], run) for _ in range(2))
-    finally:
-        driver.close()
-    assert first.error == ""
-    assert first.evaluations == 12
+def test_a_driver_serves_several_runs(tmp_path: Path) -> None:
+    problem, run = SYNTHETIC["branin-crash"], Run("random", "branin-crash", 4, 1, 12)
+    with closing(Driver("random", stand_in(tmp_path, f'{sys.executable} "$@"'), tmp_path / "log")) as driver:
+        first, second = (runner.execute(driver, problem, run) for _ in range(2))
+    assert (first.error, first.evaluations) == ("", 12)
     assert first.improvements == second.improvements
     assert first.failed == second.failed != ()
     assert first.versions.startswith("scipy")
 
 
-def test_a_driver_that_hangs_is_ended(environment, tmp_path: Path) -> None:
-    driver = Driver("random", environment("sleep 60"), tmp_path / "log", limit=0.2)
-    with pytest.raises(PeerError, match=r"no answer within 0\.2 s"):
-        driver.start(SYNTHETIC["branin"], 0, 10, 1)
-    assert not driver.alive
-
-
-def test_a_driver_that_ends_says_its_status(environment, tmp_path: Path) -> None:
-    driver = Driver("random", environment('sh -c "exit 3"'), tmp_path / "log")
-    with pytest.raises(PeerError, match="ended with status 3"):
-        driver.start(SYNTHETIC["branin"], 0, 10, 1)
-    driver.close()
-
-
-# --- report -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("command", "said"), [("sleep 60", r"no answer within 1 s"), ('sh -c "exit 3"', "ended with status 3")]
+)
+def test_a_driver_that_hangs_or_ends_says_so(command: str, said: str, tmp_path: Path) -> None:
+    with closing(Driver("random", stand_in(tmp_path, command), tmp_path / "log", limit=1.0)) as driver:
+        with pytest.raises(PeerError, match=said):
+            driver.start(SYNTHETIC["branin"], 0, 10, 1)
+        assert not driver.alive
 
 
 def regrets(**values: dict[tuple[str, int], float]) -> Regrets:
@@ -391,8 +347,7 @@ def test_bootstrap_interval_is_that_of_a_mean() -> None:
 
 
 def test_interval_covers_the_choice_of_problems() -> None:
-    """Two problems, ratios 1/10 and 1: resampling problems must reach both."""
-    ours = {("a", 0): 0.01, ("b", 0): 0.1}
+    ours = {("a", 0): 0.01, ("b", 0): 0.1}  # ratios 1/10 and 1: resampling problems must reach both
     found = ratio(regrets(ours=ours, theirs=dict.fromkeys(ours, 0.1)), "ours", "theirs")
     assert found is not None
     assert found.mean_interval == pytest.approx((0.1, 1.0))
@@ -428,11 +383,8 @@ def test_losses_are_listed_with_their_seeds() -> None:
 
 def test_runs_that_are_too_short_are_not_compared_but_failed_ones_are() -> None:
     known = {"a": Reference(0.0, 1.0)}
-    several = [
-        record("a", 0, (1, 0.5)),
-        record("a", 1, (1, 0.4), evaluations=50),
-        record("a", 2, evaluations=3, error="no"),
-    ]
+    short, failed = record("a", 1, (1, 0.4), evaluations=50), record("a", 2, evaluations=3, error="no")
+    several = [record("a", 0, (1, 0.5)), short, failed]
     found = Regrets.at({"peer": several}, known, 1, 100)
     assert found.values["peer"] == {("a", 0): 0.5, ("a", 2): 1.0}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset
@@ -40,7 +41,7 @@ class History:
         self._space = space
         self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
         self._pending: dict[int, Array] = {}
-        self._failed: list[Array] = []
+        self._ended, self._valid = _Rows(len(space.groups)), _Rows(1)
         self._seen: set[Hashable] = set()
         self.numbers: list[int] = []
 
@@ -60,14 +61,14 @@ class History:
         return np.array(list(self._pending.values())).reshape(-1, len(self._space))
 
     @property
-    def failed(self) -> Array:
-        """Points (f, d) of the failed trials."""
-        return np.array(self._failed).reshape(-1, len(self._space))
+    def outcomes(self) -> tuple[Array, NDArray[np.bool_]]:
+        """Feature rows (n, p) of the trials that ended, in the order in which they were told, and which completed."""
+        return self._ended.view, self._valid.view[:, 0] > 0.5
 
     @property
     def told(self) -> int:
         """Number of trials that ended, either way."""
-        return len(self.numbers) + len(self._failed)
+        return len(self._ended.view)
 
     def is_pending(self, number: int) -> bool:
         """Whether the trial was asked and not told."""
@@ -86,10 +87,16 @@ class History:
         """Note the objective (to be minimised) of a pending trial."""
         point = self._pending.pop(number)
         self._points.append(point)
-        self._x.append(self._space.features(point[None])[0])
+        self._x.append(self._end(point, valid=True))
         self._y.append(np.array([objective]))
         self.numbers.append(number)
 
     def fail(self, number: int) -> None:
         """Note that a pending trial failed."""
-        self._failed.append(self._pending.pop(number))
+        self._end(self._pending.pop(number), valid=False)
+
+    def _end(self, point: Array, *, valid: bool) -> Array:
+        row: Array = self._space.features(point[None])[0]
+        self._ended.append(row)
+        self._valid.append(np.array([float(valid)]))
+        return row

@@ -22,7 +22,8 @@ import numpy as np
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.history import History
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
-from utilities.proposals import Goal, Proposal, make_proposer
+from utilities.model_proposer import Goal, make_proposer
+from utilities.proposals import Proposal
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState

@@ -1,0 +1,198 @@
+"""How a model chooses the next configuration, after an initial design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from utilities import portfolio
+from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
+from utilities.basins import Outside
+from utilities.candidate_search import maximise, perturb
+from utilities.designs import sobol_points
+from utilities.expert import View
+from utilities.feasible import Constraint, Feasible, Probably, promise
+from utilities.history import History
+from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
+from utilities.model import Model
+from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config
+from utilities.space import Space
+from utilities.surrogate import Array, Parameters
+from utilities.trial import Config
+from utilities.validity import Validity
+
+FANTASIES = 40
+"""Mixture components x fantasies over which EI is averaged, at least."""
+
+VALIDITY_FANTASIES = 16
+PROSPECTS = 32
+"""Candidates of each sort in the search for valid trials."""
+
+ANCHORS = 10
+FEWEST_VALID = 2
+"""Valid trials without which there is no surrogate of the objective."""
+
+
+class Goal(NamedTuple):
+    """What a model maximises to choose: one of ACQUISITIONS, and the standard deviations that ``ucb`` hopes for."""
+
+    acquisition: str = ACQUISITIONS[0]
+    kappa: float = KAPPA
+
+
+def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
+    """Proposer of a method; `goal` is for its model, `inline` lets it refit that when asked."""
+    if method in MODEL_METHODS:
+        return ModelProposer(space, method, seed, initial, goal, inline=inline)
+    return DesignProposer(space, method, seed)
+
+
+class ModelProposer:
+    """Maximises an acquisition under a surrogate, after an initial Sobol design.
+
+    Failed trials say where others would fail: the acquisition is weighed by the probability of a valid outcome. After a
+    single valid trial that probability alone is searched; before the first the design goes on.
+
+    Parameters
+    ----------
+    initial
+        Completed trials from which the surrogate takes over; trials asked before that many are told are of the design.
+    goal
+        The acquisition.
+    inline
+        Whether propose() refits the surrogate when that is due.
+    """
+
+    def __init__(self, space: Space, method: str, seed: int, initial: int, goal: Goal, *, inline: bool) -> None:
+        self._space, self._seed, self._goal, self._inline = space, seed, goal, inline
+        self._initial = max(2, initial)
+        self._design = DesignProposer(space, "sobol", seed, origin="initial")
+        self._model = Model(space, method, seed)
+        self._constraint = Constraint(space.groups)
+        self._whole = space.enumerate_points()
+
+    def propose(self, history: History, ready: list[Config]) -> Proposal:
+        """Next configuration: of the design while too little is known, then of the model."""
+        self._model.observe(history.data)
+        if self._inline and self.fit_due(history):
+            self._model.refit(history.data)
+        ranked = None if self._in_design(history) else self._ranked(history, ready)
+        config = None if ranked is None else new_config(self._space, ranked, history, ready)
+        return self._design.propose(history, ready) if config is None else Proposal(config, "model")
+
+    def _ranked(self, history: History, ready: list[Config]) -> Array | None:
+        """Points, best first; None where a point of the design is wanted."""
+        pending = np.vstack([history.pending, self._space.to_unit(ready)])
+        turn = history.told + len(pending)
+        rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
+        validity = self._constraint.validity(*history.outcomes)
+        if validity is not None and len(pending):
+            validity = validity.fantasize(self._space.features(pending), VALIDITY_FANTASIES, rng)
+        if len(history.data) < FEWEST_VALID:
+            # Failures alone say nothing of where trials are valid: then the design goes on.
+            if validity is None or len(history.data) == 0:
+                return None
+            return self._search_valid(history, validity, rng)
+        name = self._goal.acquisition
+        if name == "ei":
+            name = portfolio.choose(len(history.data), len(pending), turn)
+        if name == "design" or not self._model.fitted:
+            return None
+        view = self._model.choose(history.data, turn)
+        acquisition = self._acquisition(name, view, history, pending, rng)
+        if validity is not None:
+            acquisition = Feasible(acquisition, validity)
+        if view.closed is not None:
+            acquisition = Outside(acquisition, view.closed)
+        return maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)
+
+    def _search_valid(self, history: History, validity: Validity, rng: np.random.Generator) -> Array:
+        # Few candidates: the very maximum lies in a corner, far from all failures, as long as there are corners left.
+        points = sobol_points(len(self._space), PROSPECTS, rng) if self._whole is None else self._whole
+        points = np.vstack([points, perturb(history.points, PROSPECTS, len(self._space), rng)])
+        points = self._space.snap(points)
+        return points[np.argsort(-promise(validity, self._space.features(points)), kind="stable")]
+
+    def _acquisition(
+        self, name: str, view: View, history: History, pending: Array, rng: np.random.Generator
+    ) -> Acquisition:
+        """What is to be maximised, with pending trials fantasised where that matters."""
+        if name == "thompson":
+            return NegativeDraw(view.posterior.draw(rng))
+        posterior = fantasised = view.posterior.affordable(len(pending))
+        x_pending = self._space.features(pending)
+        if len(pending):
+            count = 1 if name == "explore" else max(2, -(-FANTASIES // len(posterior.noise())))
+            fantasised = posterior.fantasize(x_pending, count, rng)
+        if name == "ucb":
+            return ConfidenceBound(fantasised, self._goal.kappa)
+        observed = history.data.x[view.rows]
+        if name == "explore":
+            return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
+        return LogExpectedImprovement(fantasised, np.vstack([observed, self._likely(history, x_pending)]))
+
+    def _likely(self, history: History, x_pending: Array) -> Array:
+        """Pending points (k, p) that are likely to be valid: an incumbent may be among these."""
+        validity = self._constraint.validity(*history.outcomes)
+        return x_pending if validity is None else x_pending[validity.likely(x_pending)]
+
+    def _anchors(self, view: View, history: History) -> Array:
+        """Return the observed points with the lowest posterior mean."""
+        mean = view.posterior.predict(history.data.x[view.rows])[0].mean(axis=(0, 1))
+        return history.points[view.rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
+
+    def _in_design(self, history: History) -> bool:
+        return history.told < self._initial
+
+    def _unfit(self, history: History) -> bool:
+        """Whether there is too little to fit the surrogate to."""
+        return self._in_design(history) or len(history.data) < FEWEST_VALID
+
+    def skip(self, origin: str) -> None:
+        """Count a point of the design drawn earlier."""
+        self._design.skip(origin)
+
+    def predict_best(self, history: History) -> PredictedBest | None:
+        """Minimiser of the posterior mean over the space."""
+        if not self._model.fitted:
+            return None
+        expert = self._model.trusted(len(history.data))
+        view = expert.view(history.data)
+        rng = np.random.default_rng([self._seed, 6, history.told])
+        acquisition: Acquisition = NegativeMean(view.posterior)
+        validity = self._constraint.validity(*history.outcomes)
+        if validity is not None:
+            acquisition = Probably(acquisition, validity)
+        point = maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)[:1]
+        mean, variance = view.posterior.predict(self._space.features(point))
+        spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
+        return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
+
+    def fit_due(self, history: History) -> str | None:
+        """Kind of surrogate due for a refit, None where none is."""
+        return None if self._unfit(history) else self._model.due(len(history.data))
+
+    def must_wait(self, history: History) -> bool:
+        """Whether the design is through and what is known of the surrogate comes from far too few data."""
+        return not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
+
+    def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
+        """Take a fit made elsewhere."""
+        self._model.adopt(kind, parameters, fitted)
+
+    @property
+    def fit_state(self) -> tuple[str, Parameters, int] | None:
+        """Kind, parameters and number of rows of the latest fit."""
+        latest = self._model.latest
+        return None if latest is None or latest.parameters is None else (latest.kind, latest.parameters, latest.fitted)
+
+    @property
+    def calibration(self) -> dict[str, Array]:
+        """How well each surrogate foresaw, see `Model.calibration`."""
+        return self._model.calibration()
+
+    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
+        """Take back the calibration of an earlier life of the study."""
+        self._model.restore_calibration(tables)
