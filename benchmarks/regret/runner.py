@@ -22,6 +22,8 @@ from benchmarks.regret.schedule import completions, durations, generator
 from benchmarks.regret.subsets import Run
 
 LOGS = records.ROOT / "runs" / "regret"
+DRIVERS = 4
+"""Drivers that a process keeps: some take ten seconds to import, and a few hundred megabytes."""
 
 
 class Asked(Protocol):
@@ -87,32 +89,26 @@ def execute(asked: Asked, problem: Problem, run: Run) -> Record:
 
 
 class Worker:
-    """State of one process: the problems, and the driver of the optimiser that ran last."""
+    """State of one process: the problems, and the drivers of the optimisers that ran last, idle but ready."""
 
     def __init__(self, tables: Path, environments: Path) -> None:
         self._environments = environments
         self._problems = all_problems(tables)
-        self._optimiser, self._driver = "", None
+        self._drivers: dict[str, Driver] = {}
 
     def execute(self, run: Run) -> Record:
         """One run; a driver that raised or hung is not used again."""
-        driver = self._driver_of(run.optimiser)
+        driver = self._drivers.pop(run.optimiser, None)
+        if driver is None:
+            driver = Driver(run.optimiser, self._environments, LOGS / f"{run.optimiser}-{os.getpid()}.log")
         record = execute(driver, self._problems[run.problem], run)
         if record.error:
-            self._close()
+            driver.close()
+        else:
+            self._drivers[run.optimiser] = driver
+        while len(self._drivers) > DRIVERS:
+            self._drivers.pop(next(iter(self._drivers))).close()
         return record
-
-    def _driver_of(self, optimiser: str) -> Driver:
-        if self._driver is None or self._optimiser != optimiser:
-            self._close()
-            self._optimiser = optimiser
-            self._driver = Driver(optimiser, self._environments, LOGS / f"{optimiser}-{os.getpid()}.log")
-        return self._driver
-
-    def _close(self) -> None:
-        if self._driver is not None:
-            self._driver.close()
-        self._driver: Driver | None = None
 
 
 _worker: Worker | None = None

@@ -33,6 +33,9 @@ FEW = (
 )
 FEWEST = ("hartmann6", "bbob-f08-d05", "mixint-f08-d10", "lcbench-3945")
 
+DEAR = 0.1
+"""CPU seconds of a proposal from which an optimiser's runs come after those of the others."""
+
 EVALUATIONS = {1: 100, 16: 100, 64: 200}
 """Evaluations of a run, by how many are pending at a time."""
 
@@ -115,8 +118,8 @@ def plan(
 ) -> list[Run]:
     """Every run of a selection, in an order that is balanced wherever it stops.
 
-    By seed; then the core before the other problems and those before the training jobs; then by how many are pending,
-    and cheap optimisers before dear ones.
+    By seed; then the core before the other problems and those before the training jobs; then by how many are pending;
+    then cheap optimisers before dear ones, problem by problem.
     """
     problems, pending = list(problems), list(pending)
     place = {problem.name: i for i, problem in enumerate(problems)}
@@ -124,16 +127,10 @@ def plan(
     pairs = itertools.product(optimisers, problems)
     runs = [run for name, problem in pairs for run in _runs(name, problem, pending, seeds, evaluations)]
 
-    def order(run: Run) -> tuple[int, int, int, float, str, int]:
+    def order(run: Run) -> tuple[int, int, int, bool, int, float, str]:
         rank = 2 if training[run.problem] else int(not matches(run.problem, CORE))
-        return (
-            run.seed,
-            rank,
-            pending.index(run.pending),
-            OPTIMISERS[run.optimiser].cost,
-            run.optimiser,
-            place[run.problem],
-        )
+        cost, row = OPTIMISERS[run.optimiser].cost, place[run.problem]
+        return run.seed, rank, pending.index(run.pending), cost >= DEAR, row, cost, run.optimiser
 
     return sorted(runs, key=order)
 
