@@ -29,6 +29,10 @@ from utilities.surrogate import Array, Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
 
+MOST_INITIAL = 10
+"""Trials of the initial design at most, unless the caller wants more: priors scaled by the dimension make up for them."""
+
+
 class Incumbent(NamedTuple):
     """The best trial so far: its objective is in the user's own direction."""
 
@@ -65,7 +69,7 @@ class Optimizer:
     kappa
         Standard deviations in the bound of ``ucb``, above 0; 1.8 by default.
     initial
-        Completed trials of the space-filling design before the model takes over; 2 (d + 1) by default.
+        Completed trials of the space-filling design before the model takes over; the lesser of 2 (d + 1) and 10 by default.
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
@@ -100,7 +104,7 @@ class Optimizer:
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._history = History(self.space)
-        initial = 2 * (len(self.space) + 1) if initial is None else initial
+        initial = min(2 * (len(self.space) + 1), MOST_INITIAL) if initial is None else initial
         self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
