@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from utilities.dngo import DNGO, DNGOPosterior
+from utilities.basis import Basis
+from utilities.dngo import DNGO, HELD_OUT_FROM
+from utilities.dngo_posterior import DNGOPosterior
+from utilities.fourier_features import FourierFeatures
 from utilities.linear_regressor import mean_coefficients, quadratic_basis
 from utilities.neural_net import WIDTH, Network
 from utilities.surrogate import Dataset, Parameters
@@ -16,24 +19,25 @@ from utilities.surrogate import Dataset, Parameters
 COLUMNS = 3
 
 
-def random_parameters(members: int = 2, samples: int = 3, columns: int = COLUMNS, seed: int = 0) -> Parameters:
+def random_parameters(members: int = 2, samples: int = 3, frequencies: int = 7) -> Parameters:
     """Parameters as a fit might give them, without the fit."""
-    rng = np.random.default_rng(seed)
-    factors = [(2.0, 0.5, 1), (4.0, 1.0, 1), (0.0, 1.0, 1), (0.5, 0.2, columns), (-1.0, 1.0, columns)]
+    rng = np.random.default_rng(0)
+    factors = [(2.0, 0.5, 1), (4.0, 1.0, 1), (0.0, 1.0, 1), (0.5, 0.2, COLUMNS), (-1.0, 1.0, COLUMNS)]
     draws = [rng.normal(mean, deviation, (members, samples, width)) for mean, deviation, width in factors]
     hyperparameters = np.concatenate(draws, axis=2)
-    network = Network.initial(columns, members, rng)
+    network = Network.initial(COLUMNS, members, rng)
+    fourier = FourierFeatures.draw(np.full(COLUMNS, 0.5), members, frequencies, rng) if frequencies else None
     return {
-        **network.to_arrays(),
+        **Basis(network, fourier).to_arrays(),
         "hyperparameters": hyperparameters,
         "offset": np.array(10.0),
         "scale": np.array(2.5),
     }
 
 
-def data(n: int, seed: int = 1, columns: int = COLUMNS) -> Dataset:
-    rng = np.random.default_rng([seed, n])
-    x = rng.random((n, columns))
+def data(n: int) -> Dataset:
+    rng = np.random.default_rng([1, n])
+    x = rng.random((n, COLUMNS))
     return Dataset(x, 10.0 + 2.5 * np.sin(4.0 * x.sum(axis=1)) + 0.1 * rng.standard_normal(n))
 
 
@@ -43,14 +47,14 @@ def posterior(n: int = 20, members: int = 2, samples: int = 3) -> DNGOPosterior:
 
 def function_space(parameters: Parameters, observed: Dataset, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (S, m) and covariance (S, m, m) of the process with kernel phi phi' / alpha with the quadratic mean."""
-    network = Network.from_arrays(parameters)
+    basis = Basis.from_arrays(parameters)
     y = (observed.y - parameters["offset"]) / parameters["scale"]
     hyperparameters = parameters["hyperparameters"]
     means, covariances = [], []
     for member, sample in product(*map(range, hyperparameters.shape[:2])):
         z = hyperparameters[member, sample]
         alpha, beta, theta = np.exp(z[0]), np.exp(z[1]), mean_coefficients(z)
-        seen, new = network.phi(observed.x)[member], network.phi(x)[member]
+        seen, new = basis.phi(observed.x)[member], basis.phi(x)[member]
         k = seen @ seen.T / alpha + np.eye(len(y)) / beta
         cross = new @ seen.T / alpha
         residual = y - quadratic_basis(observed.x) @ theta
@@ -62,12 +66,13 @@ def function_space(parameters: Parameters, observed: Dataset, x: np.ndarray) -> 
 # --- prediction -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize(("members", "frequencies"), [(1, 0), (1, 7), (3, 7)])
 @pytest.mark.parametrize("n", [0, 1, 20, 120])
 @pytest.mark.parametrize("points", [0, 1, 7])
-def test_prediction_is_that_of_the_gaussian_process(members: int, n: int, points: int) -> None:
+def test_prediction_is_that_of_the_gaussian_process(members: int, frequencies: int, n: int, points: int) -> None:
     """Fewer observations than basis functions, and more; none gives the prior."""
-    parameters, observed, x = random_parameters(members), data(n), np.random.default_rng(2).random((points, COLUMNS))
+    parameters, observed = random_parameters(members, frequencies=frequencies), data(n)
+    x = np.random.default_rng(2).random((points, COLUMNS))
     mean, variance = DNGO(COLUMNS, members, 3).condition(parameters, observed).predict(x)
     expected_mean, expected_covariance = function_space(parameters, observed, x)
     assert mean.shape == (3 * members, 1, points)
@@ -78,7 +83,11 @@ def test_prediction_is_that_of_the_gaussian_process(members: int, n: int, points
 
 def test_prediction_is_equations_3_to_6_of_the_paper() -> None:
     """The weight-space form of [P], eq 4 without its 1/beta, which is the noise."""
-    parameters, observed, x = random_parameters(1, 1), data(30), np.random.default_rng(2).random((5, COLUMNS))
+    parameters, observed, x = (
+        random_parameters(1, 1, frequencies=0),
+        data(30),
+        np.random.default_rng(2).random((5, COLUMNS)),
+    )
     z = parameters["hyperparameters"][0, 0]
     alpha, beta, theta = np.exp(z[0]), np.exp(z[1]), mean_coefficients(z)
     network = Network.from_arrays(parameters)
@@ -304,7 +313,7 @@ def test_an_ensemble_inflates_its_variances_by_what_it_did_not_learn_from() -> N
     assert 0.5 < np.median(predictive) < 4.0
 
 
-@pytest.mark.parametrize(("members", "n"), [(1, 120), (3, 99)])
+@pytest.mark.parametrize(("members", "n"), [(1, 120), (3, HELD_OUT_FROM - 1)])
 def test_one_network_and_few_data_hold_nothing_out(members: int, n: int) -> None:
     parameters = DNGO(COLUMNS, members, 2).fit(data(n), np.random.default_rng(0))
     assert parameters["inflation"] == 1.0
@@ -313,8 +322,8 @@ def test_one_network_and_few_data_hold_nothing_out(members: int, n: int) -> None
 
 def test_a_fit_that_holds_out_more_than_the_last_starts_afresh() -> None:
     """Else its networks would have seen what is held out."""
-    surrogate, grown = DNGO(COLUMNS, 2, 2), data(120)
-    before = surrogate.fit(Dataset(grown.x[:99], grown.y[:99]), np.random.default_rng(0))
+    surrogate, grown, few = DNGO(COLUMNS, 2, 2), data(2 * HELD_OUT_FROM), slice(0, HELD_OUT_FROM - 1)
+    before = surrogate.fit(Dataset(grown.x[few], grown.y[few]), np.random.default_rng(0))
     cold = surrogate.fit(grown, np.random.default_rng(1))
     after = surrogate.fit(grown, np.random.default_rng(1), before)
     np.testing.assert_array_equal(after["weight_1"], cold["weight_1"])
@@ -360,9 +369,9 @@ def test_fits_are_deterministic_plain_arrays() -> None:
     assert first["hyperparameters"].shape == (2, 3, 3 + 2 * COLUMNS)
 
 
-@pytest.mark.parametrize("n", [60, 140])
+@pytest.mark.parametrize("n", [60, 300])
 def test_a_warm_start_keeps_what_was_learned(n: int) -> None:
-    """Twenty more observations, of another mean and scale: the warm fit is about as good as a cold one."""
+    """Twenty more observations, of another mean and scale: the warm fit is as good as a cold one, or within 2 %."""
     rng = np.random.default_rng(23)
     x, unseen = rng.random((n + 20, 2)), rng.random((300, 2))
     y = 100.0 * wave(x) + 7.0
@@ -373,7 +382,7 @@ def test_a_warm_start_keeps_what_was_learned(n: int) -> None:
         rmse(surrogate.condition(parameters, everything), unseen, 100.0 * wave(unseen) + 7.0)
         for parameters in (warm, cold)
     ]
-    assert errors[0] < 2.0 * errors[1]
+    assert errors[0] < max(2.0 * errors[1], 0.02 * np.std(y))
 
 
 @pytest.mark.parametrize(
@@ -390,7 +399,7 @@ def test_unusable_data_are_refused(x: np.ndarray, y: np.ndarray, message: str) -
         DNGO(2).fit(Dataset(x, y), np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("numbers", [(0, 3, 10), (2, 0, 10), (2, 3, 0)])
-def test_numbers_below_one_are_refused(numbers: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("numbers", [(0, 3, 10, 5), (2, 0, 10, 5), (2, 3, 0, 5), (2, 3, 10, -1)])
+def test_numbers_too_low_are_refused(numbers: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         DNGO(*numbers)
