@@ -12,6 +12,8 @@ from utilities.acquisition import (
     log_expected_improvement,
     log_h,
 )
+from utilities.gaussian_posterior import GaussianPosterior
+from utilities.kernels import Kernel
 from utilities.surrogate import Array
 
 
@@ -103,3 +105,21 @@ def test_the_incumbent_is_the_lowest_mean_per_component_and_fantasy() -> None:
     np.testing.assert_array_equal(
         LogExpectedImprovement(posterior, known).best, posterior.predict(known)[0].min(axis=2)
     )
+
+
+def test_a_first_look_is_the_score_by_some_components() -> None:
+    """Ten samples of a GP: every fourth."""
+    rng = np.random.default_rng(5)
+    x, known = rng.random((6, 2)), rng.random((12, 2))
+    kernel = Kernel(np.full((10, 2), 2.0) + np.arange(10)[:, None], np.ones(10), np.empty(0, np.intp), *empty_warps(10))
+    posterior = GaussianPosterior.prior(kernel, np.full(10, 1e-3), 0.0, 1.0).extend(known, np.sin(known.sum(axis=1)))
+    posterior = posterior.fantasize(rng.random((2, 2)), 3, rng)
+    whole = LogExpectedImprovement(posterior, known)
+    mean, variance = posterior.predict(x)
+    some = [0, 4, 8]
+    log_ei = log_expected_improvement(mean[some], variance[some], whole.best[some])[0]
+    np.testing.assert_allclose(whole.screen(x), np.log(np.exp(log_ei).mean(axis=(0, 1))))
+
+
+def empty_warps(samples: int) -> tuple[Array, Array]:
+    return np.empty((samples, 0)), np.empty((samples, 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from utilities.candidate_search import maximise, perturb
+from utilities.candidate_search import SWEEP, maximise, perturb
 from utilities.space import Space
 from utilities.surrogate import Array
 
@@ -33,6 +33,29 @@ def test_floats_are_refined_to_the_maximum(dimension: int) -> None:
     centre = np.linspace(0.1, 0.9, dimension)
     best = maximise(space, Peak(centre), rng(), np.full((1, dimension), 0.5))[0]
     np.testing.assert_allclose(best, centre, atol=1e-4)
+
+
+class RoughPeak(Peak):
+    """A peak that a first look takes to be somewhat elsewhere; it counts the points that are scored after that."""
+
+    scored = 0
+
+    def screen(self, x: Array) -> Array:
+        return super().value(x + 0.1)
+
+    def value(self, x: Array) -> Array:
+        self.scored += len(x)
+        return super().value(x)
+
+
+def test_a_first_look_spares_most_candidates_and_loses_no_maximum() -> None:
+    space = Space.from_dict({f"x{i}": {"type": "float", "low": 0.0, "high": 1.0} for i in range(3)})
+    centre = np.array([0.2, 0.5, 0.9])
+    peak = RoughPeak(centre)
+    best = maximise(space, peak, rng(), np.full((1, 3), 0.5))
+    np.testing.assert_allclose(best[0], centre, atol=1e-4)
+    assert len(best) > 100
+    assert peak.scored < 0.25 * SWEEP
 
 
 MIXED = {

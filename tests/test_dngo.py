@@ -203,6 +203,18 @@ def test_a_posterior_with_fantasies_is_neither_extended_nor_given_more() -> None
         fantasised.fantasize(rng.random((2, COLUMNS)), 1, rng)
 
 
+@pytest.mark.parametrize(("samples", "most", "kept"), [(4, 3, [0, 2]), (1, 3, [0]), (3, 3, [0, 1, 2])])
+def test_thinned_is_some_components_of_one_network(samples: int, most: int, kept: list[int]) -> None:
+    """In single precision: six digits, less what cancels."""
+    rng = np.random.default_rng(25)
+    whole = posterior(samples=samples).fantasize(rng.random((3, COLUMNS)), 2, rng)
+    x = rng.random((5, COLUMNS))
+    mean, variance = whole.predict(x)
+    rough_mean, rough_variance = whole.thinned(most).predict(x)
+    np.testing.assert_allclose(rough_mean, mean[kept], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(rough_variance, variance[kept], rtol=1e-3, atol=1e-6)
+
+
 # --- gradients and samples ------------------------------------------------------------------------------------------
 
 

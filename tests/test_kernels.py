@@ -141,7 +141,7 @@ def test_value_beside_the_slope_is_the_value_alone():
 def test_component_is_that_setting():
     rng = np.random.default_rng(4)
     kernel, x = kernel_of(rng), rng.random((5, 4))
-    z, one = kernel.embed(x), kernel.component(1)
+    z, one = kernel.embed(x), kernel.component(slice(1, 2))
     np.testing.assert_array_equal(one.embed(x), z[1:2])
     np.testing.assert_array_equal(one.between(z[1:2], z[1:2]), kernel.between(z, z)[1:2])
 

@@ -13,7 +13,7 @@ The noise 1/beta is left out of the variance inside EI: a repeated evaluation of
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import erfcx, ndtr
@@ -25,6 +25,9 @@ _FAR = -100.0
 """Below this z, 1 + z Phi/phi cancels and its asymptotic series takes over (relative error below 1e-9)."""
 
 MIN_VARIANCE = 1e-18
+
+SCREENED = 3
+"""Components, at most, that a first look at many points takes into account."""
 
 
 def log_h(z: Array) -> tuple[Array, Array, Array]:
@@ -85,6 +88,14 @@ class Acquisition(Protocol):
         """Score (m,) and its gradient (m, p)."""
 
 
+@runtime_checkable
+class Screening(Protocol):
+    """An acquisition that can also be had roughly."""
+
+    def screen(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p), cheap and rough: to find the few points of many that deserve `value`."""
+
+
 class LogExpectedImprovement:
     """Log of EI averaged over the S components and F fantasies of a posterior ([P] eq. 10).
 
@@ -98,8 +109,12 @@ class LogExpectedImprovement:
     """
 
     def __init__(self, posterior: Posterior, x_known: Array) -> None:
-        self._posterior = posterior
+        self._posterior, self._x_known = posterior, x_known
         self.best: Array = posterior.predict(x_known)[0].min(axis=2)
+
+    def screen(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p) by `SCREENED` of the components."""
+        return LogExpectedImprovement(self._posterior.thinned(SCREENED), self._x_known).value(x)
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""

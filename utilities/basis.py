@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,11 @@ from utilities.fourier_features import FourierFeatures
 from utilities.neural_net import WIDTH, Network
 
 Array = NDArray[np.float64]
+
+
+def single(array: Array) -> Array:
+    """Round to single precision, for where speed matters more than digits; the type does not tell."""
+    return cast("Array", array.astype(np.float32))
 
 
 class Tape(NamedTuple):
@@ -64,6 +69,12 @@ class Basis:
     def size(self) -> int:
         """Number of basis functions D."""
         return WIDTH + (0 if self.fourier is None else self.fourier.size)
+
+    def first(self) -> Basis:
+        """Basis of the first network alone, in single precision."""
+        weights, biases = self.network.weights, self.network.biases
+        network = Network(tuple(single(w[:1]) for w in weights), tuple(single(b[:1]) for b in biases))
+        return Basis(network, None if self.fourier is None else FourierFeatures(single(self.fourier.frequencies[:1])))
 
     def phi(self, x: Array) -> Array:
         """Return the basis functions (M, m, D) at `x` (m, p)."""

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from scipy.optimize import minimize
 
-from utilities.acquisition import Acquisition
+from utilities.acquisition import Acquisition, Screening
 from utilities.designs import sobol_points
 from utilities.parameters import CategoricalParameter, FloatParameter, IntParameter
 from utilities.space import Space
@@ -23,7 +23,13 @@ from utilities.surrogate import Array
 
 SWEEP = 2048
 PERTURBED = 1024
-STARTS = 10
+KEPT = 200
+"""Candidates that stay after a first look, where the acquisition offers one."""
+
+STARTS, FINALISTS = 10, 3
+FIRST_STEPS, STEPS = 10, 20
+"""Of L-BFGS from all starts together, then from the best points reached."""
+
 ROUNDS = 3
 _SCALES = (0.2, 0.05, 0.01)
 _EXHAUSTIVE = 12
@@ -57,10 +63,15 @@ def maximise(
     candidates = space.snap(
         np.vstack([sobol_points(len(space), SWEEP, rng), perturb(anchors, PERTURBED, len(space), rng), anchors])
     )
+    if isinstance(acquisition, Screening):
+        rough = acquisition.screen(space.features(candidates))
+        candidates = candidates[np.argsort(-rough, kind="stable")[:KEPT]]
     scores = acquisition.value(space.features(candidates))
     ranking = np.argsort(-scores, kind="stable")
     starts = _spread_out(candidates[ranking], STARTS)
-    points, values = _ascend(space, acquisition, starts, rng)
+    points, values = _ascend(space, acquisition, starts, rng, FIRST_STEPS)
+    order = np.argsort(-values, kind="stable")[:FINALISTS]
+    points, values = _ascend(space, acquisition, points[order], rng, STEPS)
     order = np.argsort(-values, kind="stable")
     return np.vstack([points[order], candidates[ranking[:200]]])
 
@@ -94,13 +105,15 @@ def _spread_out(ranked: Array, count: int) -> Array:
     return ranked[chosen]
 
 
-def _ascend(space: Space, acquisition: Acquisition, points: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+def _ascend(
+    space: Space, acquisition: Acquisition, points: Array, rng: np.random.Generator, steps: int
+) -> tuple[Array, Array]:
     values = acquisition.value(space.features(points))
     discrete = len(space.continuous) < len(space)
     for _ in range(ROUNDS if discrete else 1):
         before = values
         if len(space.continuous):
-            points, values = _climb(space, acquisition, points, values)
+            points, values = _climb(space, acquisition, points, values, steps)
         if discrete:
             points, values = _move(space, acquisition, points, values, rng)
         if np.all(values <= before + 1e-6):
@@ -108,7 +121,7 @@ def _ascend(space: Space, acquisition: Acquisition, points: Array, rng: np.rando
     return points, values
 
 
-def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array) -> tuple[Array, Array]:
+def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array, steps: int) -> tuple[Array, Array]:
     """One L-BFGS-B ascent of the sum over all points along their floats; a point that did not gain stays."""
     floats = space.continuous
 
@@ -120,7 +133,7 @@ def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array)
 
     flat = points[:, floats].ravel()
     found = minimize(
-        negative, flat, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * len(flat), options={"maxiter": 60}
+        negative, flat, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * len(flat), options={"maxiter": steps}
     )
     moved = points.copy()
     moved[:, floats] = np.clip(found.x.reshape(len(points), -1), 0.0, 1.0)

@@ -68,8 +68,10 @@ class FourierFeatures:
 
     def phi(self, x: Array) -> Array:
         """Return the basis functions (M, m, 2R) at `x` (m, p)."""
-        angles = x @ self.frequencies
-        return np.concatenate([np.cos(angles), np.sin(angles)], axis=2) * AMPLITUDE
+        angles = np.asarray(x, dtype=self.frequencies.dtype) @ self.frequencies
+        phi = np.concatenate([np.cos(angles), np.sin(angles)], axis=2)
+        phi *= AMPLITUDE
+        return phi
 
     def backward(self, phi: Array, grad_phi: Array) -> Array:
         """Gradient (m, p) of ``sum(grad_phi * phi(x))`` with respect to the x that gave `phi`; both (M, m, 2R)."""

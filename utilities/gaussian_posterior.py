@@ -139,6 +139,18 @@ class GaussianPosterior:
         drawn = rng.standard_normal((samples, x_pending.shape[0], count))
         return self._grown(z, inverse_factor, np.concatenate([observed, drawn], axis=1))
 
+    def thinned(self, most: int) -> GaussianPosterior:
+        """Posterior of at most `most` of the S components, evenly spaced along the chain that they were sampled by."""
+        kept = slice(None, None, -(-self.noise_variance.size // most))
+        return replace(
+            self,
+            kernel=self.kernel.component(kept),
+            noise_variance=self.noise_variance[kept],
+            embedded=self.embedded[kept],
+            inverse_factor=self.inverse_factor[kept],
+            whitened=self.whitened[kept],
+        )
+
     def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over.
 
@@ -178,7 +190,7 @@ class GaussianPosterior:
         one = slice(s, s + 1)
         return replace(
             self,
-            kernel=self.kernel.component(s),
+            kernel=self.kernel.component(one),
             noise_variance=self.noise_variance[one],
             embedded=self.embedded[one],
             inverse_factor=self.inverse_factor[one],

@@ -111,11 +111,10 @@ class Kernel:
         """k(x, x), the same at all x: (S,)."""
         return self.outputscale + MEAN_VARIANCE
 
-    def component(self, s: int) -> Kernel:
-        """Setting `s` by itself."""
-        one = slice(s, s + 1)
+    def component(self, kept: slice) -> Kernel:
+        """Some of the S settings by themselves."""
         return Kernel(
-            self.inverse_lengthscale[one], self.outputscale[one], self.warped, self.log_a[one], self.log_b[one]
+            self.inverse_lengthscale[kept], self.outputscale[kept], self.warped, self.log_a[kept], self.log_b[kept]
         )
 
     def embed(self, x: Array) -> Array:

@@ -89,6 +89,9 @@ class Posterior(Protocol):
         Outcomes are drawn jointly over the q points, separately for each component. Called on a posterior with F = 1.
         """
 
+    def thinned(self, most: int) -> Posterior:
+        """Posterior of at most `most` of the S components, cheaper to predict with: for a first look at many points."""
+
     def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
         """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over."""
 
