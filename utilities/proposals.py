@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities.acquisition import Acquisition, LogExpectedImprovement, NegativeMean
 from utilities.basins import Outside
@@ -24,6 +25,9 @@ FANTASIES = 40
 
 REMEMBERED_FAILURES = 50
 ANCHORS = 10
+
+PROMISING = 256
+"""Observations, those of lowest objective, among which the lowest posterior mean is looked for."""
 
 
 class Proposal(NamedTuple):
@@ -187,7 +191,7 @@ class ModelProposer:
         if len(blocked):
             count = max(2, -(-FANTASIES // len(posterior.noise())))
             posterior = posterior.fantasize(space.features(blocked), count, rng)
-        known = space.features(np.vstack([history.points[view.rows], pending]))
+        known = space.features(np.vstack([history.points[_promising(view, history)], pending]))
         acquisition: Acquisition = LogExpectedImprovement(posterior, known)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
@@ -202,8 +206,9 @@ class ModelProposer:
 
     def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""
-        mean = view.posterior.predict(history.data.x[view.rows])[0].mean(axis=(0, 1))
-        return history.points[view.rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
+        rows = _promising(view, history)
+        mean = view.posterior.predict(history.data.x[rows])[0].mean(axis=(0, 1))
+        return history.points[rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
 
     def _in_design(self, history: History) -> bool:
         return history.told < self._initial or len(history.data) < 2
@@ -242,6 +247,13 @@ class ModelProposer:
         """Kind, parameters and number of rows of the latest fit."""
         model = self._model
         return None if model.parameters is None else (model.kind, model.parameters, model.fitted)
+
+
+def _promising(view: View, history: History) -> NDArray[np.intp]:
+    """Rows of the view with the lowest objectives: few enough for a proposal's cost not to grow with the run."""
+    if len(view.rows) <= PROMISING:
+        return view.rows
+    return view.rows[np.argsort(history.data.y[view.rows], kind="stable")[:PROMISING]]
 
 
 def new_config(space: Space, points: Array | Iterator[Array], history: History, ready: list[Config]) -> Config | None:
