@@ -28,7 +28,7 @@ from utilities.linear_regressor import quadratic_basis
 from utilities.surrogate import Array
 
 if TYPE_CHECKING:
-    from utilities.neural_net import Network
+    from utilities.basis import Basis
 
 FEATURES = 1024
 _DEGREES = 5.0
@@ -109,29 +109,29 @@ class GaussianDraw:
 
 @dataclass(frozen=True)
 class RegressionDraw:
-    """A function drawn from a Bayesian linear regression on a network's basis: exact, O(D) beyond the network.
+    """A function drawn from a Bayesian linear regression on a basis: exact, O(D) beyond the basis.
 
     Attributes
     ----------
-    network
-        A single one.
+    basis
+        Of a single network.
     weights : array (D,)
         Of its basis functions.
     theta : array (1 + 2p,)
         Of [1, x, x^2].
     """
 
-    network: Network
+    basis: Basis
     weights: Array
     theta: Array
 
     def value(self, x: Array) -> Array:
         """Value (m,) at `x` (m, p)."""
-        return np.asarray(self.network.phi(x)[0] @ self.weights + quadratic_basis(x) @ self.theta)
+        return np.asarray(self.basis.phi(x)[0] @ self.weights + quadratic_basis(x) @ self.theta)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Value (m,) and gradient (m, p)."""
-        layers, columns = self.network.layers(x), x.shape[1]
-        value = layers[-1][0] @ self.weights + quadratic_basis(x) @ self.theta
-        by_network = self.network.backward(layers, np.broadcast_to(self.weights, layers[-1].shape))
-        return value, by_network + self.theta[1 : 1 + columns] + 2.0 * x * self.theta[1 + columns :]
+        tape, columns = self.basis.tape(x), x.shape[1]
+        value = tape.phi[0] @ self.weights + quadratic_basis(x) @ self.theta
+        by_basis = self.basis.backward(tape, np.broadcast_to(self.weights, tape.phi.shape))
+        return value, by_basis + self.theta[1 : 1 + columns] + 2.0 * x * self.theta[1 + columns :]

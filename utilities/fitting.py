@@ -23,16 +23,19 @@ from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
 COMPANION_ROWS = 100
 """Most observations that the companion of ``dngo`` is fitted to."""
 
+LOCAL_SAMPLES = 4
+"""Hyperparameter samples of that companion: near the incumbent data are dense, and its proposals must be quick."""
+
 _FEWEST = 5
 _PREFIX = "companion_"
 
 
 def make_surrogate(kind: str, space: Space) -> Surrogate:
-    """Build the surrogate `kind` (gp, dngo, dngo-paper) for the features of `space`."""
-    if kind == "gp":
+    """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`."""
+    if kind in ("gp", "local"):
         from utilities.gaussian_process import GaussianProcess
 
-        return GaussianProcess(space.groups, space.warped)
+        return GaussianProcess(space.groups, space.warped, samples=8 if kind == "gp" else LOCAL_SAMPLES)
     from utilities.dngo import DNGO
 
     return DNGO(len(space.groups), members=1 if kind == "dngo-paper" else 3)
@@ -52,7 +55,7 @@ def fit_surrogate(kind: str, space: Space, data: Dataset, seed: int, previous: P
         return fitted
     part = Dataset(data.x[rows], data.y[rows])
     before = None if previous is None else of_companion(previous)
-    companion = _fit_one("gp", space, part, rng, before or None)
+    companion = _fit_one("gp" if kind == "gp" else "local", space, part, rng, before or None)
     companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
     return {**fitted, **{_PREFIX + name: array for name, array in companion.items()}}
 

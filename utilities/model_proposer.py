@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities import portfolio
 from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
@@ -31,6 +32,9 @@ PROSPECTS = 32
 """Candidates of each sort in the search for valid trials."""
 
 ANCHORS = 10
+PROMISING = 256
+"""Observations, those of lowest objective, among which the lowest posterior mean is looked for."""
+
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
 
@@ -128,7 +132,7 @@ class ModelProposer:
             fantasised = posterior.fantasize(x_pending, count, rng)
         if name == "ucb":
             return ConfidenceBound(fantasised, self._goal.kappa)
-        observed = history.data.x[view.rows]
+        observed = history.data.x[_promising(view, history)]
         if name == "explore":
             return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
         return LogExpectedImprovement(fantasised, np.vstack([observed, self._likely(history, x_pending)]))
@@ -140,8 +144,9 @@ class ModelProposer:
 
     def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""
-        mean = view.posterior.predict(history.data.x[view.rows])[0].mean(axis=(0, 1))
-        return history.points[view.rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
+        rows = _promising(view, history)
+        mean = view.posterior.predict(history.data.x[rows])[0].mean(axis=(0, 1))
+        return history.points[rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
 
     def _in_design(self, history: History) -> bool:
         return history.told < self._initial
@@ -196,3 +201,10 @@ class ModelProposer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the calibration of an earlier life of the study."""
         self._model.restore_calibration(tables)
+
+
+def _promising(view: View, history: History) -> NDArray[np.intp]:
+    """Rows of the view with the lowest objectives: few enough for a proposal's cost not to grow with the run."""
+    if len(view.rows) <= PROMISING:
+        return view.rows
+    return view.rows[np.argsort(history.data.y[view.rows], kind="stable")[:PROMISING]]

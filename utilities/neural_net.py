@@ -91,7 +91,7 @@ class Network:
     def layers(self, x: Array) -> list[Array]:
         """Return the hidden layers' outputs, each (M, m, D), at `x` (m, p), moved from [0, 1] to [-1, 1] first."""
         outputs: list[Array] = []
-        below = 2.0 * x - 1.0
+        below = np.asarray(2.0 * x - 1.0, dtype=self.weights[0].dtype)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             below = np.matmul(below, weight)
             below += bias

@@ -28,9 +28,8 @@ from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
-
 MOST_INITIAL = 10
-"""Trials of the initial design at most, unless the caller wants more: priors scaled by the dimension make up for them."""
+"""Most trials of the initial design by default: priors scaled by the dimension make up for more."""
 
 
 class Incumbent(NamedTuple):
@@ -69,7 +68,7 @@ class Optimizer:
     kappa
         Standard deviations in the bound of ``ucb``, above 0; 1.8 by default.
     initial
-        Completed trials of the space-filling design before the model takes over; the lesser of 2 (d + 1) and 10 by default.
+        Completed trials of the space-filling design before the model takes over; by default 2 (d + 1), at most 10.
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
