@@ -77,9 +77,9 @@ def table() -> str:
     lines = [
         "# Table 1 of Snoek et al. 2015, and ours",
         "",
-        "Best value after the paper's number of evaluations, one at a time: mean ± standard deviation over seeds (their",
-        "number in brackets). The columns SMAC to DNGO are second-hand: check them against the paper before citing",
-        "them. Regenerate: `python -m benchmarks.table1`.",
+        "Best value after the paper's number of evaluations, one at a time: mean ± standard deviation over seeds",
+        "(their number in brackets). The columns SMAC to DNGO are second-hand: check them against the paper before",
+        "citing them. Regenerate: `python -m benchmarks.table1`.",
         "",
         "| problem | evaluations | SMAC | TPE | Spearmint | DNGO | " + " | ".join(heads) + " |",
         "|---" * (6 + len(METHODS)) + "|",
