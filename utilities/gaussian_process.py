@@ -34,6 +34,9 @@ COLD_BURN_IN, WARM_BURN_IN = 6, 2
 SEARCH_GROWTH = 1.25
 """Growth of the number of observations after which mode, curvature and warps are searched anew."""
 
+LEAST_MOVES = 4
+"""Where a chain moves in less than one of so many trajectories, its coordinates are wrong, and searched anew."""
+
 STARTS = 4
 ITERATIONS, FINAL_ITERATIONS = 100, 40
 
@@ -159,18 +162,19 @@ class GaussianProcess:
         self, x: Array, y: Array, rng: np.random.Generator, known: Array | None, previous: Parameters | None
     ) -> tuple[Layout, Array, Parameters]:
         """Samples (S, k) of theta in a layout of the warps that pay, by a chain that begins at the latest known."""
+        count = self._samples * max(1, min(MOST_SAMPLES, SAMPLED_POINTS // y.size))
         found = self._searched(y.size, previous)
-        burn_in = WARM_BURN_IN
-        if found is None:
-            layout, mode = self._search(x, y, rng, known)
-            density = Hyperposterior(x, y, layout)
-            found = _Search(layout, mode, jittered_cholesky(laplace_covariance(density, mode)), y.size)
-            burn_in = COLD_BURN_IN
-        layout = found.layout
-        start = found.mode if known is None else known[-1, layout.within(self._layout)]
-        count = self._samples * min(MOST_SAMPLES, SAMPLED_POINTS // y.size)
+        if found is not None and known is not None:
+            density = Hyperposterior(x, y, found.layout)
+            start = known[-1, found.layout.within(self._layout)]
+            samples = draw(density, found.mode, found.root, start, rng, count=count, burn_in=WARM_BURN_IN)
+            if len(np.unique(samples, axis=0)) > count // LEAST_MOVES:
+                return found.layout, samples, found.named(self._layout)
+        layout, mode = self._search(x, y, rng, known)
         density = Hyperposterior(x, y, layout)
-        samples = draw(density, found.mode, found.root, start, rng, count=count, burn_in=burn_in)
+        found = _Search(layout, mode, jittered_cholesky(laplace_covariance(density, mode)), y.size)
+        start = mode if known is None else known[-1, layout.within(self._layout)]
+        samples = draw(density, mode, found.root, start, rng, count=count, burn_in=COLD_BURN_IN)
         return layout, samples, found.named(self._layout)
 
     def _searched(self, count: int, previous: Parameters | None) -> _Search | None:

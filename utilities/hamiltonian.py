@@ -22,8 +22,8 @@ LogDensity = Callable[[Array], tuple[float, Array]]
 """Log of a density known up to a constant, and its gradient (k,); (-inf, anything) where the density vanishes."""
 
 LEAPS = 4
-STEP = (0.2, 0.45)
-"""Shortest and longest step h: four of them make a trajectory of 0.8 to 1.8."""
+STEP = (0.1, 0.45)
+"""Shortest and longest step h: four of them make a trajectory of 0.4 to 1.8."""
 
 
 def hmc_samples(

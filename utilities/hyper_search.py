@@ -109,7 +109,8 @@ def draw(
     root : array (k, k)
         R. Mode and R may be those of fewer observations: the samples are right all the same.
     start : array (k,)
-        Where the chain begins; where the density vanishes there, it begins at the mode.
+        Where the chain begins, unless the density there is e^k below the mode's, more than a sample's usually is: from
+        so far away no trajectory would be accepted. Then it begins at the mode.
     count, burn_in
         Trajectories kept, and run before these.
     """
@@ -125,6 +126,6 @@ def draw(
         return value, gradient @ root
 
     first: Array = np.asarray(np.linalg.solve(root, start - mode), dtype=np.float64)
-    if not math.isfinite(whitened(first)[0]):
+    if not whitened(first)[0] > whitened(np.zeros(mode.size))[0] - mode.size:
         first = np.zeros(mode.size)
     return np.asarray(mode + hmc_samples(whitened, first, rng, count=count, burn_in=burn_in) @ root.T)
