@@ -7,7 +7,7 @@ import pytest
 
 from utilities import candidate_search
 from utilities.acquisition import LogExpectedImprovement
-from utilities.candidate_search import maximise, perturb
+from utilities.candidate_search import Whole, maximise, perturb
 from utilities.gaussian_process import GaussianProcess
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset
@@ -73,10 +73,11 @@ def test_a_finite_space_is_ranked_whole() -> None:
     space = Space.from_dict(
         {"n": {"type": "int", "low": 0, "high": 9}, "c": {"type": "categorical", "choices": [1, 2]}}
     )
-    whole = space.enumerate_points()
+    whole = Whole.of(space)
     assert whole is not None
     goal = {"n": 3, "c": 2}
-    ranked = space.from_unit(maximise(space, Peak(space.features(space.to_unit([goal]))[0]), rng(), whole[:1], whole))
+    peak = Peak(space.features(space.to_unit([goal]))[0])
+    ranked = space.from_unit(maximise(space, peak, rng(), whole.points[:1], whole))
     assert len(ranked) == 20
     assert ranked[0] == goal
     assert ranked[1]["c"] == 2

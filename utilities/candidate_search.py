@@ -12,6 +12,7 @@ a time. The last two alternate until neither gains.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,25 @@ SCREENED = 200
 """Candidates that a rough score leaves for the acquisition."""
 
 STARTS = 5
+FINEST = 2000
+"""Points of a finite space that are scored in full."""
+
 ROUNDS = 3
 _SCALES = (0.2, 0.05, 0.01)
 _EXHAUSTIVE = 12
+
+
+class Whole(NamedTuple):
+    """A small finite space: all its points (m, d) and their features (m, p)."""
+
+    points: Array
+    x: Array
+
+    @classmethod
+    def of(cls, space: Space) -> Whole | None:
+        """All of `space`; None where it is too large."""
+        points = space.enumerate_points()
+        return None if points is None else cls(points, space.features(points))
 
 
 def maximise(
@@ -39,7 +56,7 @@ def maximise(
     acquisition: Acquisition,
     rng: np.random.Generator,
     anchors: Array,
-    whole: Array | None = None,
+    whole: Whole | None = None,
 ) -> Array:
     """Rank points by an acquisition function.
 
@@ -49,8 +66,8 @@ def maximise(
         To be maximised over feature rows.
     anchors : array (a, d)
         Good points, to perturb and to start from.
-    whole : array (m, d), optional
-        All points of a small finite space: these are scored instead of searching.
+    whole
+        All points of a small finite space: these are scored instead of searching, the best by a rough score in full.
 
     Returns
     -------
@@ -58,7 +75,10 @@ def maximise(
         Canonical points, best first: the local maxima found, then the best candidates. Distinct ones are not promised.
     """
     if whole is not None:
-        return whole[_best(acquisition, space.features(whole))]
+        order = _best(acquisition.rough(), whole.x)
+        finest = order[:FINEST]
+        ranked = np.concatenate([finest[_best(acquisition, whole.x[finest])], order[FINEST:]])
+        return np.asarray(whole.points[ranked])
     candidates = space.snap(
         np.vstack([sobol_points(len(space), SWEEP, rng), perturb(anchors, PERTURBED, len(space), rng), anchors])
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from utilities import portfolio
 from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
 from utilities.basins import Outside
-from utilities.candidate_search import maximise, perturb
+from utilities.candidate_search import Whole, maximise, perturb
 from utilities.designs import sobol_points
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
@@ -75,7 +75,7 @@ class ModelProposer:
         self._design = DesignProposer(space, "sobol", seed, origin="initial")
         self._model = Model(space, method, seed)
         self._constraint = Constraint(space.groups)
-        self._whole = space.enumerate_points()
+        self._whole = Whole.of(space)
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
@@ -114,7 +114,7 @@ class ModelProposer:
 
     def _search_valid(self, history: History, validity: Validity, rng: np.random.Generator) -> Array:
         # Few candidates: the very maximum lies in a corner, far from all failures, as long as there are corners left.
-        points = sobol_points(len(self._space), PROSPECTS, rng) if self._whole is None else self._whole
+        points = sobol_points(len(self._space), PROSPECTS, rng) if self._whole is None else self._whole.points
         points = np.vstack([points, perturb(history.points, PROSPECTS, len(self._space), rng)])
         points = self._space.snap(points)
         return points[np.argsort(-promise(validity, self._space.features(points)), kind="stable")]
