@@ -60,14 +60,14 @@ def find_mode(density: Hyperposterior, starts: Iterable[Array], iterations: int)
 def laplace_covariance(density: Hyperposterior, mode: Array) -> Array:
     """Sigma (k, k), by central differences of the gradient.
 
-    Directions in which the density is flatter than the prior (the mode is not quite reached, or the density is not
-    normal) are given the widest prior variance.
+    Directions in which the density is much flatter than the prior (the mode is not quite reached, or the density is not
+    normal) are given four times the widest prior variance.
     """
     steps = _STEP * np.eye(mode.size)
     rows = [density.value_and_gradient(mode + s)[1] - density.value_and_gradient(mode - s)[1] for s in steps]
     hessian = np.stack(rows) / (2.0 * _STEP)
     curvatures, axes = np.linalg.eigh(-0.5 * (hessian + hessian.T))
-    least = 1.0 / float(np.max(density.prior_deviation)) ** 2
+    least = 0.25 / float(np.max(density.prior_deviation)) ** 2
     return np.asarray((axes / np.maximum(curvatures, least)) @ axes.T)
 
 

@@ -18,9 +18,9 @@ The lengthscale prior is shorter than theirs, LogNormal(sqrt2 + 1/2 log g, sqrt3
 takes a parameter for irrelevant as soon as it is so in one basin: on Hartmann6 the optimiser then needs about ten more
 evaluations to reach the bottom of a basin.
 
-The noise prior is wide: its lower half lets a function without noise be polished, which the usual LogNormal(-4, 1)
-does not (1.0 nat of one-step-ahead log density an observation, at 40 to 60 of Hartmann6). Two deviations up, noise is a third
-of the signal, without which a rugged or noisy function is taken for one of tiny lengthscales.
+The noise prior is wide. Its lower half lets a function without noise be polished, which the usual LogNormal(-4, 1)
+does not (1.0 nat of one-step-ahead log density an observation, at 40 to 60 of Hartmann6). Two deviations up, noise is a
+third of the signal, without which a rugged or noisy function is taken for one of tiny lengthscales.
 """
 
 from __future__ import annotations
