@@ -269,3 +269,32 @@ def test_the_promising_observations_suffice(method: str, monkeypatch: pytest.Mon
     assert run(Optimizer(BOWL, method, seed=1), bowl, 16) == whole
     monkeypatch.setattr("utilities.proposals.PROMISING", 4)
     assert min(bowl(config) for config in run(Optimizer(BOWL, method, seed=1), bowl, 16)) < 0.1
+
+
+COARSE = {name: {"type": "int", "low": 0, "high": 5} for name in "ab"}
+
+
+@pytest.mark.parametrize(("noise", "most", "least"), [(0.0, 1, 0), (1.5, 30, 3)])
+def test_configurations_are_repeated_where_the_noise_is_high(noise: float, most: int, least: int) -> None:
+    rng = np.random.default_rng(0)
+    optimizer = Optimizer(COARSE, "gp", seed=2)
+    seen: list[tuple[int, int]] = []
+    for _ in range(30):
+        trial = optimizer.ask()
+        place = (trial.config["a"], trial.config["b"])
+        seen.append(place)
+        value = float((place[0] - 2) ** 2 + (place[1] - 3) ** 2)
+        optimizer.tell(trial, value + noise * rng.standard_normal())
+    assert least <= len(seen) - len(set(seen)) <= most
+
+
+def test_noise_that_repeating_disproves_is_not_believed_again() -> None:
+    """A rugged table looks noisy; the first configuration that gives the same again ends the repetitions."""
+    table = np.random.default_rng(5).random((6, 6))
+    optimizer = Optimizer(COARSE, "gp", seed=3)
+    seen = []
+    for _ in range(34):
+        trial = optimizer.ask()
+        seen.append((trial.config["a"], trial.config["b"]))
+        optimizer.tell(trial, float(table[seen[-1]]))
+    assert len(seen) - len(set(seen)) <= 1

@@ -35,6 +35,13 @@ class History:
     """Completed, pending and failed trials, as points of the unit cube and as feature rows.
 
     Objectives are kept to be minimised.
+
+    Attributes
+    ----------
+    numbers
+        Of the completed trials, in the order in which they were told.
+    exact
+        Whether a configuration that was evaluated again gave the same objective again: then there is no noise.
     """
 
     def __init__(self, space: Space) -> None:
@@ -43,6 +50,9 @@ class History:
         self._pending: dict[int, Array] = {}
         self._ended, self._valid = _Rows(len(space.groups)), _Rows(1)
         self._seen: set[Hashable] = set()
+        self._keys: dict[int, Hashable] = {}
+        self._objectives: dict[Hashable, float] = {}
+        self.exact = False
         self.numbers: list[int] = []
 
     @property
@@ -78,14 +88,22 @@ class History:
         """Whether the configuration was asked before, whatever became of it."""
         return self._space.key(config) in self._seen
 
+    def is_repeatable(self, config: Config) -> bool:
+        """Whether another evaluation of the configuration may tell something: it completed, and may be noisy."""
+        key = self._space.key(config)
+        return not self.exact and key in self._objectives and key not in self._keys.values()
+
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
         self._pending[number] = self._space.to_unit([config])[0]
-        self._seen.add(self._space.key(config))
+        self._keys[number] = self._space.key(config)
+        self._seen.add(self._keys[number])
 
     def complete(self, number: int, objective: float) -> None:
         """Note the objective (to be minimised) of a pending trial."""
-        point = self._pending.pop(number)
+        point, key = self._pending.pop(number), self._keys.pop(number)
+        self.exact |= self._objectives.get(key) == objective
+        self._objectives[key] = objective
         self._points.append(point)
         self._x.append(self._end(point, valid=True))
         self._y.append(np.array([objective]))
@@ -93,6 +111,7 @@ class History:
 
     def fail(self, number: int) -> None:
         """Note that a pending trial failed."""
+        del self._keys[number]
         self._end(self._pending.pop(number), valid=False)
 
     def _end(self, point: Array, *, valid: bool) -> Array:

@@ -105,6 +105,10 @@ class Model:
         ready = self._ready(count)
         return ready[int(np.argmax(_weigh(ready)))]
 
+    def noise(self, data: Dataset) -> float:
+        """Estimated variance of the noise, as a share of the variance of the transformed objectives."""
+        return float(self.trusted(len(data)).view(data).posterior.noise().mean())
+
     @property
     def latest(self) -> Expert | None:
         """The surrogate fitted to most observations; None before the first fit."""

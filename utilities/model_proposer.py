@@ -35,6 +35,10 @@ ANCHORS = 10
 PROMISING = 256
 """Observations, those of lowest objective, among which the lowest posterior mean is looked for."""
 
+REPEATED_NOISE = 0.1
+"""Estimated variance of the noise, as a share of that of all observations, above which a configuration may be repeated:
+unless it turns out that repeating one gives the same."""
+
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
 
@@ -83,7 +87,10 @@ class ModelProposer:
         if self._inline and self.fit_due(history):
             self._model.refit(history.data)
         ranked = None if self._in_design(history) else self._ranked(history, ready)
-        config = None if ranked is None else new_config(self._space, ranked, history, ready)
+        config = None
+        if ranked is not None:
+            repeats = self._model.fitted and self._model.noise(history.data) > REPEATED_NOISE
+            config = new_config(self._space, ranked, history, ready, repeats=repeats)
         return self._design.propose(history, ready) if config is None else Proposal(config, "model")
 
     def _ranked(self, history: History, ready: list[Config]) -> Array | None:

@@ -143,11 +143,22 @@ class DesignProposer:
         """Nothing to take: there is no model."""
 
 
-def new_config(space: Space, points: Array | Iterator[Array], history: History, ready: list[Config]) -> Config | None:
-    """First configuration among `points` (m, d) that is neither known nor ready, None where there is none."""
+def new_config(
+    space: Space,
+    points: Array | Iterator[Array],
+    history: History,
+    ready: list[Config],
+    *,
+    repeats: bool = False,
+) -> Config | None:
+    """First configuration among `points` (m, d) that is neither known nor ready, None where there is none.
+
+    With `repeats`, one that completed and is not pending will do as well.
+    """
     waiting = {space.key(config) for config in ready}
     for point in points:
         config = space.from_unit(point[None])[0]
-        if not history.knows(config) and space.key(config) not in waiting:
+        wanted = not history.knows(config) or (repeats and history.is_repeatable(config))
+        if wanted and space.key(config) not in waiting:
             return config
     return None
