@@ -13,6 +13,7 @@ from utilities.acquisition import (
     NegativeMean,
     log_expected_improvement,
     log_h,
+    log_worth,
 )
 from utilities.surrogate import Array
 
@@ -66,6 +67,9 @@ class Toy:
         square = np.sum(x**2, axis=1)
         return self.a @ x.T + self.b[..., None] * square, self.c[:, None] * np.exp(-square)
 
+    def noise(self) -> Array:
+        return 0.5 * self.c
+
     def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
         square = np.sum(x**2, axis=1)
         slope = np.einsum("sfm,sfp->mp", grad_mean, self.a)
@@ -74,12 +78,13 @@ class Toy:
 
 
 @pytest.mark.parametrize(("components", "fantasies"), [(1, 1), (3, 1), (2, 4)])
-@pytest.mark.parametrize("kind", ["ei", "ucb", "mean"])
+@pytest.mark.parametrize("kind", ["ei", "noisy ei", "ucb", "mean"])
 def test_gradients_agree_with_finite_differences(components: int, fantasies: int, kind: str) -> None:
     posterior = Toy(components, fantasies, 3)
     known = np.random.default_rng(1).random((5, 3))
     acquisition = {
         "ei": lambda: LogExpectedImprovement(posterior, known),
+        "noisy ei": lambda: LogExpectedImprovement(posterior, known, noisy=True),
         "ucb": lambda: ConfidenceBound(posterior, 1.8),
         "mean": lambda: NegativeMean(posterior),
     }[kind]()
@@ -132,3 +137,13 @@ def test_the_incumbent_is_the_lowest_mean_per_component_and_fantasy() -> None:
     np.testing.assert_array_equal(
         LogExpectedImprovement(posterior, known).best, posterior.predict(known)[0].min(axis=2)
     )
+
+
+def test_what_an_outcome_is_worth_falls_with_its_share_of_noise() -> None:
+    variance, noise = np.array([[1.0, 1e-2, 1e-6], [1.0, 1e-2, 1e-6]]), np.array([1e-14, 0.25])
+    value, slope = log_worth(variance, noise)
+    np.testing.assert_allclose(np.exp(value), 1.0 - np.sqrt(noise[:, None] / (variance + noise[:, None])), rtol=1e-6)
+    np.testing.assert_allclose(value[0], 0.0, atol=1e-3)
+    step = 1e-6 * variance
+    numeric = (log_worth(variance + step, noise)[0] - log_worth(variance - step, noise)[0]) / (2.0 * step)
+    np.testing.assert_allclose(slope, numeric, rtol=1e-4, atol=1e-6)

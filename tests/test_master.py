@@ -284,7 +284,7 @@ def test_a_fit_that_ends_after_the_run_is_not_followed_by_another(tmp_path: Path
 
 def test_a_run_with_a_trainer_never_fits_on_the_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(tmp_path, workers=2, trainer=1, method="gp", budget=12)
-    monkeypatch.setattr("utilities.model.Model.fit", lambda *_: pytest.fail("the master fitted"))
+    monkeypatch.setattr("utilities.model.Model.refit", lambda *_: pytest.fail("the master fitted"))
     assert cluster.drive() == 0
 
 

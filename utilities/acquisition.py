@@ -77,6 +77,31 @@ def log_expected_improvement(mean: Array, variance: Array, best: Array) -> tuple
     return value + np.log(sigma), -cdf_ratio / sigma, 0.5 * pdf_ratio / spread
 
 
+def log_worth(variance: Array, noise: Array) -> tuple[Array, Array]:
+    """Log of what is learned of the objective, not of its noise, by an outcome, and its derivative by variance.
+
+    The factor 1 - tau / sqrt(sigma^2 + tau^2) of augmented expected improvement (Huang et al. 2006). Without it, noise
+    keeps a search at the first good place: posterior means there never cease to promise a little.
+
+    Parameters
+    ----------
+    variance : array (S, m)
+        sigma^2, without noise.
+    noise : array (S,)
+        tau^2.
+
+    Returns
+    -------
+    log_worth, by_variance
+        Each (S, m).
+    """
+    spread = np.maximum(variance, MIN_VARIANCE)
+    tau = np.sqrt(noise)[:, None]
+    whole = np.sqrt(spread + noise[:, None])
+    value = np.log(spread) - np.log(whole) - np.log(whole + tau)
+    return value, 1.0 / spread - 0.5 / whole**2 - 0.5 / (whole * (whole + tau))
+
+
 class Acquisition(Protocol):
     """A score to be maximised over feature rows."""
 
@@ -100,27 +125,36 @@ class LogExpectedImprovement:
     x_known : array (k, p)
         Observed and pending points. The incumbent of each component and fantasy is the lowest posterior mean over
         them: the lowest of hundreds of noisy fantasised outcomes would be extreme and kill EI.
+    noisy
+        Whether the noise is real, not a surrogate's way to explain a rugged objective: then EI is multiplied by what an
+        outcome tells of the objective (see `log_worth`).
     """
 
-    def __init__(self, posterior: Posterior, x_known: Array) -> None:
-        self._posterior, self._x_known = posterior, x_known
+    def __init__(self, posterior: Posterior, x_known: Array, *, noisy: bool = False) -> None:
+        self._posterior, self._x_known, self._noisy = posterior, x_known, noisy
         self.best: Array = posterior.predict(x_known)[0].min(axis=2)
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
         mean, variance = self._posterior.predict(x)
-        return _log_mean_exp(log_expected_improvement(mean, variance, self.best)[0])[0]
+        log_ei = log_expected_improvement(mean, variance, self.best)[0]
+        if self._noisy:
+            log_ei = log_ei + log_worth(variance, self._posterior.noise())[0][:, None]
+        return _log_mean_exp(log_ei)[0]
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         mean, variance = self._posterior.predict(x)
         log_ei, by_mean, by_variance = log_expected_improvement(mean, variance, self.best)
+        if self._noisy:
+            worth, slope = log_worth(variance, self._posterior.noise())
+            log_ei, by_variance = log_ei + worth[:, None], by_variance + slope[:, None]
         value, share = _log_mean_exp(log_ei)
         return value, self._posterior.pullback(x, share * by_mean, (share * by_variance).sum(axis=1))
 
     def rough(self) -> Acquisition:
         """Return the same over a few components and the average fantasy."""
-        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known)
+        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known, noisy=self._noisy)
 
 
 class ConfidenceBound:

@@ -40,8 +40,9 @@ class History:
     ----------
     numbers
         Of the completed trials, in the order in which they were told.
-    exact
-        Whether a configuration that was evaluated again gave the same objective again: then there is no noise.
+    exact, noisy
+        Whether a configuration that was evaluated again gave the same objective again, or another one. Both are False
+        before there was any; once one was the same, there is no noise.
     """
 
     def __init__(self, space: Space) -> None:
@@ -52,7 +53,7 @@ class History:
         self._seen: set[Hashable] = set()
         self._keys: dict[int, Hashable] = {}
         self._objectives: dict[Hashable, float] = {}
-        self.exact = False
+        self.exact = self.noisy = False
         self.numbers: list[int] = []
 
     @property
@@ -93,6 +94,10 @@ class History:
         key = self._space.key(config)
         return not self.exact and key in self._objectives and key not in self._keys.values()
 
+    def best_point(self) -> Array:
+        """Point (1, d) of the lowest objective."""
+        return np.asarray(self.points[np.argmin(self.data.y)][None])
+
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
         self._pending[number] = self._space.to_unit([config])[0]
@@ -102,7 +107,9 @@ class History:
     def complete(self, number: int, objective: float) -> None:
         """Note the objective (to be minimised) of a pending trial."""
         point, key = self._pending.pop(number), self._keys.pop(number)
-        self.exact |= self._objectives.get(key) == objective
+        if key in self._objectives:
+            self.exact |= self._objectives[key] == objective
+            self.noisy = not self.exact
         self._objectives[key] = objective
         self._points.append(point)
         self._x.append(self._end(point, valid=True))

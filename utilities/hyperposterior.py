@@ -9,7 +9,7 @@ W            inverse Cholesky factor of C      alpha = C^-1 y
 
 Priors, all normal in theta, that is log-normal in the hyperparameter:
 
-    lengthscale   LogNormal(log 0.2 + 1/2 log g, 1)     scaled as in Hvarfner et al. 2024, arXiv 2402.02229
+    lengthscale   LogNormal(log 0.2 + 1/2 log g, 0.75)   scaled as in Hvarfner et al. 2024, arXiv 2402.02229
     outputscale   LogNormal(0, 0.5)
     noise         LogNormal(-8, 3), `NOISE_FLOOR` added
     a, b          LogNormal(0, 0.75)                    Snoek et al. 2014
@@ -48,7 +48,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 def lengthscale_prior(groups: int) -> tuple[float, float]:
     """Location and scale of the normal prior on each log lengthscale."""
-    return math.log(0.2) + 0.5 * math.log(groups), 1.0
+    return math.log(0.2) + 0.5 * math.log(groups), 0.75
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ ANCHORS = 10
 PROMISING = 256
 """Observations, those of lowest objective, among which the lowest posterior mean is looked for."""
 
-REPEATED_NOISE = 0.1
-"""Estimated variance of the noise, as a share of that of all observations, above which a configuration may be repeated:
-unless it turns out that repeating one gives the same."""
+DOUBTFUL_NOISE = 0.1
+"""Estimated variance of the noise, as a share of that of all observations, above which the best configuration is
+evaluated again: a rugged objective without noise looks noisy, and only that tells. If it is, more may be repeated."""
 
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
@@ -80,17 +80,24 @@ class ModelProposer:
         self._model = Model(space, method, seed)
         self._constraint = Constraint(space.groups)
         self._whole = Whole.of(space)
+        self._probed = False
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
         self._model.observe(history.data)
         if self._inline and self.fit_due(history):
             self._model.refit(history.data)
-        ranked = None if self._in_design(history) else self._ranked(history, ready)
-        config = None
-        if ranked is not None:
-            repeats = self._model.fitted and self._model.noise(history.data) > REPEATED_NOISE
-            config = new_config(self._space, ranked, history, ready, repeats=repeats)
+        if self._in_design(history):
+            return self._design.propose(history, ready)
+        noise = self._model.noise(history.data) if self._model.fitted else 0.0
+        if noise > DOUBTFUL_NOISE and not (history.noisy or history.exact or self._probed):
+            self._probed = True
+            config = new_config(self._space, history.best_point(), history, ready, repeats=True)
+            if config is not None:
+                return Proposal(config, "model")
+        ranked = self._ranked(history, ready)
+        repeats = history.noisy and noise > DOUBTFUL_NOISE
+        config = None if ranked is None else new_config(self._space, ranked, history, ready, repeats=repeats)
         return self._design.propose(history, ready) if config is None else Proposal(config, "model")
 
     def _ranked(self, history: History, ready: list[Config]) -> Array | None:
@@ -142,7 +149,8 @@ class ModelProposer:
         observed = history.data.x[_promising(view, history)]
         if name == "explore":
             return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
-        return LogExpectedImprovement(fantasised, np.vstack([observed, self._likely(history, x_pending)]))
+        known = np.vstack([observed, self._likely(history, x_pending)])
+        return LogExpectedImprovement(fantasised, known, noisy=history.noisy)
 
     def _likely(self, history: History, x_pending: Array) -> Array:
         """Pending points (k, p) that are likely to be valid: an incumbent may be among these."""
