@@ -1,4 +1,4 @@
-"""One thread for the linear algebra of the tests: their matrices are small, and threads that wait for each other spin."""
+"""One thread for the linear algebra of the tests: their matrices are small, and waiting threads spin."""
 
 import os
 
