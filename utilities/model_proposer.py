@@ -105,9 +105,11 @@ class ModelProposer:
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         turn = history.told + len(pending)
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
+        x_pending = self._space.features(pending)
         validity = self._constraint.validity(*history.outcomes)
+        likely = x_pending if validity is None else x_pending[validity.likely(x_pending)]
         if validity is not None and len(pending):
-            validity = validity.fantasize(self._space.features(pending), VALIDITY_FANTASIES, rng)
+            validity = validity.fantasize(x_pending, VALIDITY_FANTASIES, rng)
         if len(history.data) < FEWEST_VALID:
             # Failures alone say nothing of where trials are valid: then the design goes on.
             if validity is None or len(history.data) == 0:
@@ -119,7 +121,7 @@ class ModelProposer:
         if name == "design" or not self._model.fitted:
             return None
         view = self._model.choose(history.data, turn)
-        acquisition = self._acquisition(name, view, history, pending, rng)
+        acquisition = self._acquisition(name, view, history, x_pending, likely, rng)
         if validity is not None:
             acquisition = Feasible(acquisition, validity)
         if view.closed is not None:
@@ -134,14 +136,17 @@ class ModelProposer:
         return points[np.argsort(-promise(validity, self._space.features(points)), kind="stable")]
 
     def _acquisition(
-        self, name: str, view: View, history: History, pending: Array, rng: np.random.Generator
+        self, name: str, view: View, history: History, x_pending: Array, likely: Array, rng: np.random.Generator
     ) -> Acquisition:
-        """What is to be maximised, with pending trials fantasised where that matters."""
+        """What is to be maximised, with pending trials fantasised where that matters.
+
+        `x_pending` (q, p) are the features of all of these, `likely` (k, p) of those that may well be valid: an
+        incumbent can be among them.
+        """
         if name == "thompson":
             return NegativeDraw(view.posterior.draw(rng))
-        posterior = fantasised = view.posterior.affordable(len(pending))
-        x_pending = self._space.features(pending)
-        if len(pending):
+        posterior = fantasised = view.posterior.affordable(len(x_pending))
+        if len(x_pending):
             count = 1 if name == "explore" else max(2, -(-FANTASIES // len(posterior.noise())))
             fantasised = posterior.fantasize(x_pending, count, rng)
         if name == "ucb":
@@ -149,13 +154,8 @@ class ModelProposer:
         observed = history.data.x[_promising(view, history)]
         if name == "explore":
             return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
-        known = np.vstack([observed, self._likely(history, x_pending)])
+        known = np.vstack([observed, likely])
         return LogExpectedImprovement(fantasised, known, noisy=history.noisy)
-
-    def _likely(self, history: History, x_pending: Array) -> Array:
-        """Pending points (k, p) that are likely to be valid: an incumbent may be among these."""
-        validity = self._constraint.validity(*history.outcomes)
-        return x_pending if validity is None else x_pending[validity.likely(x_pending)]
 
     def _anchors(self, view: View, history: History) -> Array:
         """Return the observed points with the lowest posterior mean."""
