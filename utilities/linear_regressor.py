@@ -36,6 +36,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lstsq
 
 from utilities.slice_sampling import slice_samples
 
@@ -265,7 +266,7 @@ def _best_bowl(spectrum: Spectrum, precisions: Array) -> Array:
     kept = np.arange(p)
     while True:
         rows = np.concatenate([[0], 1 + kept, 1 + p + kept])
-        theta = np.linalg.lstsq(normal[np.ix_(rows, rows)], normal[rows, -1])[0]
+        theta = lstsq(normal[np.ix_(rows, rows)], normal[rows, -1], lapack_driver="gelsy")[0]
         slope, curvature = theta[1 : 1 + kept.size], theta[1 + kept.size :]
         convex = curvature > LEAST_FITTED_CURVATURE
         if convex.all():
