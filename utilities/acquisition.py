@@ -25,7 +25,7 @@ _FAR = -100.0
 """Below this z, 1 + z Phi/phi cancels and its asymptotic series takes over (relative error below 1e-9)."""
 
 MIN_VARIANCE = 1e-18
-ROUGH = 3
+ROUGH = 2
 """Components of a rough score."""
 
 
@@ -144,13 +144,13 @@ class LogExpectedImprovement:
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
-        mean, variance = self._posterior.predict(x)
+        mean, variance, pullback = self._posterior.differentiate(x)
         log_ei, by_mean, by_variance = log_expected_improvement(mean, variance, self.best)
         if self._noisy:
             worth, slope = log_worth(variance, self._posterior.noise())
             log_ei, by_variance = log_ei + worth[:, None], by_variance + slope[:, None]
         value, share = _log_mean_exp(log_ei)
-        return value, self._posterior.pullback(x, share * by_mean, (share * by_variance).sum(axis=1))
+        return value, pullback(share * by_mean, (share * by_variance).sum(axis=1))
 
     def rough(self) -> Acquisition:
         """Return the same over a few components and the average fantasy."""
@@ -180,10 +180,10 @@ class ConfidenceBound:
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
-        mean, variance = self._posterior.predict(x)
+        mean, variance, pullback = self._posterior.differentiate(x)
         by_mean = np.full_like(mean, -1.0 / (mean.shape[0] * mean.shape[1]))
         by_variance = self._kappa / (2.0 * len(variance) * np.sqrt(np.maximum(variance, MIN_VARIANCE)))
-        return self._bound(mean, variance), self._posterior.pullback(x, by_mean, by_variance)
+        return self._bound(mean, variance), pullback(by_mean, by_variance)
 
     def rough(self) -> Acquisition:
         """Return the same over a few components and the average fantasy."""
@@ -229,9 +229,9 @@ class NegativeMean:
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
-        mean, variance = self._posterior.predict(x)
+        mean, variance, pullback = self._posterior.differentiate(x)
         share = np.full_like(mean, -1.0 / (mean.shape[0] * mean.shape[1]))
-        return -mean.mean(axis=(0, 1)), self._posterior.pullback(x, share, np.zeros_like(variance))
+        return -mean.mean(axis=(0, 1)), pullback(share, np.zeros_like(variance))
 
     def rough(self) -> Acquisition:
         """Return the same over a few components."""

@@ -10,9 +10,12 @@ psi         (M, m, D)     rotated basis ``phi V``: in it, K ([P] eq 6) of all s 
 precision   (M, s, D)     that diagonal, ``beta values + alpha``
 weights     (M, s, F, D)  posterior mean of the rotated weights, ``V^T m`` of [P] eq 5
 theta       (M, s, 1 + 2p)   prior mean's coefficients on [1, x, x^2]
+narrowing   (M, D, s, r)     G: r points told or pending since the decomposition make ``K^-1`` to ``K^-1 - G G^T``
 
-So a network's samples share one eigendecomposition, and so do its fantasies: ``Phi^T Phi`` of observed and pending
-points is decomposed once, whatever s and F.
+So a network's samples share one eigendecomposition, and so do its fantasies, whatever s and F. A few more points
+need none: with ``C = psi K^-1 psi^T + 1/beta`` of them and its Cholesky factor L, ``G = K^-1 psi^T L^-T`` and the
+weights gain ``G L^-1 (y - mean)``, as in the conditioning of any Gaussian. Decomposing costs O(D^3), this O(D r) a
+component.
 """
 
 from __future__ import annotations
@@ -24,13 +27,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.basis import Basis, single
+from utilities.cholesky import inverse_of_triangle, jittered_cholesky
 from utilities.drawn_functions import RegressionDraw
 from utilities.linear_regressor import Gram, mean_coefficients, quadratic_basis
+from utilities.surrogate import Pullback
 
 Array = NDArray[np.float64]
 
 TINY = 1e-16
 """Least variance predicted, in standardised units: log EI divides by its root."""
+
+RECENT = 16
+"""Observations beyond a decomposition that are kept apart from it, before the next one."""
+
+FEW = 64
+"""Points, observed or pending, that are cheaper apart than by another decomposition."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +58,7 @@ class DNGOPosterior:
         z of `utilities.linear_regressor`.
     grams
         Each network's sufficient statistics; None once there are fantasies, which they do not hold.
-    vectors, values, precision, weights, theta : arrays
+    vectors, values, precision, weights, theta, narrowing : arrays
         See the module.
     """
 
@@ -61,6 +72,7 @@ class DNGOPosterior:
     precision: Array
     weights: Array
     theta: Array
+    narrowing: Array
 
     @classmethod
     def given(
@@ -75,6 +87,7 @@ class DNGOPosterior:
         precision = _precision(hyperparameters, values)
         weights = np.exp(hyperparameters[:, :, 1, None]) * response / precision
         vectors = np.array([spectrum.vectors for spectrum in spectra])
+        samples, features = hyperparameters.shape[1], values.shape[1]
         return cls(
             offset,
             scale,
@@ -86,41 +99,58 @@ class DNGOPosterior:
             precision,
             weights[:, :, None],
             theta,
+            np.empty((len(grams), features, samples, 0)),
         )
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Mean (S, F, m) and variance (S, m) at `x` (m, p): [P] eq 3 and 4, the noise 1/beta left out."""
-        members, samples, fantasies, features = self.weights.shape
-        psi = (self.basis.phi(x) @ self.vectors).transpose(0, 2, 1)
-        mean = self.weights.reshape(members, samples * fantasies, features) @ psi
-        bowl = (self.theta @ quadratic_basis(x).T).reshape(members * samples, 1, len(x))
-        mean = mean.reshape(members * samples, fantasies, len(x)) + bowl
-        variance = ((1.0 / self.precision) @ (psi * psi)).reshape(members * samples, len(x))
-        return mean, np.maximum(variance, TINY)
+        mean, variance, _ = self._moments(x, self.basis.phi(x) @ self.vectors)
+        return mean, variance
 
-    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
-        """Gradient (m, p) with respect to `x` (m, p) of sum(grad_mean * mean) + sum(grad_variance * variance).
-
-        `grad_mean` is (S, F, m), `grad_variance` is (S, m).
-        """
-        members, samples, fantasies, features = self.weights.shape
-        by_mean = grad_mean.reshape(members, samples * fantasies, len(x)).transpose(0, 2, 1)
-        by_variance = grad_variance.reshape(members, samples, len(x)).transpose(0, 2, 1)
+    def differentiate(self, x: Array) -> tuple[Array, Array, Pullback]:
+        """`predict` at `x` (m, p), and what turns weights of these into a gradient (m, p)."""
         tape = self.basis.tape(x)
         psi = tape.phi @ self.vectors
-        grad_psi = by_mean @ self.weights.reshape(members, samples * fantasies, features)
-        grad_psi += 2.0 * psi * (by_variance @ (1.0 / self.precision))
-        by_theta = grad_mean.sum(axis=1).T @ self.theta.reshape(members * samples, -1)
-        slope, curvature = by_theta[:, 1 : 1 + x.shape[1]], by_theta[:, 1 + x.shape[1] :]
-        by_basis = self.basis.backward(tape, grad_psi @ self.vectors.transpose(0, 2, 1))
-        return np.asarray(by_basis + slope + 2.0 * x * curvature)
+        mean, variance, narrowed = self._moments(x, psi)
+        members, samples, fantasies, features = self.weights.shape
+
+        def pullback(grad_mean: Array, grad_variance: Array) -> Array:
+            by_mean = grad_mean.reshape(members, samples * fantasies, len(x)).transpose(0, 2, 1)
+            by_variance = grad_variance.reshape(members, samples, len(x)).transpose(0, 2, 1)
+            grad_psi = by_mean @ self.weights.reshape(members, samples * fantasies, features)
+            grad_psi += 2.0 * psi * (by_variance @ (1.0 / self.precision))
+            if narrowed.size:
+                pulled = (narrowed * by_variance[..., None]).reshape(*psi.shape[:2], -1)
+                grad_psi -= 2.0 * (pulled @ self.narrowing.reshape(members, features, -1).transpose(0, 2, 1))
+            by_theta = grad_mean.sum(axis=1).T @ self.theta.reshape(members * samples, -1)
+            slope, curvature = by_theta[:, 1 : 1 + x.shape[1]], by_theta[:, 1 + x.shape[1] :]
+            by_basis = self.basis.backward(tape, grad_psi @ self.vectors.transpose(0, 2, 1))
+            return np.asarray(by_basis + slope + 2.0 * x * curvature)
+
+        return mean, variance, pullback
+
+    def _moments(self, x: Array, psi: Array) -> tuple[Array, Array, Array]:
+        """Mean (S, F, m), variance (S, m), and ``psi G`` (M, m, s, r), at `x` (m, p) with rotated basis (M, m, D)."""
+        members, samples, fantasies, features = self.weights.shape
+        count = len(x)
+        mean = self.weights.reshape(members, samples * fantasies, features) @ psi.transpose(0, 2, 1)
+        bowl = (self.theta @ quadratic_basis(x).T).reshape(members * samples, 1, count)
+        mean = mean.reshape(members * samples, fantasies, count) + bowl
+        variance = (1.0 / self.precision) @ (psi * psi).transpose(0, 2, 1)
+        recent = self.narrowing.shape[3]
+        narrowed = (psi @ self.narrowing.reshape(members, features, -1)).reshape(members, count, samples, recent)
+        if recent:
+            variance -= np.einsum("mksr,mksr->msk", narrowed, narrowed)
+        return mean, np.maximum(variance.reshape(members * samples, count), TINY), narrowed
 
     def noise(self) -> Array:
         """Variance (S,) of the observation noise of each component, 1/beta."""
         return np.exp(-self.hyperparameters[:, :, 1]).ravel()
 
     def extend(self, x: Array, y: Array) -> DNGOPosterior:
-        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Costs O(D^2 k + D^3).
+        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units.
+
+        Costs O(D r) a component; O(D^2 k + D^3) where more than `RECENT` came since the last decomposition.
 
         Raises
         ------
@@ -130,31 +160,71 @@ class DNGOPosterior:
         if self.grams is None:
             raise ValueError("a posterior with fantasies cannot be extended: extend the one they were drawn from")
         standardised = (y - self.offset) / self.scale
-        grams = [gram.add(phi, x, standardised) for gram, phi in zip(self.grams, self.basis.phi(x), strict=True)]
-        return DNGOPosterior.given(self.offset, self.scale, self.basis, self.hyperparameters, grams)
+        phi = self.basis.phi(x)
+        grams = tuple(gram.add(rows, x, standardised) for gram, rows in zip(self.grams, phi, strict=True))
+        if self.narrowing.shape[3] + len(x) > RECENT:
+            return DNGOPosterior.given(self.offset, self.scale, self.basis, self.hyperparameters, grams)
+        psi = phi @ self.vectors
+        factor = self._factor(psi)
+        mean, _, _ = self._moments(x, psi)
+        return replace(self._narrowed(psi, factor, _whiten(factor, standardised - mean)), grams=grams)
 
     def fantasize(self, x_pending: Array, count: int, rng: np.random.Generator) -> DNGOPosterior:
         """Posterior with `count` sampled outcomes at the pending points (q, p): F = count.
 
-        Outcomes, with their noise, are drawn jointly over the q points, separately for each component.
+        Outcomes, with their noise, are drawn jointly over the q points, separately for each component. An outcome drawn
+        from its own prediction is a standard normal once whitened.
 
         Raises
         ------
         ValueError
             The posterior holds fantasies already.
         """
-        return self.given_outcomes(x_pending, self.draw_outcomes(x_pending, count, rng))
-
-    def draw_outcomes(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw `count` joint outcomes, with noise, from each component: (S, count, q) at `x` (q, p), standardised.
-
-        Raises
-        ------
-        ValueError
-            The posterior holds fantasies.
-        """
         if self.grams is None:
             raise ValueError("fantasies are drawn from a posterior without any: this one holds some already")
+        members, samples, _, _ = self.weights.shape
+        if self.narrowing.shape[3] + len(x_pending) > FEW:
+            whole = self._decomposed()
+            return whole._decomposed_with(x_pending, whole._draw_outcomes(x_pending, count, rng))
+        psi = self.basis.phi(x_pending) @ self.vectors
+        white = rng.standard_normal((members * samples, count, len(x_pending)))
+        return self._narrowed(psi, self._factor(psi), white)
+    def _decomposed(self) -> DNGOPosterior:
+        """Return the same posterior, decomposed anew if points are kept apart."""
+        if self.grams is None or not self.narrowing.shape[3]:
+            return self
+        return DNGOPosterior.given(self.offset, self.scale, self.basis, self.hyperparameters, self.grams)
+
+    def _factor(self, psi: Array) -> Array:
+        """Inverse Cholesky factor (M, s, q, q) of the covariance of outcomes at points with rotated basis (M, q, D)."""
+        members, samples, _, features = self.weights.shape
+        count, recent = psi.shape[1], self.narrowing.shape[3]
+        covariance = (psi[:, None] / self.precision[:, :, None]) @ psi[:, None].transpose(0, 1, 3, 2)
+        narrowed = (psi @ self.narrowing.reshape(members, features, -1)).reshape(members, count, samples, recent)
+        narrowed = narrowed.transpose(0, 2, 1, 3)
+        covariance -= narrowed @ narrowed.transpose(0, 1, 3, 2)
+        diagonal = np.arange(count)
+        covariance[:, :, diagonal, diagonal] += self.noise().reshape(members, samples, 1)
+        factors = [[inverse_of_triangle(jittered_cholesky(c)) for c in matrices] for matrices in covariance]
+        return np.array(factors).reshape(members, samples, count, count)
+
+    def _narrowed(self, psi: Array, factor: Array, white: Array) -> DNGOPosterior:
+        """Posterior with outcomes, whitened (S, F, q), at points with rotated basis (M, q, D); without `grams`."""
+        members, samples, _, features = self.weights.shape
+        recent = self.narrowing.shape[3]
+        narrowed = (psi @ self.narrowing.reshape(members, features, -1)).reshape(*psi.shape[:2], samples, recent)
+        cross = psi[:, None] / self.precision[:, :, None]
+        cross -= narrowed.transpose(0, 2, 1, 3) @ self.narrowing.transpose(0, 2, 3, 1)
+        gain = factor @ cross
+        weights = self.weights + white.reshape(members, samples, *white.shape[1:]) @ gain
+        narrowing = np.concatenate([self.narrowing, gain.transpose(0, 3, 1, 2)], axis=3)
+        return replace(self, grams=None, weights=weights, narrowing=narrowing)
+
+    def _draw_outcomes(self, x: Array, count: int, rng: np.random.Generator) -> Array:
+        """Draw `count` joint outcomes, with noise, from each component: (S, count, q) at `x` (q, p).
+
+        No points may be kept apart.
+        """
         members, samples, _, features = self.weights.shape
         spread = rng.standard_normal((members, samples, count, features)) / np.sqrt(self.precision)[:, :, None]
         psi = (self.basis.phi(x) @ self.vectors).transpose(0, 2, 1)
@@ -163,8 +233,8 @@ class DNGOPosterior:
         outcomes = outcomes.reshape(members * samples, count, len(x))
         return outcomes + rng.standard_normal(outcomes.shape) * np.sqrt(self.noise())[:, None, None]
 
-    def given_outcomes(self, x: Array, outcomes: Array) -> DNGOPosterior:
-        """Posterior with F = count sets of outcomes (S, count, q), standardised, all at the points `x` (q, p).
+    def _decomposed_with(self, x: Array, outcomes: Array) -> DNGOPosterior:
+        """Posterior with F = count sets of outcomes (S, count, q) at the points `x` (q, p); none kept apart before.
 
         With ``K_p = K + beta Phi_p^T Phi_p`` and residuals ``R`` of the outcomes, the new weights are
         ``K_p^-1 (K m 1^T + beta Phi_p^T R^T)``: one matrix for all fantasies.
@@ -207,6 +277,7 @@ class DNGOPosterior:
             precision=single(self.precision[:1, kept]),
             weights=single(self.weights[:1, kept].mean(axis=2, keepdims=True)),
             theta=self.theta[:1, kept],
+            narrowing=single(self.narrowing[:1, :, kept]),
         )
 
     def affordable(self, pending: int) -> DNGOPosterior:
@@ -217,19 +288,15 @@ class DNGOPosterior:
         """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
         members, samples, fantasies, features = self.weights.shape
         m, s, f = (int(rng.integers(count)) for count in (members, samples, fantasies))
-        rotated = self.weights[m, s, f] + rng.standard_normal(features) / np.sqrt(self.precision[m, s])
-        return RegressionDraw(self.basis.member(m), self.vectors[m] @ rotated, self.theta[m, s])
+        weights, narrowing = self.weights[m, s, f], self.narrowing[m, :, s]
+        factor = jittered_cholesky(np.diag(1.0 / self.precision[m, s]) - narrowing @ narrowing.T)
+        weights = self.vectors[m] @ (weights + factor @ rng.standard_normal(features))
+        return RegressionDraw(self.basis.member(m), weights, self.theta[m, s])
 
-    def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw `count` functions at `x` (m, p): (count, m), of components and fantasies chosen at random."""
-        members, samples, fantasies, features = self.weights.shape
-        network, hyper = np.divmod(rng.integers(members * samples, size=count), samples)
-        weights = self.weights[network, hyper, rng.integers(fantasies, size=count)]
-        weights = weights + rng.standard_normal((count, features)) / np.sqrt(self.precision[network, hyper])
-        functions = self.theta[network, hyper] @ quadratic_basis(x).T
-        for member, psi in enumerate(self.basis.phi(x) @ self.vectors):
-            functions[network == member] += weights[network == member] @ psi.T
-        return np.asarray(functions)
+
+def _whiten(factor: Array, residual: Array) -> Array:
+    """Residuals (S, F, q) times the inverse Cholesky factors (M, s, q, q) of their covariances."""
+    return np.asarray(residual @ factor.reshape(-1, *factor.shape[2:]).transpose(0, 2, 1))
 
 
 def _precision(hyperparameters: Array, values: Array) -> Array:

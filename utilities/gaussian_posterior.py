@@ -1,4 +1,4 @@
-"""Posterior of a Gaussian process: prediction, its gradient, new observations, fantasies, joint draws.
+"""Posterior of a Gaussian process: prediction, its gradient, new observations, fantasies, draws.
 
 Symbols
 -------
@@ -22,9 +22,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.cholesky import extended_inverse_factors, jittered_cholesky
+from utilities.cholesky import extended_inverse_factors
 from utilities.drawn_functions import GaussianDraw, PriorDraw
 from utilities.kernels import Kernel, distance_pullback
+from utilities.surrogate import Pullback
 
 Array = NDArray[np.float64]
 
@@ -76,36 +77,32 @@ class GaussianPosterior:
         mean = np.empty((samples, count, x.shape[0]))
         variance = np.empty((samples, x.shape[0]))
         for rows in self._blocks(x.shape[0]):
-            whitened = self._whitened_cross(self.kernel.embed(x[rows]))
-            mean[:, :, rows] = np.swapaxes(whitened @ self.whitened, 1, 2)
-            variance[:, rows] = np.einsum("smn,smn->sm", whitened, whitened)
-        prior = self.kernel.variance[:, None]
-        return mean, np.maximum(prior - variance, _LEAST_VARIANCE * prior)
+            mean[:, :, rows], variance[:, rows] = self._moments(self._whitened_cross(self.kernel.embed(x[rows])))
+        return mean, variance
 
-    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
-        """Gradient (m, p) with respect to `x` of sum(grad_mean * mean) + sum(grad_variance * variance).
+    def differentiate(self, x: Array) -> tuple[Array, Array, Pullback]:
+        """`predict` at `x` (m, p), and what turns weights of these into a gradient (m, p); for few points.
 
         d mean = dk(x, X) W^T e and d variance = -2 dk(x, X) W^T V^T.
-
-        Parameters
-        ----------
-        x : array (m, p)
-            Points.
-        grad_mean : array (S, F, m)
-            Weights of the means.
-        grad_variance : array (S, m)
-            Weights of the variances.
         """
-        gradient = np.empty(x.shape)
-        for rows in self._blocks(x.shape[0]):
-            z = self.kernel.embed(x[rows])
-            cross, slope = self.kernel.between_and_slope(z, self.embedded)
-            whitened = cross @ np.swapaxes(self.inverse_factor, 1, 2)
-            whitened *= -2.0 * grad_variance[:, rows, None]
-            whitened += np.swapaxes(grad_mean[:, :, rows], 1, 2) @ np.swapaxes(self.whitened, 1, 2)
-            slope *= whitened @ self.inverse_factor
-            gradient[rows] = self.kernel.pullback(x[rows], distance_pullback(z, self.embedded, slope))
-        return gradient
+        z = self.kernel.embed(x)
+        cross, slope = self.kernel.between_and_slope(z, self.embedded)
+        whitened = cross @ np.swapaxes(self.inverse_factor, 1, 2)
+        mean, variance = self._moments(whitened)
+
+        def pullback(grad_mean: Array, grad_variance: Array) -> Array:
+            pulled = whitened * (-2.0 * grad_variance[:, :, None])
+            pulled += np.swapaxes(grad_mean, 1, 2) @ np.swapaxes(self.whitened, 1, 2)
+            grad_z = distance_pullback(z, self.embedded, slope * (pulled @ self.inverse_factor))
+            return self.kernel.pullback(x, grad_z)
+
+        return mean, variance, pullback
+
+    def _moments(self, whitened: Array) -> tuple[Array, Array]:
+        """Mean (S, F, m) and variance (S, m) of points with V (S, m, n)."""
+        prior = self.kernel.variance[:, None]
+        variance = np.maximum(prior - np.einsum("smn,smn->sm", whitened, whitened), _LEAST_VARIANCE * prior)
+        return np.swapaxes(whitened @ self.whitened, 1, 2), variance
 
     def noise(self) -> Array:
         """Variance (S,) of the observation noise of each component."""
@@ -140,19 +137,6 @@ class GaussianPosterior:
         observed = np.broadcast_to(self.whitened, (samples, known, count))
         drawn = rng.standard_normal((samples, x_pending.shape[0], count))
         return self._grown(z, inverse_factor, np.concatenate([observed, drawn], axis=1))
-
-    def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over.
-
-        The draws are joint, and exact but for the jitter of `utilities.cholesky.jittered_cholesky`. Costs O(m^3) for
-        each component chosen.
-        """
-        component = rng.integers(self.noise_variance.size, size=count)
-        draws = rng.standard_normal((count, x.shape[0]))
-        for s in np.unique(component):
-            mean, factor = self._some(np.array([s]))._joint(x)
-            draws[component == s] = mean + draws[component == s] @ factor.T
-        return draws
 
     def thin(self, components: int) -> GaussianPosterior:
         """Posterior of at most `components` of the components, evenly spaced, fantasies averaged over."""
@@ -206,10 +190,3 @@ class GaussianPosterior:
             inverse_factor=self.inverse_factor[which],
             whitened=self.whitened[which].mean(axis=2, keepdims=True),
         )
-
-    def _joint(self, x: Array) -> tuple[Array, Array]:
-        """Mean (m,) and Cholesky factor of the covariance (m, m) at `x` of a posterior with S = F = 1."""
-        z = self.kernel.embed(x)
-        cross = self._whitened_cross(z)
-        covariance = self.kernel.between(z, z) - cross @ np.swapaxes(cross, 1, 2)
-        return (cross @ self.whitened)[0, :, 0], jittered_cholesky(covariance[0])

@@ -75,13 +75,14 @@ class PureExploration:
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
-        mean, sigma = self._predict(x)
+        means, spread, pullback = self._posterior.differentiate(x)
+        mean, sigma = means[:, 0], _root(spread)
         excess = self._excess(mean, sigma)
-        outcomes, variance = self._fantasised.predict(x)
+        outcomes, variance, narrowed_pullback = self._fantasised.differentiate(x)
         narrowed = _root(variance)
-        gradient = self._fantasised.pullback(x, np.zeros_like(outcomes), 0.5 / (narrowed * narrowed.sum(axis=0)))
+        gradient = narrowed_pullback(np.zeros_like(outcomes), 0.5 / (narrowed * narrowed.sum(axis=0)))
         outside = np.broadcast_to(-_SLOPE / len(mean) * (excess > 0.0), mean.shape)
-        gradient += self._posterior.pullback(x, outside[:, None], -0.5 * self._kappa * outside / sigma)
+        gradient += pullback(outside[:, None], -0.5 * self._kappa * outside / sigma)
         return self._score(excess, variance), gradient
 
     def rough(self) -> Acquisition:

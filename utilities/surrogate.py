@@ -15,7 +15,7 @@ in the Parameters, so that data which arrive after a fit are scaled like those t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -25,6 +25,10 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 Parameters: TypeAlias = Mapping[str, NDArray[np.float64]]
 """What a fit learned: plain float64 arrays by name. They cross MPI and go into HDF5 as they are."""
+
+Pullback: TypeAlias = Callable[[Array, Array], Array]
+"""Gradient (m, p) with respect to x of sum(grad_mean * mean) + sum(grad_variance * variance), called with grad_mean
+(S, F, m) and grad_variance (S, m): what `Posterior.differentiate` returns beside mean and variance at x."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,8 @@ class Posterior(Protocol):
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Predict at `x` (m, p): mean (S, F, m) and variance (S, m), without observation noise."""
 
-    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
-        """Gradient (m, p) with respect to `x` of sum(grad_mean * mean) + sum(grad_variance * variance).
-
-        `grad_mean` is (S, F, m), `grad_variance` is (S, m).
-        """
+    def differentiate(self, x: Array) -> tuple[Array, Array, Pullback]:
+        """`predict` at `x`, and a function that turns weights of the predictions into a gradient."""
 
     def noise(self) -> Array:
         """Variance (S,) of the observation noise of each component."""
@@ -98,9 +99,6 @@ class Posterior(Protocol):
 
         Outcomes are drawn jointly over the q points, separately for each component. Called on a posterior with F = 1.
         """
-
-    def sample(self, x: Array, count: int, rng: np.random.Generator) -> Array:
-        """Draw `count` functions at `x` (m, p): (count, m), components chosen at random, fantasies averaged over."""
 
     def thin(self, components: int) -> Posterior:
         """Posterior of about `components` of the components, fantasies averaged over: cheaper."""
