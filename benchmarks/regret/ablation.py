@@ -10,7 +10,6 @@ Sequential, 60 evaluations, in this process, on `PROBLEMS`. Finished runs are ke
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.regret import records, references
-from benchmarks.regret.peers.reverie_methods import commit
-from benchmarks.regret.problem import Problem
+from benchmarks.regret.in_process import InProcess
 from benchmarks.regret.problems import TABLES, all_problems
 from benchmarks.regret.runner import execute
 from benchmarks.regret.subsets import Run
@@ -92,33 +90,6 @@ VARIANTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "dngo": ("`dngo` in place of `gp`", _nothing, "dngo"),
     "dngo-paper": ("`dngo-paper` in place of `gp`", _nothing, "dngo-paper"),
 }
-
-
-class InProcess:
-    """An Optimizer of this process, driven like a peer."""
-
-    def __init__(self, method: str) -> None:
-        self._method, self.version = method, f"reverie {commit()}"
-
-    def start(self, problem: Problem, seed: int, budget: int, pending: int) -> None:
-        """Begin a run."""
-        self._optimizer = optimizer.Optimizer(problem.space, method=self._method, seed=seed)
-        self._trials: dict[int, Any] = {}
-
-    def ask(self) -> tuple[int, dict[str, Any], float]:
-        """Number, configuration, CPU seconds."""
-        began = time.process_time()
-        trial = self._optimizer.ask()
-        return trial.number, dict(trial.config), time.process_time() - began
-
-    def tell(self, number: int, value: float | None) -> float:
-        """CPU seconds."""
-        began = time.process_time()
-        if value is None:
-            self._optimizer.tell(number, failed="the evaluation failed")
-        else:
-            self._optimizer.tell(number, value)
-        return time.process_time() - began
 
 
 def run(variants: list[str], seeds: int, tables: Path) -> None:
