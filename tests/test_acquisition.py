@@ -15,7 +15,7 @@ from utilities.acquisition import (
     log_h,
     log_worth,
 )
-from utilities.surrogate import Array
+from utilities.surrogate import Array, Pullback
 
 
 def exact_log_ei(mean: float, sd: float, best: float) -> float:
@@ -70,11 +70,14 @@ class Toy:
     def noise(self) -> Array:
         return 0.5 * self.c
 
-    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
-        square = np.sum(x**2, axis=1)
-        slope = np.einsum("sfm,sfp->mp", grad_mean, self.a)
-        slope += 2.0 * np.einsum("sfm,sf->m", grad_mean, self.b)[:, None] * x
-        return slope - 2.0 * (np.einsum("sm,s->m", grad_variance, self.c) * np.exp(-square))[:, None] * x
+    def differentiate(self, x: Array) -> tuple[Array, Array, Pullback]:
+        def pullback(grad_mean: Array, grad_variance: Array) -> Array:
+            square = np.sum(x**2, axis=1)
+            slope = np.einsum("sfm,sfp->mp", grad_mean, self.a)
+            slope += 2.0 * np.einsum("sfm,sf->m", grad_mean, self.b)[:, None] * x
+            return slope - 2.0 * (np.einsum("sm,s->m", grad_variance, self.c) * np.exp(-square))[:, None] * x
+
+        return *self.predict(x), pullback
 
 
 @pytest.mark.parametrize(("components", "fantasies"), [(1, 1), (3, 1), (2, 4)])

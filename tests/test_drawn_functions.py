@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from utilities.dngo import DNGO
+from utilities.dngo_posterior import DNGOPosterior
 from utilities.drawn_functions import PriorDraw
+from utilities.gaussian_posterior import GaussianPosterior
 from utilities.gaussian_process import GaussianProcess
 from utilities.kernels import Kernel
 from utilities.surrogate import Array, Dataset, Posterior
@@ -23,7 +25,7 @@ def data() -> Dataset:
     return Dataset(x, np.sin(5.0 * x[:, 0]) + x[:, 1] ** 2 + 0.1 * rng.standard_normal(12))
 
 
-def gp() -> Posterior:
+def gp() -> GaussianPosterior:
     warped = np.array([True, False, True])
     parameters = {
         "log_lengthscale": np.log([[0.4, 0.5, 1.0], [0.3, 0.8, 2.0]]),
@@ -37,25 +39,45 @@ def gp() -> Posterior:
     return GaussianProcess(np.arange(COLUMNS), warped).condition(parameters, data())
 
 
-def dngo() -> Posterior:
+def dngo() -> DNGOPosterior:
     surrogate = DNGO(COLUMNS, members=2, samples=3)
     return surrogate.condition(surrogate.fit(data(), np.random.default_rng(1)), data())
 
 
-def components(posterior: Posterior, x: Array) -> tuple[Array, Array]:
-    """Mean (m,) and covariance (m, m) of the mixture of all components and fantasies, by the law of total variance."""
-    mean = posterior.predict(x)[0].reshape(-1, len(x))
-    draws = posterior.sample(x, 200_000, np.random.default_rng(5))
-    return mean.mean(axis=0), np.cov(draws.T)
+def extended_dngo() -> DNGOPosterior:
+    """The same with five observations kept apart from its decomposition."""
+    surrogate, known = DNGO(COLUMNS, members=2, samples=3), data()
+    parameters = surrogate.fit(known, np.random.default_rng(1))
+    return surrogate.condition(parameters, Dataset(known.x[:7], known.y[:7])).extend(known.x[7:], known.y[7:])
 
 
-@pytest.mark.parametrize("build", [gp, dngo])
-def test_draws_have_the_posteriors_mean_and_covariance(build: Callable[[], Posterior]) -> None:
+def priors(posterior: GaussianPosterior | DNGOPosterior, a: Array, b: Array) -> Array:
+    """Covariance (S, m, n) of each component's prior between points a (m, p) and b (n, p)."""
+    if isinstance(posterior, GaussianPosterior):
+        return posterior.kernel.between(posterior.kernel.embed(a), posterior.kernel.embed(b))
+    phi = posterior.basis.phi(a) @ posterior.basis.phi(b).transpose(0, 2, 1)
+    return (phi[:, None] / np.exp(posterior.hyperparameters[:, :, 0])[..., None, None]).reshape(-1, len(a), len(b))
+
+
+def mixture(posterior: GaussianPosterior | DNGOPosterior, x: Array) -> tuple[Array, Array]:
+    """Mean (m,) and covariance (m, m) over components: textbook conditioning, and the law of total variance."""
+    known = data().x
+    gram = priors(posterior, known, known) + posterior.noise()[:, None, None] * np.eye(len(known))
+    cross = priors(posterior, x, known)
+    within = priors(posterior, x, x) - cross @ np.linalg.inv(gram) @ cross.transpose(0, 2, 1)
+    means = posterior.predict(x)[0][:, 0]
+    return means.mean(axis=0), within.mean(axis=0) + np.cov(means.T, bias=True)
+
+
+@pytest.mark.parametrize("build", [gp, dngo, extended_dngo])
+def test_draws_have_the_posteriors_mean_and_covariance(
+    build: Callable[[], GaussianPosterior | DNGOPosterior],
+) -> None:
     posterior = build()
     x = np.vstack([data().x[:2], np.random.default_rng(2).random((5, COLUMNS))])
     rng = np.random.default_rng(3)
     draws = np.array([posterior.draw(rng).value(x) for _ in range(DRAWS)])
-    mean, covariance = components(posterior, x)
+    mean, covariance = mixture(posterior, x)
     spread = np.sqrt(np.diag(covariance))
     np.testing.assert_array_less(np.abs(draws.mean(axis=0) - mean), 4.5 * spread / np.sqrt(DRAWS))
     # The variance of an estimated covariance of Gaussians is (c_ij^2 + c_ii c_jj) / N; a mixture's tails are heavier.
@@ -63,7 +85,7 @@ def test_draws_have_the_posteriors_mean_and_covariance(build: Callable[[], Poste
     assert np.all(np.abs(np.cov(draws.T) - covariance) < 7.0 * deviation)
 
 
-@pytest.mark.parametrize("build", [gp, dngo])
+@pytest.mark.parametrize("build", [gp, dngo, extended_dngo])
 def test_a_draw_given_fantasies_is_one_of_them(build: Callable[[], Posterior]) -> None:
     pending = np.random.default_rng(4).random((2, COLUMNS))
     posterior = build().fantasize(pending, 3, np.random.default_rng(5))
@@ -75,7 +97,7 @@ def test_a_draw_given_fantasies_is_one_of_them(build: Callable[[], Posterior]) -
     np.testing.assert_allclose(draws.var(axis=0), total, rtol=0.2)
 
 
-@pytest.mark.parametrize("build", [gp, dngo])
+@pytest.mark.parametrize("build", [gp, dngo, extended_dngo])
 def test_gradients_agree_with_finite_differences(build: Callable[[], Posterior]) -> None:
     function = build().draw(np.random.default_rng(6))
     x = 0.1 + 0.8 * np.random.default_rng(7).random((6, COLUMNS))

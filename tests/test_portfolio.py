@@ -11,7 +11,7 @@ import pytest
 from utilities import portfolio
 from utilities.optimizer import Optimizer
 from utilities.portfolio import BEGIN, EXPLORING, SPARSE, PureExploration, choose
-from utilities.surrogate import Array
+from utilities.surrogate import Array, Pullback
 
 CUBE = {f"x{i}": {"type": "float", "low": 0.0, "high": 1.0} for i in range(4)}
 
@@ -80,9 +80,12 @@ class Waves:
     def predict(self, x: Array) -> tuple[Array, Array]:
         return np.sin(self.a @ x.T), self.b[:, None] + np.outer(self.c, np.sum(x**2, axis=1))
 
-    def pullback(self, x: Array, grad_mean: Array, grad_variance: Array) -> Array:
-        by_mean = np.einsum("sfm,sfp->mp", grad_mean * np.cos(self.a @ x.T), self.a)
-        return by_mean + 2.0 * (self.c @ grad_variance)[:, None] * x
+    def differentiate(self, x: Array) -> tuple[Array, Array, Pullback]:
+        def pullback(grad_mean: Array, grad_variance: Array) -> Array:
+            by_mean = np.einsum("sfm,sfp->mp", grad_mean * np.cos(self.a @ x.T), self.a)
+            return by_mean + 2.0 * (self.c @ grad_variance)[:, None] * x
+
+        return *self.predict(x), pullback
 
 
 def test_exploration_is_sigma_where_the_minimum_may_be() -> None:

@@ -159,6 +159,8 @@ class DNGOPosterior:
         """
         if self.grams is None:
             raise ValueError("a posterior with fantasies cannot be extended: extend the one they were drawn from")
+        if len(x) == 0:
+            return self
         standardised = (y - self.offset) / self.scale
         phi = self.basis.phi(x)
         grams = tuple(gram.add(rows, x, standardised) for gram, rows in zip(self.grams, phi, strict=True))
@@ -183,7 +185,7 @@ class DNGOPosterior:
         if self.grams is None:
             raise ValueError("fantasies are drawn from a posterior without any: this one holds some already")
         members, samples, _, _ = self.weights.shape
-        if self.narrowing.shape[3] + len(x_pending) > FEW:
+        if len(x_pending) == 0 or self.narrowing.shape[3] + len(x_pending) > FEW:
             whole = self._decomposed()
             return whole._decomposed_with(x_pending, whole._draw_outcomes(x_pending, count, rng))
         psi = self.basis.phi(x_pending) @ self.vectors
