@@ -298,3 +298,14 @@ def test_noise_that_repeating_disproves_is_not_believed_again() -> None:
         seen.append((trial.config["a"], trial.config["b"]))
         optimizer.tell(trial, float(table[seen[-1]]))
     assert len(seen) - len(set(seen)) <= 1
+
+
+@pytest.mark.parametrize(("pending", "told", "origin"), [(16, 2, "initial"), (16, 3, "model"), (2, 7, "initial")])
+def test_the_model_takes_over_once_the_design_is_out_and_a_few_of_it_are_told(pending, told, origin):
+    optimizer = Optimizer(BOWL, "gp", initial=10)
+    trials = optimizer.ask_batch(pending)
+    for count in range(told):
+        if count + 1 >= pending:
+            trials.append(optimizer.ask())
+        optimizer.tell(trials[count], bowl(trials[count].config))
+    assert optimizer.origins[optimizer.ask().number] == origin

@@ -34,8 +34,8 @@ FINEST = 2000
 """Points of a finite space that are scored in full."""
 
 ASCENT_STEPS, ASCENT_TOLERANCE = 40, 1e-4
-"""An ascent ends after so many steps, or once one gains less than so much of the sum over the starts: 0.01 nat of log EI
-a start is lost by that on average, and two steps in five are spared."""
+"""An ascent ends after so many steps, or once one gains less than so much of the sum over the starts: 0.01 nat of log
+EI a start is lost by that on average, and two steps in five are spared."""
 
 ROUNDS = 3
 _SCALES = (0.2, 0.05, 0.01)

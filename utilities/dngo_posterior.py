@@ -191,6 +191,7 @@ class DNGOPosterior:
         psi = self.basis.phi(x_pending) @ self.vectors
         white = rng.standard_normal((members * samples, count, len(x_pending)))
         return self._narrowed(psi, self._factor(psi), white)
+
     def _decomposed(self) -> DNGOPosterior:
         """Return the same posterior, decomposed anew if points are kept apart."""
         if self.grams is None or not self.narrowing.shape[3]:

@@ -23,6 +23,9 @@ from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
 COMPANION_ROWS = 100
 """Most observations that the companion of ``dngo`` is fitted to."""
 
+MOST_DIVIDED = 1000
+"""Most observations that are divided into basins: what a proposal costs grows with their number."""
+
 LOCAL_SAMPLES = 4
 """Hyperparameter samples of that companion: near the incumbent data are dense, and its proposals must be quick."""
 
@@ -89,11 +92,16 @@ def _companion_rows(
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Observations for the companion, and which of all (n,) lie in exhausted basins."""
     nowhere = np.zeros(len(data), dtype=bool)
-    if kind == "dngo":
-        distance = np.sum((data.x - data.x[np.argmin(data.y)]) ** 2, axis=1)
-        return np.sort(np.argsort(distance, kind="stable")[:COMPANION_ROWS]), nowhere
-    if kind == "gp":
+    if kind == "dngo-paper":
+        return np.empty(0, dtype=np.intp), nowhere
+    inside = nowhere
+    if len(data) <= MOST_DIVIDED:
         posterior = condition(kind, space, fitted, data)
         inside = exhausted(data.x, data.y, lambda x: posterior.predict(x)[0].mean(axis=(0, 1)))
-        return (np.flatnonzero(~inside), inside) if inside.any() else (np.empty(0, dtype=np.intp), nowhere)
-    return np.empty(0, dtype=np.intp), nowhere
+    outside = np.flatnonzero(~inside)
+    if kind == "gp":
+        return (outside, inside) if inside.any() else (np.empty(0, dtype=np.intp), nowhere)
+    if len(outside) < _FEWEST:
+        outside, inside = np.arange(len(data)), nowhere
+    distance = np.sum((data.x[outside] - data.x[outside[np.argmin(data.y[outside])]]) ** 2, axis=1)
+    return np.sort(outside[np.argsort(distance, kind="stable")[:COMPANION_ROWS]]), inside

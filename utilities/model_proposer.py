@@ -39,6 +39,10 @@ DOUBTFUL_NOISE = 0.1
 """Estimated variance of the noise, as a share of that of all observations, above which the best configuration is
 evaluated again: a rugged objective without noise looks noisy, and only that tells. If it is, more may be repeated."""
 
+ENOUGH = 3
+"""Outcomes of the design that the surrogate needs, the rest of it pending: fantasised, they keep its proposals apart.
+With 16 pending, to wait for all of them instead left regret a fifth higher after 50 evaluations."""
+
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
 
@@ -66,7 +70,7 @@ class ModelProposer:
     Parameters
     ----------
     initial
-        Completed trials from which the surrogate takes over; trials asked before that many are told are of the design.
+        Trials of the design. Once they are handed out and `ENOUGH` of them told, the surrogate takes over.
     goal
         The acquisition.
     inline
@@ -164,7 +168,8 @@ class ModelProposer:
         return history.points[rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
 
     def _in_design(self, history: History) -> bool:
-        return history.told < self._initial
+        """Whether the design goes on: until it is handed out, and enough of its outcomes are there to fit to."""
+        return history.told + len(history.pending) < self._initial or history.told < min(ENOUGH, self._initial)
 
     def _unfit(self, history: History) -> bool:
         """Whether there is too little to fit the surrogate to."""

@@ -68,7 +68,8 @@ class Optimizer:
     kappa
         Standard deviations in the bound of ``ucb``, above 0; 1.8 by default.
     initial
-        Completed trials of the space-filling design before the model takes over; by default 2 (d + 1), at most 10.
+        Trials of the space-filling design; by default 2 (d + 1), at most 10. The model takes over once they are handed
+        out and a few of them completed.
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
