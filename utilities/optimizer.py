@@ -28,8 +28,9 @@ from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
-MOST_INITIAL = 10
-"""Most trials of the initial design by default: priors scaled by the dimension make up for more."""
+MOST_INITIAL = 20
+"""Most trials of the initial design by default. With 10 the regret of ten problems of 4 to 10 dimensions was a quarter
+less after 20 evaluations and, over 90 pairs of runs, 1.4 times as much after 50: a model of few data trusts one basin."""
 
 
 class Incumbent(NamedTuple):
@@ -68,7 +69,7 @@ class Optimizer:
     kappa
         Standard deviations in the bound of ``ucb``, above 0; 1.8 by default.
     initial
-        Trials of the space-filling design; by default 2 (d + 1), at most 10. The model takes over once they are handed
+        Trials of the space-filling design; by default 2 (d + 1), at most 20. The model takes over once they are handed
         out and a few of them completed.
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
