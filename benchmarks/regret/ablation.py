@@ -70,8 +70,8 @@ def _no_companion() -> Iterator[None]:
 
 
 @contextmanager
-def _long_design() -> Iterator[None]:
-    with mock.patch.object(optimizer, "MOST_INITIAL", 1000):
+def _short_design() -> Iterator[None]:
+    with mock.patch.object(optimizer, "MOST_INITIAL", 10):
         yield
 
 
@@ -86,7 +86,7 @@ VARIANTS: dict[str, tuple[str, Callable[[], Any], str]] = {
     "mode-only": ("hyperparameters at their mode, not sampled", _mode_only, "auto"),
     "no-warping": ("no input warping", _no_warping, "auto"),
     "no-companion": ("no proposals outside exhausted basins", _no_companion, "auto"),
-    "long-design": ("initial design of 2 (d + 1) points, not of at most 10", _long_design, "auto"),
+    "short-design": ("initial design of at most 10 points, not 20", _short_design, "auto"),
     "dngo": ("`dngo` in place of `gp`", _nothing, "dngo"),
     "dngo-paper": ("`dngo-paper` in place of `gp`", _nothing, "dngo-paper"),
 }
