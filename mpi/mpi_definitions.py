@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MASTER = 0
-LONGEST_NAP = 1e-3
-_SHORTEST_NAP = 1e-5
+_SHORTEST_NAP, _MIDDLE_NAP, LONGEST_NAP = 1e-5, 1e-3, 1e-2
+_SHARE_OF_QUIET = 0.01
 _LAST_WORDS_SECONDS = 0.5
 """MPICH's launcher ends the ranks as soon as it hears of an abort, and loses what it has not read by then."""
 
@@ -187,19 +187,25 @@ def decode(tag: int, data: bytes) -> Message:
 
 
 class Backoff:
-    """Naps that double from 10 microseconds up to 1 millisecond while nothing happens, so that no rank spins."""
+    """Naps while nothing happens, so that no rank spins and none is late by more than its share.
+
+    They double from 10 microseconds to 1 millisecond, then grow to 1 % of the time since something happened, and to 10
+    milliseconds at most.
+    """
 
     def __init__(self) -> None:
-        self._nap = _SHORTEST_NAP
+        self.reset()
 
     def reset(self) -> None:
         """Something happened: start with short naps again."""
         self._nap = _SHORTEST_NAP
+        self._since = time.monotonic()
 
     def nap(self) -> None:
         """Sleep."""
         time.sleep(self._nap)
-        self._nap = min(2.0 * self._nap, LONGEST_NAP)
+        patience = min(max(_SHARE_OF_QUIET * (time.monotonic() - self._since), _MIDDLE_NAP), LONGEST_NAP)
+        self._nap = min(2.0 * self._nap, patience)
 
 
 class Post:
