@@ -26,6 +26,10 @@ class JournalRefusedError(JournalError, StudyError):
     """The journal is sound, but not for this run: another run holds it, or a newer version wrote it."""
 
 
+class DiskError(JournalError):
+    """The disk takes no more for now. What was to be written is kept, and can be written again later."""
+
+
 class SpaceExhaustedError(ReverieError):
     """Every configuration of a finite space has been proposed already."""
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
-from utilities.errors import JournalError, JournalRefusedError
+from utilities.errors import DiskError, JournalError, JournalRefusedError
 from utilities.storage import lock
 from utilities.storage.atomic import sync_folder
+from utilities.storage.disk import writing
 from utilities.storage.lines import Line, name_lines, read_lines, repair_command
 from utilities.storage.records import BEGINNING, FORMAT, Record, decode_record, encode_record, format_of
 
@@ -77,23 +79,33 @@ class Journal:
 
         Raises
         ------
+        DiskError
+            The disk takes no more for now. The records stay buffered, and no part of them stays in the file.
         JournalError
-            The disk is full or gone. The records stay buffered.
+            The disk has gone.
         """
         if not self._buffer:
             return
         data = b"".join(self._buffer)
         try:
-            if os.fstat(self._file.fileno()).st_size != self._end:  # what a failed or interrupted sync left
+            with writing(self.path, "the journal"):
+                self._write(data)
+        except DiskError:
+            with suppress(OSError):  # the next attempt cuts it off otherwise
                 self._file.truncate(self._end)
-            written = 0
-            while written < len(data):
-                written += self._file.write(memoryview(data)[written:])
-            os.fsync(self._file.fileno())
+            raise
         except OSError as error:
             raise JournalError(f"{self.path}: cannot write the journal: {error.strerror or error}") from error
         self._end += len(data)
         self._buffer = []
+
+    def _write(self, data: bytes) -> None:
+        if os.fstat(self._file.fileno()).st_size != self._end:  # what a failed or interrupted sync left
+            self._file.truncate(self._end)
+        written = 0
+        while written < len(data):
+            written += self._file.write(memoryview(data)[written:])
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write what is buffered and release the lock."""

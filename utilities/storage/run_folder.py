@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from utilities.errors import JournalError, StudyError
 from utilities.storage.atomic import replace_file, set_aside
+from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
 from utilities.storage.lines import repair_command
 from utilities.storage.records import Asked, Finished, Header, Record, Reported, SessionStart, Started
@@ -70,6 +71,7 @@ class RunFolder:
         self._study, self._journal = study, journal
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
+        self._unsynced: list[int] = []
         self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
         self._replay = self._resume(held) if held else Replay(self._begin())
         self.records = self._replay.trials
@@ -202,19 +204,29 @@ class RunFolder:
 
         Raises
         ------
+        DiskError
+            The disk takes no more for now; call again.
         JournalError
-            The disk is full or gone.
+            The disk has gone.
         """
         self._journal.sync()
-        if self._unwritten:
-            self._csv.append(self._unwritten)
-            self._unwritten.clear()
+        self._unsynced.clear()
+        if self._unwritten or self._csv.stale:
+            ended, self._unwritten = self._unwritten, []
+            with writing(self._csv.path, "the table of trials"):
+                self._csv.append(ended)
+
+    @property
+    def unsynced(self) -> list[int]:
+        """Trials whose outcome is not on disk yet."""
+        return list(self._unsynced)
 
     def _note(self, record: Record) -> None:
         if self._replay.apply(record):
             self._journal.append(record)
             if isinstance(record, Finished):
                 self._unwritten.append(self.records[record.number])
+                self._unsynced.append(record.number)
 
     # --- the other files --------------------------------------------------------------------------------------------
 
@@ -225,8 +237,8 @@ class RunFolder:
 
         Raises
         ------
-        OSError
-            The folder cannot be written; the old file is as it was.
+        DiskError, OSError
+            The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
         from utilities.storage.archive import Contents, StoredFit, write_archive
 
@@ -236,7 +248,8 @@ class RunFolder:
             self._stored = StoredFit(*fit, self._study.method, names, calibration)
         inputs = space.to_unit([record.trial.config for record in records])
         study = self._study.to_dict()
-        write_archive(self._archive, Contents(study, space.names, records, inputs, self._stored, self._versions))
+        with writing(self._archive, "the archive"):
+            write_archive(self._archive, Contents(study, space.names, records, inputs, self._stored, self._versions))
 
     def fit(self) -> tuple[FitState, Mapping[str, Array]] | None:
         """Surrogate of the last checkpoint and its calibration.
@@ -268,10 +281,18 @@ class RunFolder:
         return self.folder / "study.h5"
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Replace summary.json: `summary` and the packages' versions, null for numbers that are not finite."""
+        """Replace summary.json: `summary` and the packages' versions, null for numbers that are not finite.
+
+        Raises
+        ------
+        DiskError, OSError
+            As of `checkpoint`.
+        """
         content = _finite({"versions": self._versions, **summary})
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        replace_file(self.folder / "summary.json", text.encode("utf-8", "backslashreplace") + b"\n")
+        path = self.folder / "summary.json"
+        with writing(path, "the summary"):
+            replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self) -> None:
         """Put what is left on disk, and let other runs have the folder."""
