@@ -263,6 +263,22 @@ def test_archive_is_built_anew_from_the_journal(tmp_path: Path, content: bytes |
     assert archive.with_name("study.h5.damaged-1").read_bytes() == content
 
 
+def test_files_without_a_journal_are_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        play(run)
+        run.checkpoint(None, Space.from_dict(SPACE))
+    before = {name: (run.folder / name).read_bytes() for name in ("trials.csv", "study.h5")}
+    (run.folder / "journal.jsonl").write_bytes(b"")
+    with opened(tmp_path) as run:
+        assert run.is_new
+        assert run.messages[:2] == [
+            f"{run.folder / name} is of a study whose journal is gone; it is kept as {name}.earlier-1"
+            for name in before
+        ]
+    assert rows(run.folder) == []
+    assert {name: (run.folder / f"{name}.earlier-1").read_bytes() for name in before} == before
+
+
 def test_archive_of_a_newer_version_is_refused_and_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch, opened(tmp_path) as run:
         patch.setattr("utilities.storage.archive.FORMAT", 2)
@@ -292,6 +308,7 @@ def test_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
             play(run)
             run.checkpoint(None, Space.from_dict(SPACE))
             run.write_summary({})
+            assert (run.folder / "journal.lock").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(mask)
     assert run.folder.stat().st_mode & 0o777 == 0o750

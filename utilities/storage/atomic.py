@@ -35,8 +35,8 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def set_aside(path: Path) -> Path:
-    """Keep what a damaged file holds under the next free name beside it: ``study.h5.damaged-1``.
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Keep what a file holds under the next free name beside it, such as ``study.h5.damaged-1``.
 
     The copy is on disk before this returns; the file itself stays.
 
@@ -46,7 +46,7 @@ def set_aside(path: Path) -> Path:
         The folder cannot be written.
     """
     data, number = path.read_bytes(), 1
-    while (copy := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (copy := path.with_name(f"{path.name}.{why}-{number}")).exists():
         number += 1
     _write(copy, data, "xb")
     sync_folder(path.parent)

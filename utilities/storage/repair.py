@@ -90,7 +90,7 @@ def repair(folder: Path) -> Repair:
     StudyError
         There is no journal, it cannot be written, a run holds it, or a newer version wrote it.
     JournalError
-        Nothing can be kept: the header is lost, and study.h5 has none.
+        Nothing can be kept: no line is whole, or the header is lost and study.h5 has none.
     """
     journal = folder / "journal.jsonl"
     try:
@@ -139,6 +139,10 @@ def _find_header(whole: Sequence[tuple[Line, Record]], done: Repair) -> tuple[Li
         if isinstance(record, Header):
             done.header = "" if line.number == 1 else str(line)
             return line, record
+    if not whole:
+        raise JournalError(
+            f"{done.journal}: no line of this file is whole, nothing can be kept; restore it from a copy"
+        )
     archive = done.journal.with_name("study.h5")
     try:
         header = _header_of_archive(archive)

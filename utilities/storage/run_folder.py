@@ -73,6 +73,8 @@ class RunFolder:
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
         self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
+        if not held:
+            self._keep_strays()
         self._replay = self._resume(held) if held else Replay(self._begin())
         self.records = self._replay.trials
         if self._csv.restore(self._unwritten):
@@ -107,6 +109,13 @@ class RunFolder:
             raise StudyError(f"{folder}: cannot write the study's folder: {error.strerror or error}") from error
 
     # --- what earlier runs left -------------------------------------------------------------------------------------
+
+    def _keep_strays(self) -> None:
+        """Keep the files of a study whose journal is gone: they are all that is left of it."""
+        for path in (self._csv.path, self._archive):
+            if path.exists():
+                copy = set_aside(path, "earlier")
+                self.messages.append(f"{path} is of a study whose journal is gone; it is kept as {copy.name}")
 
     def _begin(self) -> Header:
         study = self._study
