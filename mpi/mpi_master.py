@@ -25,8 +25,9 @@ from mpi.mpi_definitions import (
     TrainerDuty,
     WorkerDuty,
 )
+from mpi.mpi_gate import DiskGate
 from utilities.display.progress import Display
-from utilities.errors import SpaceExhaustedError
+from utilities.errors import DiskError, SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
@@ -81,6 +82,7 @@ class Master:
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
         self._again = deque(record.trial for record in run.records.values() if record.outcome is None)
+        self._gate = DiskGate(run, display)
         self._waiting: deque[int] = deque()
         self._running: dict[int, tuple[int, Trial]] = {}
         self._ranks: set[int] = set()
@@ -155,19 +157,26 @@ class Master:
     def answer(self, now: float) -> list[Letter]:
         """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it.
 
+        Nothing is handed out while the disk takes no more.
+
         EXIT is the last message to a rank: MPI_Finalize fails where another waits to be received.
         """
         self._watch_clock(now)
-        if not self._changed:
+        if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
         letters = list(self._welcomes)
         self._welcomes.clear()
-        if not self.over:
+        waited = self._gate.shut
+        if not self.over and not waited:
             letters += [*self._ask_for_fit(), *self._hand_out(now)]
-        self._run.sync()
-        if not self.over and self._finished(now):
+        letters = self._gate.pass_through(letters, now)
+        self._changed |= waited and not self._gate.shut
+        if self.over:
+            return letters + self._gate.recall()
+        if self._finished(now):
             self.over = True
+            self._gate.recall()
             letters += [(rank, Exit(self.status)) for rank in sorted(self._ranks)]
         return letters
 
@@ -244,7 +253,7 @@ class Master:
         return not self._closing and more and self.ledger.ended + len(self._running) < budget
 
     def _finished(self, now: float) -> bool:
-        if self._running:
+        if self._running or self._gate.shut:
             return self._stop_at is not None and now >= self._stop_at
         if self._closing:
             return True
@@ -263,7 +272,16 @@ class Master:
         grace = 0.0 if self._closing else self._study.grace if grace is None else grace
         self.stopped = self.stopped or why
         self._stop_at = now + grace
+        for worker, message in self._gate.recall(Evaluate):
+            if isinstance(message, Evaluate):
+                self._take_back(worker, message.trial)
         self._changed = True
+
+    def _take_back(self, worker: int, trial: Trial) -> None:
+        del self._running[trial.number]
+        self._again.appendleft(trial)
+        self._waiting.append(worker)
+        self.ledger.take_back(worker)
 
     @property
     def spent(self) -> bool:
@@ -287,7 +305,7 @@ class Master:
         letters = self.answer(now)
         if not letters and self._ahead and self._open:
             self._propose_ahead()
-        if now - self._checkpointed > CHECKPOINT_SECONDS:
+        if now - self._checkpointed > CHECKPOINT_SECONDS and not self._gate.shut:
             self.checkpoint(now)
         return letters
 
@@ -318,10 +336,13 @@ class Master:
         return int(max(0, min(max(1, expected), workers, left)))
 
     def checkpoint(self, now: float) -> None:
-        """Write study.h5."""
+        """Write study.h5; where that fails, the display is told."""
         self._checkpointed = now
         optimizer = self._optimizer
-        self._run.checkpoint(optimizer.fit_state, optimizer.space, optimizer.calibration)
+        try:
+            self._run.checkpoint(optimizer.fit_state, optimizer.space, optimizer.calibration)
+        except (DiskError, OSError) as error:
+            self._display.say(f"{error}; the journal has everything that study.h5 lacks")
 
     def show(self, now: float) -> None:
         """Tell the display how it goes."""
@@ -329,4 +350,5 @@ class Master:
             return
         fitted = self._optimizer.fit_state is not None
         phase = "finishing" if not self._open else "model" if fitted else "initial design"
+        phase = "waiting for the disk" if self._gate.shut else phase
         self._display.update(self.ledger.status(self._optimizer, phase, now))

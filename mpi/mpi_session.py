@@ -7,6 +7,8 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -19,8 +21,8 @@ from mpi.mpi_master import RESUMABLE, Master
 from mpi.mpi_worker import STOP_SIGNALS
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
-from utilities.display.text import emit
-from utilities.errors import StudyError
+from utilities.display.text import counted, emit, let_go, shorten
+from utilities.errors import DiskError, StudyError
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
@@ -86,6 +88,7 @@ class Session:
             self._display.say(line)
         duty = WorkerDuty(spec, str(self._run.folder.absolute() / "trials"), study.trial_timeout, study.isolation)
         self._interrupts: list[str] = []
+        self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
             study, self._optimizer, self._run, self._display, duty, trainer=trainer, ahead=ahead, now=time.time()
@@ -117,34 +120,58 @@ class Session:
         self.master.show(now)
 
     def close(self) -> int:
-        """Write what is left to write, say how it ended, and return the exit status."""
+        """Write what is left to write, say how it ended and what could not be written, and return the exit status."""
         master, now = self.master, time.time()
         master.show(now)
+        self._attempt(self._run.sync)
+        lost = self._run.unsynced
+        status = RESUMABLE if lost and not master.error else master.status
         master.checkpoint(now)
         records = self._run.records.values()
         initial = best_initial(records, self._study.direction)
         summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
-        summary["status"] = self._ending()
-        summary["exit_status"] = master.status
+        summary["status"] = self._ending(lost)
+        summary["exit_status"] = status
         summary["folder"] = str(self._run.folder)
-        if master.status == RESUMABLE:
+        if status == RESUMABLE:
             summary["resume_command"] = resume_command(self._ranks)
-        self._run.write_summary(summary)
-        self._run.close()
+        self._attempt(partial(self._run.write_summary, summary))
+        self._attempt(self._run.close)
         self._display.close()
-        if master.error:
-            print(f"error: {master.error}", file=sys.stderr, flush=True)
+        if self._run.unsynced:
+            self._troubles.append(_loss(self._run.unsynced))
+        for line in filter(None, [*self._troubles, master.error]):
+            emit(sys.stderr, f"error: {line}")
         if master.ledger.evaluated or not master.error:
             emit(sys.stdout, "\n" + final_summary(summary))
-        return master.status
+        let_go(sys.stdout)
+        let_go(sys.stderr)
+        return status
 
-    def _ending(self) -> str:
+    def _attempt(self, write: Callable[[], None]) -> None:
+        """Write something at the end; what fails for want of room is told, and does not keep the rest back."""
+        try:
+            write()
+        except (DiskError, OSError) as error:
+            if str(error) not in self._troubles:
+                self._troubles.append(str(error))
+
+    def _ending(self, lost: Sequence[int]) -> str:
         master = self.master
+        if lost:
+            return f"stopped: {master.stopped or 'the disk takes no more'}"
         if master.stopped and not master.spent:
             return f"stopped: {master.stopped}"
         if master.exhausted:
             return "finished: every configuration of the space was evaluated"
         return "finished"
+
+
+def _loss(numbers: Sequence[int]) -> str:
+    which = shorten(", ".join(map(str, numbers)), 200)
+    return (
+        f"the outcomes of {counted(len(numbers), 'trial')} ({which}) are not on disk: the next run evaluates them again"
+    )
 
 
 def resume_command(ranks: int) -> str:

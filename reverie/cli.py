@@ -1,4 +1,4 @@
-"""The command ``reverie``: ``reverie run`` is the entry of a parallel run; alone, it runs in one process."""
+"""The command ``reverie``: ``reverie run`` is the entry of a parallel run, alone in one process; ``reverie repair``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from reverie import __version__
 from utilities.errors import nearest
 
-VERBS = {"run": "run or continue a study, on all ranks of an MPI launch or in this process"}
+VERBS = {
+    "run": "run or continue a study, on all ranks of an MPI launch or in this process",
+    "repair": "mend the journal in a run folder: keep every whole record, and a copy of the damaged file",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from mpi.mpi_optimizer import main as run
 
         return run(words[1:], program="reverie run")
+    if words and words[0] == "repair":
+        from reverie.repairing import main as repair
+
+        return repair(words[1:], program="reverie repair")
     if words and not words[0].startswith("-"):
         known = ", ".join(VERBS)
         print(f"error: {words[0]!r} is not a verb; known: {known}.{nearest(words[0], VERBS)}", file=sys.stderr)
@@ -27,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _describe(words: Sequence[str]) -> int:
-    verbs = "\n".join(f"  {verb}    {what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:<8}{what}" for verb, what in VERBS.items())
     parser = argparse.ArgumentParser(
         prog="reverie",
         usage="reverie [--help] [--version] VERB ...",

@@ -91,6 +91,11 @@ class Run:
                 os.kill(process, signal.SIGKILL)
         self._process.wait(PATIENCE)
 
+    @property
+    def process(self) -> int:
+        """Id of the process that was started: mpiexec, or the program itself."""
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

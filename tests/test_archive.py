@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from utilities.storage.archive import ArchiveError, Contents, StoredFit, improvements, read_fit, write_archive
+from utilities.errors import StudyError
+from utilities.storage.archive import (
+    ArchiveError,
+    Contents,
+    StoredFit,
+    improvements,
+    read_fit,
+    read_study,
+    write_archive,
+)
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 NAMES = ("lr", "größe")
@@ -148,5 +157,10 @@ def test_newer_format_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch:
         patch.setattr("utilities.storage.archive.FORMAT", 2)
         write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, FIT, {}))
-    with pytest.raises(ArchiveError, match=r"written by a newer version \(archive format 2\)"):
-        read_fit(path)
+    for read in (read_fit, read_study):
+        with pytest.raises(StudyError, match=r"a newer version \(archive format 2; this one reads up to 1\)"):
+            read(path)
+
+
+def test_study_comes_back(path: Path) -> None:
+    assert read_study(path) == (STUDY, {"numpy": "2.0"})

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from utilities.errors import StudyError
-from utilities.storage.journal import Journal, JournalError, JournalRefusedError
+from utilities.errors import JournalError, JournalRefusedError, StudyError
+from utilities.storage.journal import Journal
 from utilities.storage.records import (
     Asked,
     Finished,

@@ -201,10 +201,16 @@ def test_restoring_gives_the_same_next_proposal() -> None:
     assert other.best == one.best
 
 
-def test_restoring_wants_every_number() -> None:
+def test_restoring_leaves_lost_numbers_unused() -> None:
+    first, lost, third = Optimizer(BOWL).ask_batch(3)
     optimizer = Optimizer(BOWL)
-    with pytest.raises(ValueError, match="trial 0 must be restored next; got 1"):
-        optimizer.restore([TrialRecord(Optimizer(BOWL).ask_batch(2)[1], "initial")])
+    with pytest.raises(ValueError, match="trial 1 or later must be restored next; got 0"):
+        optimizer.restore([TrialRecord(first, "initial")] * 2)
+    optimizer = Optimizer(BOWL)
+    optimizer.restore([TrialRecord(third, "initial"), TrialRecord(first, "initial")])
+    assert [trial.number for trial in optimizer.ask_batch(2)] == [3, 4]
+    with pytest.raises(ValueError, match="trial 1 was never asked"):
+        optimizer.tell(lost, 0.0)
 
 
 def test_a_fit_made_elsewhere() -> None:

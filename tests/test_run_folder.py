@@ -1,12 +1,10 @@
 """The run folder: what a run leaves, what the next one finds, and which studies are kept apart."""
 
-import csv
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +16,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from numpy.testing import assert_array_equal
+from run_folders import BAD, CONFIG, GOOD, SPACE, opened, play, rows, study
 
-from utilities.errors import StudyError
+from utilities.errors import JournalError, StudyError
 from utilities.space import Space
-from utilities.storage.journal import Journal, JournalError
+from utilities.storage.journal import Journal
 from utilities.storage.records import Asked, Finished, Header, Record, SessionStart, Started, encode_record
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
-from utilities.trial import Config, Outcome, Trial, TrialState
-
-SPACE: dict[str, dict[str, Any]] = {
-    "lr": {"type": "float", "low": 1e-6, "high": 1.0, "log": True},
-    "model": {"type": "categorical", "choices": ["additive", "multiplicative"]},
-    "factors": {"type": "int", "low": 10, "high": 200, "when": {"model": "multiplicative"}},
-}
-CONFIG: Config = {"lr": 0.001, "model": "multiplicative", "factors": 20}
-GOOD = Outcome(TrialState.COMPLETE, 0.25, {"loss": 1.5}, 2.0)
-BAD = Outcome(TrialState.FAIL, message="ValueError: no\nTraceback")
-
-
-def study(space: dict[str, Any] = SPACE, **changes: Any) -> Study:
-    fields = {"name": "digits", "objective": "train.py:objective", "folder": Path(), "source": "study.toml", **changes}
-    return Study(space=Space.from_dict(space), **fields)
-
-
-@contextmanager
-def opened(root: Path, a_study: Study | None = None) -> Iterator[RunFolder]:
-    run = RunFolder.open(root, a_study or study())
-    try:
-        yield run
-    finally:
-        run.close()
-
-
-def play(run: RunFolder) -> None:
-    """Two trials end, one runs, one waits."""
-    run.session(4, 1000.0)
-    for number in range(4):
-        run.asked(Trial(number, CONFIG, seed=number), "initial")
-    for number in range(3):
-        run.started(number, f"{number + 1}@node7", 1001.0 + number)
-    run.reported(2, 1, math.inf, 1004.0)
-    run.finished(1, GOOD, 1005.0)
-    run.finished(0, BAD, 1006.0)
-    run.sync()
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+from utilities.trial import Outcome, Trial, TrialState
 
 
 def test_a_new_study(tmp_path: Path) -> None:
@@ -284,15 +241,53 @@ def test_fit_of_another_method_or_order_is_not_used(tmp_path: Path) -> None:
         assert run.fit() is not None
 
 
-def test_damaged_archive_is_told_and_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"rubbish"], ids=["missing", "empty", "damaged"])
+def test_archive_is_built_anew_from_the_journal(tmp_path: Path, content: bytes | None) -> None:
     with opened(tmp_path) as run:
+        play(run)
         run.checkpoint(("gp", {"weights": np.zeros(2)}, 1), Space.from_dict(SPACE))
-    (run.folder / "study.h5").write_bytes(b"rubbish")
+    archive = run.folder / "study.h5"
+    archive.unlink()
+    if content is not None:
+        archive.write_bytes(content)
     with opened(tmp_path) as run:
         assert run.fit() is None
-        assert "study.h5: damaged" in run.messages[0]
+        with h5py.File(archive, "r") as file:
+            assert_array_equal(file["trials/objective"], [math.nan, 0.25, math.nan, math.nan])
+    if content is None:
+        assert run.messages == []
+        return
+    (message,) = run.messages
+    assert message.startswith(f"{archive}: damaged")
+    assert message.endswith("the surrogate is fitted anew; the file is kept as study.h5.damaged-1")
+    assert archive.with_name("study.h5.damaged-1").read_bytes() == content
+
+
+def test_files_without_a_journal_are_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        play(run)
         run.checkpoint(None, Space.from_dict(SPACE))
-        h5py.File(run.folder / "study.h5", "r").close()
+    before = {name: (run.folder / name).read_bytes() for name in ("trials.csv", "study.h5")}
+    (run.folder / "journal.jsonl").write_bytes(b"")
+    with opened(tmp_path) as run:
+        assert run.is_new
+        assert run.messages[:2] == [
+            f"{run.folder / name} is of a study whose journal is gone; it is kept as {name}.earlier-1"
+            for name in before
+        ]
+    assert rows(run.folder) == []
+    assert {name: (run.folder / f"{name}.earlier-1").read_bytes() for name in before} == before
+
+
+def test_archive_of_a_newer_version_is_refused_and_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch, opened(tmp_path) as run:
+        patch.setattr("utilities.storage.archive.FORMAT", 2)
+        run.checkpoint(None, Space.from_dict(SPACE))
+    before = (run.folder / "study.h5").read_bytes()
+    for _ in range(2):  # the second time not "is running": the lock was let go
+        with pytest.raises(StudyError, match=r"study\.h5: written by a newer version .* move the file away"):
+            RunFolder.open(tmp_path, study())
+    assert (run.folder / "study.h5").read_bytes() == before
 
 
 def test_summary(tmp_path: Path) -> None:
@@ -313,6 +308,7 @@ def test_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
             play(run)
             run.checkpoint(None, Space.from_dict(SPACE))
             run.write_summary({})
+            assert (run.folder / "journal.lock").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(mask)
     assert run.folder.stat().st_mode & 0o777 == 0o750

@@ -1,4 +1,4 @@
-"""The project's exceptions: one base, and one for whatever the user can put right."""
+"""The project's exceptions: one base, one for whatever the user can put right, those that the journal meets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ class StudyError(ReverieError, ValueError):
     The message states where (file, key), the rule, the value received and, where one is near, the name meant.
     Entry points print it without a traceback and exit with status 2.
     """
+
+
+class JournalError(ReverieError):
+    """The journal cannot be read or written: damage, contradictions, a disk that has gone."""
+
+
+class JournalRefusedError(JournalError, StudyError):
+    """The journal is sound, but not for this run: another run holds it, or a newer version wrote it."""
+
+
+class DiskError(JournalError):
+    """The disk takes no more for now. What was to be written is kept, and can be written again later."""
 
 
 class SpaceExhaustedError(ReverieError):

@@ -92,6 +92,10 @@ class Ledger:
         """Note that a worker begins a trial."""
         self.seats[rank].trial, self.seats[rank].since = number, now
 
+    def take_back(self, rank: int) -> None:
+        """Note that a worker never got the trial it was to begin."""
+        self.seats[rank].trial = None
+
     def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
         """Note that a worker's trial ended."""
         self.seats[rank].trial = None

@@ -134,7 +134,7 @@ class Optimizer:
             Every configuration of a finite space was asked before.
         """
         proposal = self._next()
-        number = len(self._asked)
+        number = self._next_number
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         trial = Trial(number=number, config=proposal.config, seed=seed)
         self._register(trial, proposal.origin)
@@ -177,6 +177,10 @@ class Optimizer:
         """Number of proposals that ask() can give at once."""
         return len(self._ready) + len(self._enqueued)
 
+    @property
+    def _next_number(self) -> int:
+        return next(reversed(self._asked), -1) + 1  # numbers ascend, but a mended journal may lack some
+
     def _next(self) -> Proposal:
         if self._enqueued:
             return Proposal(self._enqueued.popleft(), "enqueued")
@@ -208,7 +212,7 @@ class Optimizer:
         if (objective is None) == (failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
         if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {len(self._asked) - 1}")
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
         if objective is None or not math.isfinite(objective):
@@ -221,15 +225,17 @@ class Optimizer:
     def restore(self, records: Iterable[TrialRecord]) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
 
+        Numbers that a mended journal has lost stay unused.
+
         Raises
         ------
         ValueError
-            Their numbers are not consecutive from the next one on.
+            A number is there twice, or was given out before.
         """
         ended: list[TrialRecord] = []
         for record in sorted(records, key=lambda record: record.trial.number):
-            if record.trial.number != len(self._asked):
-                raise ValueError(f"trial {len(self._asked)} must be restored next; got {record.trial.number}")
+            if record.trial.number < self._next_number:
+                raise ValueError(f"trial {self._next_number} or later must be restored next; got {record.trial.number}")
             self._register(record.trial, record.origin)
             self._proposer.skip(record.origin)
             if record.outcome is not None:

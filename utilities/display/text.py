@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from typing import IO
@@ -43,6 +44,18 @@ def emit(stream: IO[str], text: str) -> None:
         stream.flush()
     except OSError:
         return
+
+
+def let_go(stream: IO[str]) -> None:
+    """Flush `stream` at the end of a program, and drop what a full disk does not take.
+
+    Python would try once more as it ends, and replace the exit status by 120.
+    """
+    try:
+        stream.flush()
+    except OSError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def number(value: float, digits: int = 5) -> str:

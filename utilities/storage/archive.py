@@ -21,12 +21,12 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from utilities.errors import ReverieError
+from utilities.errors import ReverieError, StudyError
 from utilities.storage.atomic import replace_file
 from utilities.trial import TrialRecord, TrialState
 
@@ -34,10 +34,15 @@ if TYPE_CHECKING:
     from utilities.surrogate import Array, Parameters
 
 FORMAT = 1
+T = TypeVar("T")
 
 
 class ArchiveError(ReverieError):
-    """The archive is missing, damaged or of a newer format; the journal can make up for it."""
+    """The archive is missing or damaged; the journal can make up for it."""
+
+
+class ArchiveRefusedError(ArchiveError, StudyError):
+    """The archive is sound, but a newer version wrote it."""
 
 
 @dataclass(frozen=True)
@@ -218,28 +223,54 @@ def read_fit(path: Path) -> StoredFit | None:
 
     Raises
     ------
+    ArchiveRefusedError
+        A newer version wrote it.
     ArchiveError
-        The archive is missing, damaged, changed by another program, or of a newer format.
+        The archive is missing, damaged, or changed by another program.
     """
+    return _read(path, _read_fit)
+
+
+def read_study(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Read the study's tables and the version of each package.
+
+    Raises
+    ------
+    ArchiveRefusedError, ArchiveError
+        As of `read_fit`.
+    """
+    return _read(path, _read_study)
+
+
+def _read(path: Path, what: Callable[[Any], T]) -> T:
     import h5py
 
     try:
         data = path.read_bytes()
         end = len(data) - len(_trailer(b""))
-        if data[end:] != _trailer(data[:end]):
+        if end < 0 or data[end:] != _trailer(data[:end]):
             raise ArchiveError(f"{path}: damaged, or changed by another program (its checksum does not match)")
         with h5py.File(io.BytesIO(data), "r") as file:
-            return _read_fit(file, path)
+            if file.attrs["format"] > FORMAT:
+                raise ArchiveRefusedError(
+                    f"{path}: written by a newer version (archive format {file.attrs['format']}; this one reads up to "
+                    f"{FORMAT}); update reverie, or move the file away: it is built anew from the journal"
+                )
+            return what(file)
     except (OSError, KeyError) as error:
         raise ArchiveError(f"{path}: cannot read this archive: {error}") from error
 
 
-def _read_fit(file: Any, path: Path) -> StoredFit | None:
+def _read_study(file: Any) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    return json.loads(file["study"].asstr()[()]), {
+        name: str(version) for name, version in file["versions"].attrs.items()
+    }
+
+
+def _read_fit(file: Any) -> StoredFit | None:
     import h5py
     import numpy as np
 
-    if file.attrs["format"] > FORMAT:
-        raise ArchiveError(f"{path}: written by a newer version (archive format {file.attrs['format']})")
     if "surrogate" not in file:
         return None
     group = file["surrogate"]

@@ -26,9 +26,35 @@ def replace_file(path: Path, data: bytes) -> None:
         The folder cannot be written; `path` is as it was.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    try:
+        _write(temporary, data, "wb")
+    except OSError:
+        temporary.unlink(missing_ok=True)  # on a full disk, what it takes up is needed elsewhere
+        raise
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Keep what a file holds under the next free name beside it, such as ``study.h5.damaged-1``.
+
+    The copy is on disk before this returns; the file itself stays.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    data, number = path.read_bytes(), 1
+    while (copy := path.with_name(f"{path.name}.{why}-{number}")).exists():
+        number += 1
+    _write(copy, data, "xb")
+    sync_folder(path.parent)
+    return copy
+
+
+def _write(path: Path, data: bytes, mode: str) -> None:
+    with path.open(mode) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)

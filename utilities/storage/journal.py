@@ -1,28 +1,22 @@
 """The journal: append-only, one checksummed record a line (`records`), on disk before anyone acts on it.
 
-Whatever a crash leaves of the last record is cut off when the journal is opened again; damage elsewhere is refused.
+Whatever a crash leaves of the last records is cut off when the journal is opened again; damage elsewhere is refused.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import socket
-from io import BufferedReader, FileIO
+from collections.abc import Sequence
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
-from utilities.errors import ReverieError, StudyError
+from utilities.errors import DiskError, JournalError, JournalRefusedError
+from utilities.storage import lock
 from utilities.storage.atomic import sync_folder
-from utilities.storage.records import BEGINNING, FORMAT, Record, decode_record, encode_record, format_of, intact
-
-
-class JournalError(ReverieError):
-    """The journal cannot be read or written: damage, contradictions, a full disk."""
-
-
-class JournalRefusedError(JournalError, StudyError):
-    """The journal is sound, but not for this run: another run holds it, or a newer version wrote it."""
+from utilities.storage.disk import writing
+from utilities.storage.lines import Line, name_lines, read_lines, repair_command
+from utilities.storage.records import BEGINNING, FORMAT, Record, decode_record, encode_record, format_of
 
 
 class Journal:
@@ -52,15 +46,19 @@ class Journal:
         JournalRefusedError
             Another run holds it (which host and process), or a newer version wrote it.
         JournalError
-            A record other than the last is damaged: the line.
+            A record is damaged that others follow: the line, and how to mend it.
         OSError
             The file cannot be opened.
         """
         file = FileIO(path, "a+")
         try:
-            warnings = _lock(file, path)
-            records = _read(file, path, warnings)
-            sync_folder(path.parent)
+            warnings = lock.take(file, path)
+            try:
+                records = _read(file, path, warnings)
+                sync_folder(path.parent)
+            except BaseException:
+                lock.release(path)
+                raise
         except BaseException:
             file.close()
             raise
@@ -81,23 +79,33 @@ class Journal:
 
         Raises
         ------
+        DiskError
+            The disk takes no more for now. The records stay buffered, and no part of them stays in the file.
         JournalError
-            The disk is full or gone. The records stay buffered.
+            The disk has gone.
         """
         if not self._buffer:
             return
         data = b"".join(self._buffer)
         try:
-            if os.fstat(self._file.fileno()).st_size != self._end:  # what a failed or interrupted sync left
+            with writing(self.path, "the journal"):
+                self._write(data)
+        except DiskError:
+            with suppress(OSError):  # the next attempt cuts it off otherwise
                 self._file.truncate(self._end)
-            written = 0
-            while written < len(data):
-                written += self._file.write(memoryview(data)[written:])
-            os.fsync(self._file.fileno())
+            raise
         except OSError as error:
             raise JournalError(f"{self.path}: cannot write the journal: {error.strerror or error}") from error
         self._end += len(data)
         self._buffer = []
+
+    def _write(self, data: bytes) -> None:
+        if os.fstat(self._file.fileno()).st_size != self._end:  # what a failed or interrupted sync left
+            self._file.truncate(self._end)
+        written = 0
+        while written < len(data):
+            written += self._file.write(memoryview(data)[written:])
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write what is buffered and release the lock."""
@@ -106,78 +114,68 @@ class Journal:
         try:
             self.sync()
         finally:
-            _lock_note(self.path).unlink(missing_ok=True)
+            lock.release(self.path)
             self._file.close()
-
-
-# --- one run at a time ------------------------------------------------------------------------------------------------
-
-
-def _lock_note(path: Path) -> Path:
-    return path.with_suffix(".lock")
-
-
-def _lock(file: FileIO, path: Path) -> list[str]:
-    """Take the lock and note beside the journal who has it. Returns a warning where there are no locks."""
-    note = _lock_note(path)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _holder(note)
-        raise JournalRefusedError(
-            f"{path}: {holder} is running this study; wait for its end, or give this run another name or --output"
-        ) from None
-    except OSError as error:  # some cluster file systems have no locks
-        return [f"{path}: this file system has no locks ({error.strerror}); make sure that no other run writes here"]
-    note.write_text(f"pid {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-    return []
-
-
-def _holder(note: Path) -> str:
-    try:
-        return note.read_text(encoding="utf-8").strip() or "another process"
-    except OSError:
-        return "another process"
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 
 
 def _read(file: FileIO, path: Path, warnings: list[str]) -> list[Record]:
-    """Read all records; cut a damaged last one off, with a warning."""
+    """Read all records; cut damaged ones off at the end, with a warning."""
     records: list[Record] = []
-    file.seek(0)
-    reader = BufferedReader(file, 1 << 20)
-    end, line = 0, b"\n"
-    for count, line in enumerate(reader, 1):
-        body = intact(line)
-        if body is None:
-            _refuse_unless_torn(line, count, path, last=not reader.peek(1))
-            warnings.append(_loss(line, count, path))
-            file.truncate(end)
-            break
-        if count == 1:
-            _check_format(body, path)
-        records.append(_decode(body, f"{path}: line {count}"))
-        end += len(line)
-    else:
-        if not line.endswith(b"\n"):
-            file.write(b"\n")
-    reader.detach()
+    lost: list[Line] = []
+    text = b"\n"
+    for line in read_lines(file):
+        text = line.text
+        if line.body is None:
+            lost.append(line)
+            continue
+        if lost:
+            raise JournalError(_damage(lost, path))
+        if line.number == 1:
+            check_format(line.body, path)
+        records.append(decode(line, path))
+    if lost:
+        if lost[0].number == 1:
+            _refuse_unless_begun(lost, path)
+        warnings.append(_loss(lost, path))
+        file.truncate(lost[0].start)
+    elif not text.endswith(b"\n"):
+        file.write(b"\n")
     return records
 
 
-def _decode(body: bytes, where: str) -> Record:
+def decode(line: Line, path: Path) -> Record:
+    """Record of a whole line.
+
+    Raises
+    ------
+    JournalError
+        This version does not know such a record.
+    """
     try:
-        return decode_record(body)
+        return decode_record(line.body or b"")
     except ValueError as error:
-        raise JournalError(f"{where}: not a record that this version knows: {error}") from None
+        where = f"{path}: line {line.number}"
+        raise JournalError(f"{where}: not a record that this version knows: {error}; update reverie") from None
 
 
-def _check_format(body: bytes, path: Path) -> None:
+def check_format(body: bytes, path: Path) -> None:
+    """See that `body`, the first record, is the header of a journal that this version can read.
+
+    Raises
+    ------
+    JournalRefusedError
+        A newer version wrote it.
+    JournalError
+        It is no header.
+    """
     version = format_of(body)
     if version is None:
-        raise JournalError(f"{path}: a journal must begin with its header; line 1 is none")
+        raise JournalError(
+            f"{path}: a journal must begin with its header; line 1 is none; `{repair_command(path)}` looks for it"
+        )
     if version > FORMAT:
         raise JournalRefusedError(
             f"{path}: written by a newer version (journal format {version}; this one reads up to {FORMAT}); "
@@ -185,19 +183,26 @@ def _check_format(body: bytes, path: Path) -> None:
         )
 
 
-def _refuse_unless_torn(line: bytes, count: int, path: Path, last: bool) -> None:
-    if not last:
-        raise JournalError(
-            f"{path}: line {count} is damaged (its checksum does not match) and is not the last; restore the file "
-            f"from a copy, or delete line {count} and all after it to continue from there"
-        )
-    remains = line.rstrip(b"\0\n")
-    if count == 1 and not (remains.startswith(BEGINNING) or BEGINNING.startswith(remains)):
+def _damage(lost: Sequence[Line], path: Path) -> str:
+    what = f": {lost[0].what}" if lost[0].what else ""
+    return (
+        f"{path}: line {lost[0].number} is damaged (its checksum does not match{what}) and is not the last; "
+        f"`{repair_command(path)}` keeps every whole record, and a copy of the file"
+    )
+
+
+def _refuse_unless_begun(lost: Sequence[Line], path: Path) -> None:
+    """Refuse a file without any whole line, unless a crash left it with the beginning of its header."""
+    remains = lost[0].text.rstrip(b"\0\n")
+    if not (remains.startswith(BEGINNING) or BEGINNING.startswith(remains)):
         raise JournalError(f"{path}: a journal must begin with its header; this file is none")
+    if len(lost) > 1 and remains:
+        raise JournalError(_damage(lost, path))
 
 
-def _loss(line: bytes, count: int, path: Path) -> str:
-    kind, trial = re.search(rb'"type":"(\w+)"', line), re.search(rb'"number":(\d+)', line)
-    what = f', "{kind[1].decode()}"' if kind else ""
-    what += f" of trial {int(trial[1])}" if trial else ""
-    return f"{path}: the last record (line {count}, {len(line)} bytes{what}) was torn and has been cut off"
+def _loss(lost: Sequence[Line], path: Path) -> str:
+    if len(lost) > 1:
+        return f"{path}: the last {len(lost)} lines were damaged and have been cut off: {name_lines(lost)}"
+    (line,) = lost
+    what = f", {line.what}" if line.what else ""
+    return f"{path}: the last record (line {line.number}, {len(line.text)} bytes{what}) was torn and has been cut off"

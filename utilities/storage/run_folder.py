@@ -12,10 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from utilities.errors import StudyError
-from utilities.storage.atomic import replace_file
-from utilities.storage.journal import Journal, JournalError
+from utilities.errors import JournalError, StudyError
+from utilities.storage.atomic import replace_file, set_aside
+from utilities.storage.disk import writing
+from utilities.storage.journal import Journal
+from utilities.storage.lines import repair_command
 from utilities.storage.records import Asked, Finished, Header, Record, Reported, SessionStart, Started
+from utilities.storage.replay import ContradictionError, Replay, questions_first
 from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.storage.trials_csv import TrialsCsv
@@ -63,20 +66,23 @@ class RunFolder:
 
     def __init__(self, folder: Path, study: Study, journal: Journal, held: Sequence[Record]) -> None:
         self.folder = folder
-        self.records: dict[int, TrialRecord] = {}
         self.messages = list(journal.warnings)
         self.is_new = not held
         self._study, self._journal = study, journal
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
+        self._unsynced: list[int] = []
         self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
-        if held:
-            self._resume(held)
-        else:
-            self._begin()
+        if not held:
+            self._keep_strays()
+        self._replay = self._resume(held) if held else Replay(self._begin())
+        self.records = self._replay.trials
         if self._csv.restore(self._unwritten):
             self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
         self._unwritten.clear()
+        self._stored: StoredFit | None = None
+        if held:
+            self._restore_archive()
 
     @classmethod
     def open(cls, root: Path, study: Study) -> RunFolder:
@@ -85,7 +91,8 @@ class RunFolder:
         Raises
         ------
         StudyError
-            It cannot be written, another run holds it, or it holds another study of this name: what differs.
+            It cannot be written, another run holds it, a newer version wrote it, or it holds another study of this
+            name: what differs.
         JournalError
             Its journal is damaged.
         """
@@ -103,7 +110,14 @@ class RunFolder:
 
     # --- what earlier runs left -------------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
+    def _keep_strays(self) -> None:
+        """Keep the files of a study whose journal is gone: they are all that is left of it."""
+        for path in (self._csv.path, self._archive):
+            if path.exists():
+                copy = set_aside(path, "earlier")
+                self.messages.append(f"{path} is of a study whose journal is gone; it is kept as {copy.name}")
+
+    def _begin(self) -> Header:
         study = self._study
         header = Header(
             name=study.name,
@@ -120,21 +134,29 @@ class RunFolder:
         )
         self._journal.append(header)
         self._journal.sync()
+        return header
 
-    def _resume(self, held: Sequence[Record]) -> None:
-        header, *records = held
+    def _resume(self, held: Sequence[Record]) -> Replay:
+        header = held[0]
         if not isinstance(header, Header):
             raise JournalError(f"{self._journal.path}: a journal must begin with its header; line 1 is none")
         self._refuse_another_study(header)
-        last: Header | SessionStart = header
-        for record in records:
-            self._apply(record)
-            last = record if isinstance(record, SessionStart) else last
-        self.records = dict(sorted(self.records.items()))
-        for trial in self.records.values():
+        replay = Replay(header)
+        for index, record in questions_first(held):
+            try:
+                if replay.apply(record) and isinstance(record, Finished):
+                    self._unwritten.append(replay.known(record.number))
+            except ContradictionError as error:
+                path = self._journal.path
+                fix = f"`{repair_command(path)}` takes such records out"
+                raise JournalError(f"{path}: line {index + 1}: {error}; {fix}") from None
+        replay.trials = dict(sorted(replay.trials.items()))
+        for trial in replay.trials.values():
             if trial.outcome is None:
                 trial.started, trial.worker = None, ""
-        self._note_changes(last)
+        runs = [record for record in held if isinstance(record, SessionStart)]
+        self._note_changes(runs[-1] if runs else header)
+        return replay
 
     def _refuse_another_study(self, header: Header) -> None:
         study = self._study
@@ -183,7 +205,7 @@ class RunFolder:
 
     def finished(self, number: int, outcome: Outcome, completed: float) -> None:
         """Note a trial's outcome. The first one stands: another of the same trial is ignored."""
-        record = self._known(number)
+        record = self._replay.known(number)
         self._note(Finished(number, outcome, record.worker, record.started, completed))
 
     def sync(self) -> None:
@@ -191,58 +213,29 @@ class RunFolder:
 
         Raises
         ------
+        DiskError
+            The disk takes no more for now; call again.
         JournalError
-            The disk is full or gone.
+            The disk has gone.
         """
         self._journal.sync()
-        if self._unwritten:
-            self._csv.append(self._unwritten)
-            self._unwritten.clear()
+        self._unsynced.clear()
+        if self._unwritten or self._csv.stale:
+            ended, self._unwritten = self._unwritten, []
+            with writing(self._csv.path, "the table of trials"):
+                self._csv.append(ended)
+
+    @property
+    def unsynced(self) -> list[int]:
+        """Trials whose outcome is not on disk yet."""
+        return list(self._unsynced)
 
     def _note(self, record: Record) -> None:
-        if self._apply(record):
+        if self._replay.apply(record):
             self._journal.append(record)
-
-    def _apply(self, record: Record) -> bool:
-        """Change `records` by what happened; returns whether that was news."""
-        match record:
-            case Asked():
-                return self._apply_asked(record)
-            case Started():
-                trial = self._known(record.number)
-                if trial.outcome is not None:
-                    return False
-                trial.worker, trial.started = record.worker, record.time
-            case Finished():
-                return self._apply_finished(record)
-            case Reported():
-                self._known(record.number)
-            case Header():
-                raise JournalError(f"{self._journal.path}: a journal must have one header; got another")
-        return True
-
-    def _apply_asked(self, record: Asked) -> bool:
-        number = record.trial.number
-        if number in self.records:
-            if self.records[number].trial != record.trial:
-                raise JournalError(f"{self._journal.path}: trial {number} is there twice, with two configurations")
-            return False
-        self.records[number] = TrialRecord(record.trial, record.origin)
-        return True
-
-    def _apply_finished(self, record: Finished) -> bool:
-        trial = self._known(record.number)
-        if trial.outcome is not None:
-            return False
-        trial.outcome, trial.worker = record.outcome, record.worker
-        trial.started, trial.completed = record.started, record.completed
-        self._unwritten.append(trial)
-        return True
-
-    def _known(self, number: int) -> TrialRecord:
-        if number not in self.records:
-            raise JournalError(f"{self._journal.path}: trial {number} was never asked")
-        return self.records[number]
+            if isinstance(record, Finished):
+                self._unwritten.append(self.records[record.number])
+                self._unsynced.append(record.number)
 
     # --- the other files --------------------------------------------------------------------------------------------
 
@@ -253,48 +246,62 @@ class RunFolder:
 
         Raises
         ------
-        OSError
-            The folder cannot be written; the old file is as it was.
+        DiskError, OSError
+            The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
         from utilities.storage.archive import Contents, StoredFit, write_archive
 
         records = list(self.records.values())
         names = tuple(space.names)
-        stored = self._stored_fit() if fit is None else StoredFit(*fit, self._study.method, names, calibration)
+        if fit is not None:
+            self._stored = StoredFit(*fit, self._study.method, names, calibration)
         inputs = space.to_unit([record.trial.config for record in records])
         study = self._study.to_dict()
-        write_archive(self._archive, Contents(study, space.names, records, inputs, stored, self._versions))
+        with writing(self._archive, "the archive"):
+            write_archive(self._archive, Contents(study, space.names, records, inputs, self._stored, self._versions))
 
     def fit(self) -> tuple[FitState, Mapping[str, Array]] | None:
         """Surrogate of the last checkpoint and its calibration.
 
         None where there is none for this method and this order of parameters.
         """
-        stored = self._stored_fit()
+        stored = self._stored
         if stored is None or stored.method != self._study.method or stored.names != tuple(self._study.space.names):
             return None
         return (stored.kind, stored.parameters, stored.rows), stored.calibration
 
-    def _stored_fit(self) -> StoredFit | None:
-        from utilities.storage.archive import ArchiveError, read_fit
+    def _restore_archive(self) -> None:
+        """Take the surrogate from study.h5; build the file anew where it is missing or damaged."""
+        from utilities.storage.archive import ArchiveError, ArchiveRefusedError, read_fit
 
-        if not self._archive.exists():
-            return None
         try:
-            return read_fit(self._archive)
+            self._stored = read_fit(self._archive)
+        except ArchiveRefusedError:
+            raise
         except ArchiveError as error:
-            self.messages.append(f"{error}; the surrogate is fitted anew")
-            return None
+            if self._archive.exists():
+                copy = set_aside(self._archive)
+                built = "built anew from the journal; the surrogate is fitted anew"
+                self.messages.append(f"{error}; {built}; the file is kept as {copy.name}")
+            self.checkpoint(None, self._study.space)
 
     @property
     def _archive(self) -> Path:
         return self.folder / "study.h5"
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Replace summary.json: `summary` and the packages' versions, null for numbers that are not finite."""
+        """Replace summary.json: `summary` and the packages' versions, null for numbers that are not finite.
+
+        Raises
+        ------
+        DiskError, OSError
+            As of `checkpoint`.
+        """
         content = _finite({"versions": self._versions, **summary})
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        replace_file(self.folder / "summary.json", text.encode("utf-8", "backslashreplace") + b"\n")
+        path = self.folder / "summary.json"
+        with writing(path, "the summary"):
+            replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self) -> None:
         """Put what is left on disk, and let other runs have the folder."""

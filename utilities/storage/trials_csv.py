@@ -9,6 +9,7 @@ and is written anew where it does not match.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,17 +60,32 @@ class TrialsCsv:
         """Append the rows of trials that ended.
 
         A new metric, or a file that is not as this object left it, has the whole file written anew.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written. The records are taken over all the same, and written with the next call.
         """
         self._records.extend(records)
-        if self._widen(records) or not self.path.exists() or self.path.stat().st_size != self._size:
+        size, self._size = self._size, -1
+        if self._widen(records) or not self.path.exists() or self.path.stat().st_size != size:
             data = self._table()
             replace_file(self.path, data)
             self._size = len(data)
             return
         data = _lines(map(self._row, records))
-        with self.path.open("ab") as file:
-            file.write(data)
-        self._size += len(data)
+        try:
+            with self.path.open("ab") as file:
+                file.write(data)
+        except OSError:
+            os.truncate(self.path, size)
+            raise
+        self._size = size + len(data)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the file could not be written the last time."""
+        return self._size < 0
 
     def _widen(self, records: Iterable[TrialRecord]) -> bool:
         """Give each metric a column; returns whether there is a new one."""

@@ -1,0 +1,69 @@
+"""The gate through which the master's messages leave: only once what they rest on is on disk."""
+
+from __future__ import annotations
+
+from mpi.mpi_definitions import Letter, Message
+from utilities.display.progress import Display
+from utilities.errors import DiskError
+from utilities.storage.run_folder import RunFolder
+
+RETRY_SECONDS = 1.0
+
+
+class DiskGate:
+    """Puts the records on disk and lets the messages out. Where the disk takes no more, it shuts and keeps both.
+
+    Parameters
+    ----------
+    run
+        Where everything is recorded.
+    display
+        Is told when the gate shuts, and when it opens again.
+
+    Attributes
+    ----------
+    shut
+        Whether the disk took nothing at the last attempt.
+    """
+
+    def __init__(self, run: RunFolder, display: Display) -> None:
+        self._run, self._display = run, display
+        self._kept: list[Letter] = []
+        self._next = 0.0
+        self.shut = False
+
+    def due(self, now: float) -> bool:
+        """Whether to try the disk again."""
+        return self.shut and now >= self._next
+
+    def pass_through(self, letters: list[Letter], now: float) -> list[Letter]:
+        """Messages that may leave now: these and those kept, or none.
+
+        Raises
+        ------
+        JournalError
+            The disk has gone for good.
+        """
+        self._kept += letters
+        if self.shut and not self.due(now):
+            return []
+        try:
+            self._run.sync()
+        except DiskError as error:
+            self._shut(error, now)
+            return []
+        if self.shut:
+            self.shut = False
+            self._display.say(f"{self._run.folder}: the disk takes records again; the run goes on")
+        return self.recall()
+
+    def recall(self, *kinds: type[Message]) -> list[Letter]:
+        """Take back messages that have not left: those of these kinds, or all."""
+        back = [letter for letter in self._kept if not kinds or isinstance(letter[1], kinds)]
+        self._kept = [letter for letter in self._kept if kinds and not isinstance(letter[1], kinds)]
+        return back
+
+    def _shut(self, error: DiskError, now: float) -> None:
+        if not self.shut:
+            self._display.say(f"{error}; no new trials until there is room, outcomes are kept in memory meanwhile")
+        self.shut, self._next = True, now + RETRY_SECONDS

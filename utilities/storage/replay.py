@@ -1,0 +1,92 @@
+"""Trials as the records tell them: what one record after the other makes of them, in whatever order they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from utilities.errors import ReverieError
+from utilities.storage.records import Asked, Finished, Header, Record, Reported, Started
+from utilities.trial import TrialRecord
+
+
+class ContradictionError(ReverieError):
+    """A record cannot be true beside those before it."""
+
+
+class Replay:
+    """The trials of a study. A record that tells nothing new changes nothing: a trial's first outcome stands.
+
+    Parameters
+    ----------
+    header
+        The journal's first record.
+
+    Attributes
+    ----------
+    trials
+        By number.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self.trials: dict[int, TrialRecord] = {}
+        self._header = header
+
+    def apply(self, record: Record) -> bool:
+        """Change the trials by what happened; returns whether that was news.
+
+        Raises
+        ------
+        ContradictionError
+            A trial that was never asked, or asked before with another configuration; a second header.
+        """
+        match record:
+            case Asked():
+                return self._ask(record)
+            case Started():
+                trial = self.known(record.number)
+                if trial.outcome is not None:
+                    return False
+                trial.worker, trial.started = record.worker, record.time
+            case Finished():
+                return self._finish(record)
+            case Reported():
+                self.known(record.number)
+            case Header():
+                if record != self._header:
+                    raise ContradictionError("a journal must have one header; got another")
+                return False
+        return True
+
+    def known(self, number: int) -> TrialRecord:
+        """Trial with this number.
+
+        Raises
+        ------
+        ContradictionError
+            It was never asked.
+        """
+        if number not in self.trials:
+            raise ContradictionError(f"trial {number} was never asked")
+        return self.trials[number]
+
+    def _ask(self, record: Asked) -> bool:
+        number = record.trial.number
+        if number in self.trials:
+            if self.trials[number].trial != record.trial:
+                raise ContradictionError(f"trial {number} is there twice, with two configurations")
+            return False
+        self.trials[number] = TrialRecord(record.trial, record.origin)
+        return True
+
+    def _finish(self, record: Finished) -> bool:
+        trial = self.known(record.number)
+        if trial.outcome is not None:
+            return False
+        trial.outcome, trial.worker = record.outcome, record.worker
+        trial.started, trial.completed = record.started, record.completed
+        return True
+
+
+def questions_first(records: Sequence[Record]) -> Iterable[tuple[int, Record]]:
+    """Each record with its index; those of new trials first, so that lines out of order read as they were meant."""
+    return sorted(enumerate(records), key=lambda entry: not isinstance(entry[1], Asked))
