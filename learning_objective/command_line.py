@@ -36,6 +36,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     time_limit: str | None = None
     seed: str | None = None
     trial_timeout: str | None = None
+    trial_memory: str | None = None
+    retries: str | None = None
+    max_consecutive_failures: str | None = None
     output: str = "runs"
 
 
@@ -118,6 +121,21 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
     add("--time-limit", metavar="T", help="start no trial after this long (default: the study file, else no limit)")
     add("--seed", metavar="S", help="seed of proposals and trials (default: the study file, else 0)")
     add("--trial-timeout", metavar="T", help="end a trial after this long (default: the study file, else no limit)")
+    add(
+        "--trial-memory",
+        metavar="M",
+        help="end a trial that takes more, such as 4G (default: the study file, else no limit)",
+    )
+    add(
+        "--retries",
+        metavar="R",
+        help="how often to repeat a trial that was lost or killed (default: the study file, else 2)",
+    )
+    add(
+        "--max-consecutive-failures",
+        metavar="F",
+        help="end the run after so many failed trials in a row (default: the study file, else 25)",
+    )
     add("--output", metavar="DIR", default=defaults.output, help="folder for the study's folder (default: %(default)s)")
     add("--list", action="store_true", help="list the benchmarks with dimension and known minimum, and exit")
     return parser

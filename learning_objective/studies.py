@@ -36,6 +36,9 @@ def open_study(options: Options) -> Study:
         time_limit=options.time_limit,
         seed=options.seed,
         trial_timeout=options.trial_timeout,
+        trial_memory=options.trial_memory,
+        retries=options.retries,
+        max_consecutive_failures=options.max_consecutive_failures,
     )
     if benchmark is not None:
         chosen = (study.method, study.acquisition, None if study.kappa is None else f"kappa{study.kappa:g}")
@@ -69,10 +72,10 @@ def _benchmark_study(benchmark: Benchmark) -> Study:
 
 
 def _with_limits(study: Study) -> Study:
-    """A study needs an end; a time limit on trials needs a process that can be killed."""
+    """A study needs an end; limits on trials need a process that can be killed."""
     if study.budget is None and study.time_limit is None:
         study = msgspec.structs.replace(study, budget=_default_budget(study))
-    if study.trial_timeout is not None:
+    if study.trial_timeout is not None or study.trial_memory is not None:
         study = msgspec.structs.replace(study, isolation="process")
     return study
 

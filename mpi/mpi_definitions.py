@@ -88,6 +88,7 @@ class WorkerDuty(msgspec.Struct, frozen=True, tag="worker"):
     objective: ObjectiveSpec
     trials_folder: str
     trial_timeout: float | None = None
+    trial_memory: int | None = None
     isolation: str = "process"
 
 
@@ -129,12 +130,21 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A trial has ended. `unloadable`: the objective could not even be loaded, which no other trial will change."""
+    """A trial has ended.
+
+    Attributes
+    ----------
+    unloadable
+        The objective could not even be loaded, which no other trial will change.
+    killed
+        Its process was killed from outside, which is not the trial's own fault.
+    """
 
     tag: ClassVar[Tag] = Tag.DONE
     number: int
     outcome: Outcome
     unloadable: bool = False
+    killed: bool = False
 
 
 class Fit(msgspec.Struct, frozen=True):

@@ -86,7 +86,8 @@ class Session:
         self._display = make_display()
         for line in self._run.messages:
             self._display.say(line)
-        duty = WorkerDuty(spec, str(self._run.folder.absolute() / "trials"), study.trial_timeout, study.isolation)
+        trials = str(self._run.folder.absolute() / "trials")
+        duty = WorkerDuty(spec, trials, study.trial_timeout, study.trial_memory, study.isolation)
         self._interrupts: list[str] = []
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())

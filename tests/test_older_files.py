@@ -13,7 +13,7 @@ from run_folders import BAD, opened, rows, study
 
 from utilities.errors import JournalError, JournalRefusedError
 from utilities.storage.journal import Journal
-from utilities.storage.records import Header, encode_record
+from utilities.storage.records import FORMAT, Header, encode_record
 from utilities.storage.repair import repair
 from utilities.trial import TrialState
 
@@ -80,10 +80,12 @@ def header(version: str) -> bytes:
             versions={},
         )
     ).partition(b',"crc"')
-    return line_of(body.decode().replace(',"format":1', version))
+    return line_of(body.decode().replace(f',"format":{FORMAT}', version))
 
 
-@pytest.mark.parametrize("version", ["", ',"format":0', ',"format":1', ',"format":1,"of_a_later_minor_version":[1]'])
+@pytest.mark.parametrize(
+    "version", ["", ',"format":0', ',"format":1', ',"format":2', ',"format":2,"of_a_later_minor_version":[1]']
+)
 def test_formats_that_are_read(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(header(version))
@@ -92,12 +94,12 @@ def test_formats_that_are_read(tmp_path: Path, version: str) -> None:
     assert len(records) == 1
 
 
-@pytest.mark.parametrize("version", [',"format":2', ',"format":99'])
+@pytest.mark.parametrize("version", [',"format":3', ',"format":99'])
 def test_formats_that_are_refused(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(header(version))
     with pytest.raises(
-        JournalRefusedError, match=r"newer version \(journal format \d+; this one reads up to 1\); update"
+        JournalRefusedError, match=r"newer version \(journal format \d+; this one reads up to 2\); update"
     ):
         Journal.open(path)
     path.write_bytes(header(',"format":"two"'))

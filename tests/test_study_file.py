@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from utilities.errors import StudyError
 from utilities.methods import METHODS
-from utilities.storage.study_file import Study, override, parse_duration, read_study
+from utilities.storage.study_file import Study, override, read_study
 from utilities.storage.tables import SUFFIXES
 
 WHOLE = """
@@ -101,35 +100,6 @@ def test_relative_path_gives_an_absolute_folder(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     study = read_study(Path("study.toml"))
     assert (study.folder, study.source) == (tmp_path, "study.toml")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("8h", 28800),
-        ("10m", 600),
-        ("90s", 90),
-        ("1h30m", 5400),
-        ("2d", 172800),
-        ("1d2h3m4.5s", 93784.5),
-        (" 1.5 h ", 5400),
-        ("90", 90),
-        (".5", 0.5),
-        (90, 90),
-        (0.25, 0.25),
-        (0, 0),
-    ],
-)
-def test_durations(text: str | float, seconds: float) -> None:
-    assert parse_duration(text, "--time-limit") == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "h", "8x", "30m1h", "-1h", "1h 1h", "nan", "inf", -1, math.nan, math.inf, "9" * 400]
-)
-def test_what_is_no_duration(text: str | float) -> None:
-    with pytest.raises(StudyError, match=r"^--grace must be a duration such as \"8h\""):
-        parse_duration(text, "--grace")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,24 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.message.partition("\n")[0]
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """An evaluation that came to nothing by no fault of the trial.
+
+    Attributes
+    ----------
+    worker
+        Rank that evaluated it, and its host.
+    reason
+        Why: the worker was lost, the process killed.
+    time
+        Seconds since the epoch.
+    """
+
+    worker: str
+    reason: str
+    time: float
+
+
 class TrialRecord(msgspec.Struct):
     """Everything the run knows of one trial.
 
@@ -89,6 +107,8 @@ class TrialRecord(msgspec.Struct):
         Rank that evaluated it, and its host: ``3@node7``; empty before it started.
     started, completed
         Seconds since the epoch.
+    losses
+        Evaluations of it that were lost.
     """
 
     trial: Trial
@@ -97,6 +117,7 @@ class TrialRecord(msgspec.Struct):
     worker: str = ""
     started: float | None = None
     completed: float | None = None
+    losses: list[Loss] = []
 
     @property
     def state(self) -> TrialState:

@@ -17,8 +17,8 @@ import msgspec
 
 from utilities.trial import Outcome, Trial, TrialState
 
-FORMAT = 1
-"""Version of the journal's format that this code writes."""
+FORMAT = 2
+"""Version of the journal's format that this code writes. 1 had no record `Lost`."""
 
 BEGINNING = b'{"type":"header",'
 """How every journal begins."""
@@ -95,6 +95,18 @@ class Reported(msgspec.Struct, frozen=True, tag="reported"):
     time: float
 
 
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """An evaluation came to nothing by no fault of the trial, at `time` in seconds since the epoch: it waits again.
+
+    `reason` says why: the worker was lost, the process killed.
+    """
+
+    number: int
+    worker: str
+    reason: str
+    time: float
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """A trial ended; `started` and `completed` in seconds since the epoch."""
 
@@ -105,7 +117,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
-Record: TypeAlias = Header | SessionStart | Asked | Started | Reported | Finished
+Record: TypeAlias = Header | SessionStart | Asked | Started | Reported | Lost | Finished
 
 _NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
 
@@ -138,7 +150,7 @@ class _Beginning(msgspec.Struct, frozen=True):
     format: int = 0
 
 
-_Stored: TypeAlias = Header | SessionStart | Asked | Started | _StoredReported | _StoredFinished
+_Stored: TypeAlias = Header | SessionStart | Asked | Started | _StoredReported | Lost | _StoredFinished
 _decoder: msgspec.json.Decoder[_Stored] = msgspec.json.Decoder(_Stored)
 
 
@@ -188,6 +200,8 @@ def _store(record: Record) -> _Stored:
     if isinstance(record, Finished):
         outcome = _store_outcome(record.outcome)
         return _StoredFinished(record.number, outcome, record.worker, record.started, record.completed)
+    if isinstance(record, Lost):
+        return msgspec.structs.replace(record, reason=_printable(record.reason))
     return record
 
 

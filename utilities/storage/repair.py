@@ -19,6 +19,7 @@ from utilities.storage.records import (
     Asked,
     Finished,
     Header,
+    Lost,
     Record,
     Reported,
     SessionStart,
@@ -205,7 +206,7 @@ def _asked_twice(records: Iterable[Record]) -> set[int]:
 def _trial_of(record: Record) -> int | None:
     if isinstance(record, Asked):
         return record.trial.number
-    return record.number if isinstance(record, Started | Reported | Finished) else None
+    return record.number if isinstance(record, Started | Reported | Lost | Finished) else None
 
 
 def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repair) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from utilities.errors import ReverieError
-from utilities.storage.records import Asked, Finished, Header, Record, Reported, Started
-from utilities.trial import TrialRecord
+from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, Started
+from utilities.trial import Loss, TrialRecord
 
 
 class ContradictionError(ReverieError):
@@ -47,6 +47,8 @@ class Replay:
                 if trial.outcome is not None:
                     return False
                 trial.worker, trial.started = record.worker, record.time
+            case Lost():
+                return self._lose(record)
             case Finished():
                 return self._finish(record)
             case Reported():
@@ -76,6 +78,15 @@ class Replay:
                 raise ContradictionError(f"trial {number} is there twice, with two configurations")
             return False
         self.trials[number] = TrialRecord(record.trial, record.origin)
+        return True
+
+    def _lose(self, record: Lost) -> bool:
+        trial = self.known(record.number)
+        loss = Loss(record.worker, record.reason, record.time)
+        if trial.outcome is not None or loss in trial.losses:
+            return False
+        trial.losses.append(loss)
+        trial.started, trial.worker = None, ""
         return True
 
     def _finish(self, record: Finished) -> bool:

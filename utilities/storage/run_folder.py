@@ -17,7 +17,7 @@ from utilities.storage.atomic import replace_file, set_aside
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
 from utilities.storage.lines import repair_command
-from utilities.storage.records import Asked, Finished, Header, Record, Reported, SessionStart, Started
+from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
 from utilities.storage.replay import ContradictionError, Replay, questions_first
 from utilities.storage.study_file import Study
 from utilities.storage.tables import show
@@ -202,6 +202,10 @@ class RunFolder:
     def reported(self, number: int, step: int, value: float, now: float) -> None:
         """Note an intermediate value of a trial."""
         self._note(Reported(number, step, value, now))
+
+    def lost(self, number: int, reason: str, now: float) -> None:
+        """Note that a trial's evaluation was lost, at `now` in seconds since the epoch: it waits again."""
+        self._note(Lost(number, self._replay.known(number).worker, reason, now))
 
     def finished(self, number: int, outcome: Outcome, completed: float) -> None:
         """Note a trial's outcome. The first one stands: another of the same trial is ignored."""

@@ -1,21 +1,21 @@
 """The study file: TOML or JSON in, a checked Study out, and one clear sentence for every mistake in it.
 
-A key's rule stands in `_RULES`, whether its value comes from the file or from the command line.
+The rules of single keys stand in `study_rules`; here are the file, and what keys mean to each other.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 
 from utilities.errors import StudyError, nearest
-from utilities.methods import ACQUISITIONS, METHODS, acquisition_misuse
-from utilities.storage.tables import LARGEST, read_tables, show
+from utilities.methods import acquisition_misuse
+from utilities.storage.study_rules import RULES, name_of_study
+from utilities.storage.tables import read_tables, show
 
 if TYPE_CHECKING:
     from utilities.space import Space
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +52,12 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Standard deviations in the bound of acquisition ``ucb``; None means the default.
     seed
         Seed of the proposals and, through the trials' own seeds, of the objective.
+    trial_memory
+        Bytes of memory for one trial; None means no limit.
+    retries
+        How often a trial is evaluated again after its worker was lost or its process killed, neither its own fault.
+    max_consecutive_failures
+        So many failed trials in a row end the run.
     grace
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
@@ -76,6 +81,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     kappa: float | None = None
     seed: int = 0
     trial_timeout: float | None = None
+    trial_memory: int | None = None
+    retries: int = 2
+    max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
     space: Space
@@ -84,133 +92,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Tables ``study`` and ``space`` as a study file has them, without the keys that are None."""
-        table = {key: getattr(self, key) for key in _RULES}
+        table = {key: getattr(self, key) for key in RULES}
         return {"study": {k: v for k, v in table.items() if v is not None}, "space": self.space.to_dict()}
-
-
-# --- rules of single keys: value and place in, checked value out ------------------------------------------------------
-
-
-def parse_duration(text: str | float, where: str) -> float:
-    """Read a duration in seconds.
-
-    Parameters
-    ----------
-    text
-        ``"8h"``, ``"1h30m"``, ``"1.5 h"``, ``"2d"``, ``"90s"`` (units in the order d, h, m, s), or a number of seconds.
-    where
-        Start of an error message, like ``study.toml: [study] time_limit``.
-
-    Raises
-    ------
-    StudyError
-        Not a duration, negative, or not finite.
-    """
-    seconds = float(text) if isinstance(text, int | float) else _seconds(text.strip())
-    if not 0.0 <= seconds < math.inf:
-        raise StudyError(f'{where} must be a duration such as "8h", "1h30m", "90s" or 90 (seconds); got {show(text)}')
-    return seconds
-
-
-def _seconds(text: str) -> float:
-    """Seconds in `text`, NaN where it is no duration."""
-    match = _DURATION.fullmatch(text)
-    if text and match:
-        return sum(float(amount) * _UNITS[unit] for unit, amount in match.groupdict().items() if amount)
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _positive_duration(value: str | float, where: str) -> float:
-    seconds = parse_duration(value, where)
-    if seconds == 0:
-        raise StudyError(f"{where} must be above 0; got {show(value)}")
-    return seconds
-
-
-def _integer(value: int | str, where: str, least: int) -> int:
-    """An integer from `least` to 2^63 - 1; text as it stands on a command line."""
-    try:
-        number = int(value)
-    except ValueError:
-        raise StudyError(f"{where} must be an integer; got {show(value)}") from None
-    if not least <= number <= LARGEST:
-        raise StudyError(f"{where} must be {f'at least {least}' if number < least else 'below 2^63'}; got {value}")
-    return number
-
-
-def _positive(value: float | str, where: str) -> float:
-    """A finite number above 0; text as it stands on a command line."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0.0 < number < math.inf:
-        raise StudyError(f"{where} must be a finite number above 0; got {show(value)}")
-    return number
-
-
-def _one_of(known: Iterable[str]) -> Callable[[str, str], str]:
-    def check(value: str, where: str) -> str:
-        if value not in known:
-            rule = f"{where} must be one of {', '.join(known)}; got {show(value)}."
-            raise StudyError(rule + nearest(value, known))
-        return value
-
-    return check
-
-
-def _name(value: str, where: str) -> str:
-    if value in ("", ".", "..") or value != value.strip() or not value.isprintable() or re.search(r"[/\\]", value):
-        raise StudyError(
-            f"{where} must be usable as a folder's name (printable, not empty, not a dot or two, no slash, no "
-            f"space at either end); got {show(value)}"
-        )
-    if len(value.encode()) > 200:
-        raise StudyError(f"{where} must have at most 200 bytes; got {len(value.encode())}: {show(value)}")
-    return value
-
-
-def _objective(value: str, where: str) -> str:
-    if not value.strip() or not value.isprintable():
-        rule = '"file.py:function", "package.module:function" or a benchmark'
-        raise StudyError(f"{where} must be {rule}; got {show(value)}")
-    return value
-
-
-def _command(value: list[str], where: str) -> list[str]:
-    if not value or not value[0]:
-        raise StudyError(f"{where} must begin with the program to run; got {show(value)}")
-    for i, argument in enumerate(value):
-        if "\0" in argument:
-            raise StudyError(f"{where}[{i}] must not hold a NUL character; got {show(argument)}")
-    return value
-
-
-class _Rule(NamedTuple):
-    kind: Any
-    check: Callable[[Any, str], Any]
-
-
-_RULES: dict[str, _Rule] = {
-    "name": _Rule(str | None, _name),
-    "objective": _Rule(str | None, _objective),
-    "command": _Rule(list[str] | None, _command),
-    "direction": _Rule(str, _one_of(("minimize", "maximize"))),
-    "budget": _Rule(int | None, lambda value, where: _integer(value, where, 1)),
-    "time_limit": _Rule(str | float | None, _positive_duration),
-    "method": _Rule(str, _one_of(METHODS)),
-    "acquisition": _Rule(str | None, _one_of(ACQUISITIONS)),
-    "kappa": _Rule(float | None, _positive),
-    "seed": _Rule(int, lambda value, where: _integer(value, where, 0)),
-    "trial_timeout": _Rule(str | float | None, _positive_duration),
-    "grace": _Rule(str | float, parse_duration),
-    "isolation": _Rule(str, _one_of(("process", "none"))),
-}
-
-_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -229,7 +112,7 @@ def read_study(path: Path) -> Study:
     _check_tables(tables, source)
     fields = _study_fields(tables["study"], source)
     if "name" not in fields:
-        fields["name"] = _name(path.stem, f"{source}: [study] name is missing and the file's name")
+        fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
     study = Study(space=_space(tables["space"], source), folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
@@ -246,6 +129,9 @@ def override(
     time_limit: float | str | None = None,
     seed: int | str | None = None,
     trial_timeout: float | str | None = None,
+    trial_memory: int | str | None = None,
+    retries: int | str | None = None,
+    max_consecutive_failures: int | str | None = None,
     grace: float | str | None = None,
     isolation: str | None = None,
     name: str | None = None,
@@ -265,12 +151,15 @@ def override(
         "time_limit": time_limit,
         "seed": seed,
         "trial_timeout": trial_timeout,
+        "trial_memory": trial_memory,
+        "retries": retries,
+        "max_consecutive_failures": max_consecutive_failures,
         "grace": grace,
         "isolation": isolation,
         "name": name,
     }
     changes = {
-        key: _RULES[key].check(value, f"--{key.replace('_', '-')}") for key, value in given.items() if value is not None
+        key: RULES[key].check(value, f"--{key.replace('_', '-')}") for key, value in given.items() if value is not None
     }
     changed: Study = msgspec.structs.replace(study, **changes)
     _check_acquisition(changed)
@@ -288,7 +177,7 @@ def _check_tables(tables: Any, source: str) -> None:
         raise StudyError(f"{source}: must hold the tables study and space; got {show(tables)}")
     for name in tables:
         if name not in ("study", "space"):
-            hint = " It belongs under [study]." if name in _RULES else nearest(name, ("study", "space"))
+            hint = " It belongs under [study]." if name in RULES else nearest(name, ("study", "space"))
             raise StudyError(f"{source}: [{name}] is not a table of a study file; known tables: study, space.{hint}")
     for name in ("study", "space"):
         if name not in tables:
@@ -301,11 +190,11 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in table.items():
         where = f"{source}: [study] {key}"
-        if key not in _RULES:
-            raise StudyError(f"{where} is not a known key; known keys: {', '.join(_RULES)}.{nearest(key, _RULES)}")
+        if key not in RULES:
+            raise StudyError(f"{where} is not a known key; known keys: {', '.join(RULES)}.{nearest(key, RULES)}")
         typed = _typed(value, key, where)
         if typed is not None:
-            fields[key] = _RULES[key].check(typed, where)
+            fields[key] = RULES[key].check(typed, where)
     if ("objective" in fields) == ("command" in fields):
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
@@ -317,7 +206,7 @@ def _typed(value: Any, key: str, where: str) -> Any:
         rule = f"must be a list, for it never passes through a shell, such as {show(value.split())}"
         raise StudyError(f"{where} {rule}; got {show(value)}")
     try:
-        return msgspec.convert(value, _RULES[key].kind)
+        return msgspec.convert(value, RULES[key].kind)
     except msgspec.ValidationError as error:
         _refuse(error, value, where)
 

@@ -1,0 +1,169 @@
+"""The rules of a study file's keys under ``[study]``: value and place in, checked value out.
+
+A rule holds for a value from the file, and for its text from the command line.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from utilities.errors import StudyError, nearest
+from utilities.methods import ACQUISITIONS, METHODS
+from utilities.storage.tables import LARGEST, show
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
+_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
+def parse_duration(text: str | float, where: str) -> float:
+    """Read a duration in seconds.
+
+    Parameters
+    ----------
+    text
+        ``"8h"``, ``"1h30m"``, ``"1.5 h"``, ``"2d"``, ``"90s"`` (units in the order d, h, m, s), or a number of seconds.
+    where
+        Start of an error message, like ``study.toml: [study] time_limit``.
+
+    Raises
+    ------
+    StudyError
+        Not a duration, negative, or not finite.
+    """
+    seconds = float(text) if isinstance(text, int | float) else _seconds(text.strip())
+    if not 0.0 <= seconds < math.inf:
+        raise StudyError(f'{where} must be a duration such as "8h", "1h30m", "90s" or 90 (seconds); got {show(text)}')
+    return seconds
+
+
+def _seconds(text: str) -> float:
+    """Seconds in `text`, NaN where it is no duration."""
+    match = _DURATION.fullmatch(text)
+    if text and match:
+        return sum(float(amount) * _UNITS[unit] for unit, amount in match.groupdict().items() if amount)
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def parse_memory(text: str | int, where: str) -> int:
+    """Read an amount of memory in bytes.
+
+    Parameters
+    ----------
+    text
+        ``"4G"``, ``"512M"``, ``"1.5 GiB"`` (units K, M, G, T in powers of 1,024, as in sbatch; with or without B or
+        iB), or a number of bytes.
+    where
+        Start of an error message, like ``study.toml: [study] trial_memory``.
+
+    Raises
+    ------
+    StudyError
+        Not an amount of memory, below one byte, or beyond 64 bits.
+    """
+    match = _MEMORY.fullmatch(str(text).strip())
+    amount = float(match[1]) * _BYTES[match[2].lower()] if match else math.nan
+    if not 1.0 <= amount <= LARGEST:
+        raise StudyError(f'{where} must be an amount of memory such as "4G", "512M" or bytes; got {show(text)}')
+    return int(amount)
+
+
+def _positive_duration(value: str | float, where: str) -> float:
+    seconds = parse_duration(value, where)
+    if seconds == 0:
+        raise StudyError(f"{where} must be above 0; got {show(value)}")
+    return seconds
+
+
+def _integer(value: int | str, where: str, least: int) -> int:
+    """An integer from `least` to 2^63 - 1; text as it stands on a command line."""
+    try:
+        number = int(value)
+    except ValueError:
+        raise StudyError(f"{where} must be an integer; got {show(value)}") from None
+    if not least <= number <= LARGEST:
+        raise StudyError(f"{where} must be {f'at least {least}' if number < least else 'below 2^63'}; got {value}")
+    return number
+
+
+def _positive(value: float | str, where: str) -> float:
+    """A finite number above 0; text as it stands on a command line."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number < math.inf:
+        raise StudyError(f"{where} must be a finite number above 0; got {show(value)}")
+    return number
+
+
+def _one_of(known: Iterable[str]) -> Callable[[str, str], str]:
+    def check(value: str, where: str) -> str:
+        if value not in known:
+            rule = f"{where} must be one of {', '.join(known)}; got {show(value)}."
+            raise StudyError(rule + nearest(value, known))
+        return value
+
+    return check
+
+
+def name_of_study(value: str, where: str) -> str:
+    """See that `value` can name a study and its folder; StudyError says which rule it breaks."""
+    if value in ("", ".", "..") or value != value.strip() or not value.isprintable() or re.search(r"[/\\]", value):
+        raise StudyError(
+            f"{where} must be usable as a folder's name (printable, not empty, not a dot or two, no slash, no "
+            f"space at either end); got {show(value)}"
+        )
+    if len(value.encode()) > 200:
+        raise StudyError(f"{where} must have at most 200 bytes; got {len(value.encode())}: {show(value)}")
+    return value
+
+
+def _objective(value: str, where: str) -> str:
+    if not value.strip() or not value.isprintable():
+        rule = '"file.py:function", "package.module:function" or a benchmark'
+        raise StudyError(f"{where} must be {rule}; got {show(value)}")
+    return value
+
+
+def _command(value: list[str], where: str) -> list[str]:
+    if not value or not value[0]:
+        raise StudyError(f"{where} must begin with the program to run; got {show(value)}")
+    for i, argument in enumerate(value):
+        if "\0" in argument:
+            raise StudyError(f"{where}[{i}] must not hold a NUL character; got {show(argument)}")
+    return value
+
+
+class Rule(NamedTuple):
+    """Type of a value in a file, and the check of it: value and place in, checked value out."""
+
+    kind: Any
+    check: Callable[[Any, str], Any]
+
+
+RULES: dict[str, Rule] = {
+    "name": Rule(str | None, name_of_study),
+    "objective": Rule(str | None, _objective),
+    "command": Rule(list[str] | None, _command),
+    "direction": Rule(str, _one_of(("minimize", "maximize"))),
+    "budget": Rule(int | None, lambda value, where: _integer(value, where, 1)),
+    "time_limit": Rule(str | float | None, _positive_duration),
+    "method": Rule(str, _one_of(METHODS)),
+    "acquisition": Rule(str | None, _one_of(ACQUISITIONS)),
+    "kappa": Rule(float | None, _positive),
+    "seed": Rule(int, lambda value, where: _integer(value, where, 0)),
+    "trial_timeout": Rule(str | float | None, _positive_duration),
+    "trial_memory": Rule(str | int | None, parse_memory),
+    "retries": Rule(int, lambda value, where: _integer(value, where, 0)),
+    "max_consecutive_failures": Rule(int, lambda value, where: _integer(value, where, 1)),
+    "grace": Rule(str | float, parse_duration),
+    "isolation": Rule(str, _one_of(("process", "none"))),
+}
