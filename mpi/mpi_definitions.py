@@ -1,4 +1,4 @@
-"""The protocol of a parallel run: roles, tags, messages, and the only code that speaks MPI.
+"""The protocol of a parallel run: roles, tags, messages.
 
 | message  | from -> to        | carries                                                       |
 |----------|-------------------|---------------------------------------------------------------|
@@ -18,10 +18,7 @@ which need no numerics never import numpy.
 
 from __future__ import annotations
 
-import os
-import socket
 import time
-from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 MASTER = 0
 _SHORTEST_NAP, _MIDDLE_NAP, LONGEST_NAP = 1e-5, 1e-3, 1e-2
 _SHARE_OF_QUIET = 0.01
-_LAST_WORDS_SECONDS = 0.5
-"""MPICH's launcher ends the ranks as soon as it hears of an abort, and loses what it has not read by then."""
 
 
 class Tag(IntEnum):
@@ -216,78 +211,3 @@ class Backoff:
         time.sleep(self._nap)
         patience = min(max(_SHARE_OF_QUIET * (time.monotonic() - self._since), _MIDDLE_NAP), LONGEST_NAP)
         self._nap = min(2.0 * self._nap, patience)
-
-
-class Post:
-    """Sends and receives messages over MPI_COMM_WORLD, never blocking.
-
-    Attributes
-    ----------
-    rank, size
-        In MPI_COMM_WORLD.
-    host
-        Name of this rank's machine.
-    local_rank, local_size
-        Place among the ranks of this machine, and their number.
-    """
-
-    def __init__(self) -> None:
-        from mpi4py import MPI
-
-        self._mpi = MPI
-        self._comm = MPI.COMM_WORLD
-        self._sending: list[Any] = []
-        self._kept: list[Letter] = []
-        self.rank: int = self._comm.Get_rank()
-        self.size: int = self._comm.Get_size()
-        self.host = socket.gethostname()
-        local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        self.local_rank: int = local.Get_rank()
-        self.local_size: int = local.Get_size()
-        local.Free()
-
-    def ready(self) -> Ready:
-        """Introduction of this rank."""
-        return Ready(self.host, self.local_rank, os.getpid())
-
-    def send(self, letters: Iterable[Letter]) -> None:
-        """Send messages to ranks without waiting for them to be received."""
-        for destination, message in letters:
-            data = encode(message)
-            request = self._comm.Isend([data, self._mpi.BYTE], dest=destination, tag=int(message.tag))
-            self._sending.append((request, data))
-        self._sending = [(request, data) for request, data in self._sending if not request.Test()]
-
-    def receive(self) -> list[Letter]:
-        """Take all messages that have arrived, each with its source."""
-        letters, self._kept = self._kept, []
-        status = self._mpi.Status()
-        while (arrived := self._comm.Improbe(status=status)) is not None:
-            data = bytearray(status.Get_count(self._mpi.BYTE))
-            arrived.Recv([data, self._mpi.BYTE])
-            letters.append((status.Get_source(), decode(status.Get_tag(), bytes(data))))
-        return letters
-
-    def wait(self, seconds: float = float("inf")) -> list[Letter]:
-        """Take all messages that have arrived, waiting at most `seconds` for the first."""
-        backoff, end = Backoff(), time.monotonic() + seconds
-        while not (letters := self.receive()) and time.monotonic() < end:
-            backoff.nap()
-        return letters
-
-    def wait_for_one(self) -> Letter:
-        """Take the first message that has arrived, waiting for it as long as need be; others are kept."""
-        first, *self._kept = self.wait()
-        return first
-
-    def flush(self, seconds: float) -> None:
-        """Wait at most `seconds` until what was sent has left."""
-        backoff, end = Backoff(), time.monotonic() + seconds
-        while self._sending and time.monotonic() < end:
-            self.send([])
-            backoff.nap()
-
-    def abort(self, status: int) -> None:
-        """End all ranks, once the launcher has had time to pass on what this one printed."""
-        time.sleep(_LAST_WORDS_SECONDS)
-        self._comm.Abort(status)

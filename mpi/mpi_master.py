@@ -14,32 +14,28 @@ from mpi.mpi_definitions import (
     Done,
     Evaluate,
     Exit,
-    Fit,
     Fitted,
     Letter,
     Message,
-    PackedArray,
     Ready,
     Report,
     Start,
-    TrainerDuty,
     WorkerDuty,
 )
+from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
+from mpi.mpi_refits import Refits
 from utilities.display.progress import Display
 from utilities.errors import DiskError, SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial
+from utilities.trial import Outcome, Trial, TrialState
 
 CHECKPOINT_SECONDS = 60.0
 WORTH_WAITING = 0.01
 """A proposal that takes less than this share of an evaluation is made when needed, with all that is known then."""
-
-FINISHED, USER_ERROR, NONE_SUCCEEDED, RESUMABLE = 0, 2, 3, 75
-"""Exit statuses."""
 
 
 class Master:
@@ -78,23 +74,20 @@ class Master:
         now: float,
     ) -> None:
         self._study, self._optimizer, self._run, self._display = study, optimizer, run, display
-        self._duty, self._trainer, self._ahead = duty, trainer, ahead
+        self._duty, self._ahead = duty, ahead
+        self._refits = Refits(optimizer, study.seed, trainer)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
+        self.ending = Ending(study, self.ledger)
         self._again = deque(record.trial for record in run.records.values() if record.outcome is None)
         self._gate = DiskGate(run, display)
         self._waiting: deque[int] = deque()
         self._running: dict[int, tuple[int, Trial]] = {}
-        self._ranks: set[int] = set()
+        self._ranks: dict[int, str] = {}
         self._welcomes: list[Letter] = []
-        self._rows_sent = 0
-        self._trainer_free = False
         self.exhausted = False
         self._changed = True
-        self._stop_at: float | None = None
         self._checkpointed = now
-        self.stopped = ""
-        self.error = ""
         self.over = False
 
     # --- messages in ------------------------------------------------------------------------------------------------
@@ -112,45 +105,112 @@ class Master:
         elif isinstance(message, Ready):
             self._take_rank(message, source, now)
         elif isinstance(message, Fitted):
-            self._take_fit(message)
+            self._refits.take(message, source)
         elif isinstance(message, Report):
             self._run.reported(message.number, message.step, message.value, now)
         elif isinstance(message, Exit):
-            self._ranks.discard(source)
+            self._ranks.pop(source, None)
         else:
             raise TypeError(f"a master does not expect {type(message).__name__} (from rank {source})")
 
     def _take_rank(self, message: Ready, source: int, now: float) -> None:
-        self._ranks.add(source)
+        self._ranks[source] = message.host
         if self.over:
             self._welcomes.append((source, Exit(self.status)))
             return
-        self._welcomes.append((source, self._welcome(source)))
-        if source == self._trainer:
-            self._trainer_free = True
+        if source == self._refits.trainer:
+            self._welcomes.append((source, self._refits.welcome()))
             return
+        self._welcomes.append((source, Start(self._duty)))
         self.ledger.seat(source, message.host, now)
         self._waiting.append(source)
 
     def _take_outcome(self, message: Done, source: int, now: float) -> None:
-        _, trial = self._running.pop(message.number)
+        worker, trial = self._running.get(message.number, (None, None))
+        if trial is None or worker != source:
+            return  # of a rank that was given up: somebody else has its trial
+        del self._running[message.number]
         if message.unloadable:
             self._again.appendleft(trial)
-            self.error = message.outcome.message
+            self.ending.error = message.outcome.message
             self.stop("the objective could not be loaded", now, grace=0.0)
             return
-        self._record(trial, message.outcome, source, now)
+        if not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
+            self._record(trial, message.outcome, source, now)
         self._waiting.append(source)
 
     def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         self._run.finished(trial.number, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
         self.ledger.end(source, trial, outcome, now)
+        self.ending.note(outcome)
+        if self.ending.failing and not self.ending.closing:
+            self.stop(self.ending.failing, now)
 
-    def _take_fit(self, message: Fitted) -> None:
-        self._trainer_free = True
-        parameters = {name: array.unpack() for name, array in message.parameters.items()}
-        self._optimizer.adopt(message.kind, parameters, message.count)
+    def _retry(self, trial: Trial, reason: str, source: int, now: float) -> bool:
+        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed."""
+        if len(self._run.records[trial.number].losses) >= self._study.retries:
+            return False
+        self._run.lost(trial.number, reason, now)
+        self.ledger.retry(source)
+        self._again.append(trial)
+        return True
+
+    def lose(self, rank: int, others: int, now: float) -> None:
+        """Go on without a rank that has died: its trial is evaluated again, another rank takes over from a trainer.
+
+        Parameters
+        ----------
+        rank
+            The rank.
+        others
+            Number of other ranks that live, the master aside.
+        now
+            Seconds since the epoch.
+        """
+        self._changed = True
+        name = self._name(rank)
+        self.ledger.lost_ranks.append(name)
+        fate = self._lose_trainer() if rank == self._refits.trainer else self._lose_worker(rank, name, now)
+        del self._ranks[rank]
+        self._display.say(f"{name} was lost{fate}")
+        if others == 0 and not self.over:
+            self.stop("every other rank was lost", now, grace=0.0)
+        elif not self.ledger.seats and others == 1 and self._refits.trainer in self._ranks:
+            self._turn_trainer_into_worker(self._refits.trainer, now)
+
+    def _name(self, rank: int) -> str:
+        host = self._ranks.setdefault(rank, "")
+        return f"rank {rank} on {host}" if host else f"rank {rank}"
+
+    def _lose_trainer(self) -> str:
+        self._refits.lose_trainer()
+        return ", which was the trainer"
+
+    def _lose_worker(self, rank: int, name: str, now: float) -> str:
+        """Give up a worker; returns what becomes of its trial."""
+        trial = next((trial for worker, trial in self._running.values() if worker == rank), None)
+        fate = ""
+        if trial is not None:
+            del self._running[trial.number]
+            why = f"{name} was lost"
+            if self._retry(trial, why, rank, now):
+                fate = f"; trial {trial.number} is evaluated again"
+            else:
+                outcome = Outcome(TrialState.FAIL, seconds=self.ledger.seconds_at(rank, now), message=why)
+                self._record(trial, outcome, rank, now)
+                fate = f"; trial {trial.number} has failed: it was tried {self._study.retries + 1} times"
+        if rank in self._waiting:
+            self._waiting.remove(rank)
+        self.ledger.leave(rank, now)
+        return fate
+
+    def _turn_trainer_into_worker(self, rank: int, now: float) -> None:
+        self._refits.make_here()
+        self._welcomes.append((rank, Start(self._duty)))
+        self.ledger.seat(rank, self._ranks[rank], now)
+        self._waiting.append(rank)
+        self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
 
     # --- messages out -----------------------------------------------------------------------------------------------
 
@@ -169,7 +229,7 @@ class Master:
         self._welcomes.clear()
         waited = self._gate.shut
         if not self.over and not waited:
-            letters += [*self._ask_for_fit(), *self._hand_out(now)]
+            letters += [*self._refit(now), *self._hand_out(now)]
         letters = self._gate.pass_through(letters, now)
         self._changed |= waited and not self._gate.shut
         if self.over:
@@ -180,24 +240,20 @@ class Master:
             letters += [(rank, Exit(self.status)) for rank in sorted(self._ranks)]
         return letters
 
-    def _welcome(self, rank: int) -> Start:
-        if rank == self._trainer:
-            return Start(TrainerDuty(self._optimizer.space.to_dict(), self._study.seed))
-        return Start(self._duty)
-
-    def _ask_for_fit(self) -> list[Letter]:
-        if self._trainer is None or not self._trainer_free or self._closing:
+    def _refit(self, now: float) -> list[Letter]:
+        if self.ending.closing:
             return []
-        kind = self._optimizer.fit_due()
-        if kind is None:
-            return []
-        data, known = self._optimizer.data, self._rows_sent
-        previous = None
-        if known == 0 and self._optimizer.fit_state is not None and self._optimizer.fit_state[0] == kind:
-            previous = {name: PackedArray.pack(array) for name, array in self._optimizer.fit_state[1].items()}
-        request = Fit(kind, known, PackedArray.pack(data.x[known:]), PackedArray.pack(data.y[known:]), previous)
-        self._rows_sent, self._trainer_free = len(data), False
-        return [(self._trainer, request)]
+        letters = []
+        if self._refits.vacant:
+            if len(self.ledger.seats) == 1:
+                self._refits.make_here()
+                self._display.say("the master refits the surrogate from now on")
+            elif self._waiting:
+                rank = self._waiting.pop()
+                letters.append(self._refits.pass_to(rank))
+                self.ledger.leave(rank, now)
+                self._display.say(f"{self._name(rank)} refits the surrogate from now on")
+        return letters + self._refits.ask()
 
     def _hand_out(self, now: float) -> list[Letter]:
         letters: list[Letter] = []
@@ -242,20 +298,16 @@ class Master:
         return self._changed
 
     @property
-    def _closing(self) -> bool:
-        return self._stop_at is not None
-
-    @property
     def _open(self) -> bool:
         """Whether another trial may start."""
         budget = math.inf if self._study.budget is None else self._study.budget
         more = bool(self._again) or not self.exhausted
-        return not self._closing and more and self.ledger.ended + len(self._running) < budget
+        return not self.ending.closing and more and self.ledger.ended + len(self._running) < budget
 
     def _finished(self, now: float) -> bool:
         if self._running or self._gate.shut:
-            return self._stop_at is not None and now >= self._stop_at
-        if self._closing:
+            return self.ending.out_of_grace(now)
+        if self.ending.closing:
             return True
         return not self._open
 
@@ -269,9 +321,7 @@ class Master:
 
         A second call ends the run at once. Trials that are cut off stay pending and come first in the next run.
         """
-        grace = 0.0 if self._closing else self._study.grace if grace is None else grace
-        self.stopped = self.stopped or why
-        self._stop_at = now + grace
+        self.ending.stop(why, now, grace)
         for worker, message in self._gate.recall(Evaluate):
             if isinstance(message, Evaluate):
                 self._take_back(worker, message.trial)
@@ -284,19 +334,9 @@ class Master:
         self.ledger.take_back(worker)
 
     @property
-    def spent(self) -> bool:
-        """Whether as many trials ended as the budget allows."""
-        return self._study.budget is not None and self.ledger.ended >= self._study.budget
-
-    @property
     def status(self) -> int:
         """Exit status of the run."""
-        if self.error:
-            return USER_ERROR
-        limited_by_time_alone = self._study.budget is None and self.stopped == "time limit"
-        if self.stopped and not limited_by_time_alone and not self.spent:
-            return RESUMABLE
-        return FINISHED if self._optimizer.best is not None else NONE_SUCCEEDED
+        return self.ending.status(succeeded=self._optimizer.best is not None)
 
     # --- while nothing arrives --------------------------------------------------------------------------------------
 
@@ -310,10 +350,9 @@ class Master:
         return letters
 
     def _watch_clock(self, now: float) -> None:
-        limit = self._study.time_limit
-        if limit is not None and not self._closing and now - self.ledger.began >= limit:
-            self.stop("time limit", now)
-        if self._stop_at is not None and now >= self._stop_at and not self.over:
+        if self.ending.out_of_time(now):
+            self.stop(TIME_LIMIT, now)
+        if self.ending.out_of_grace(now) and not self.over:
             self._changed = True
 
     def _propose_ahead(self) -> None:
@@ -340,7 +379,7 @@ class Master:
         self._checkpointed = now
         optimizer = self._optimizer
         try:
-            self._run.checkpoint(optimizer.fit_state, optimizer.space, optimizer.calibration)
+            self._run.checkpoint(optimizer.fits, optimizer.space, optimizer.calibration)
         except (DiskError, OSError) as error:
             self._display.say(f"{error}; the journal has everything that study.h5 lacks")
 

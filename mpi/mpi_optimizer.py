@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from learning_objective.command_line import Options, parse_arguments
-from mpi.mpi_definitions import MASTER, Backoff, Exit, Post, Ready, Start, TrainerDuty, WorkerDuty
-from mpi.mpi_worker import Worker, end_at_once_on_interrupt, hold_signals, threads_per_rank
+from mpi.mpi_definitions import MASTER, Backoff, Exit, Ready, Start, TrainerDuty, WorkerDuty
+from mpi.mpi_ending import RESUMABLE, USER_ERROR
+from mpi.mpi_post import MasterLostError, Post
+from mpi.mpi_signals import note_signals
+from mpi.mpi_worker import Worker, threads_per_rank
 from utilities.errors import ReverieError
 from utilities.methods import MODEL_METHODS
 
@@ -30,7 +33,6 @@ _LATE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.01
 """How often an idle master looks at the clock, the display and proposals to make; for messages it looks oftener."""
-_USER_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.mpi_optimizer") -> int:
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
     options = parse_arguments(arguments, program)
     if isinstance(options, int):
         return options
-    end_at_once_on_interrupt()
+    note_signals()
     post = Post()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_rank(post.local_size)))
     if post.size == 1:
@@ -47,12 +49,16 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
         print("One rank: the study runs in this process, one trial after the other.", flush=True)
         return run_study(options)
     try:
-        return _lead(post, options) if post.rank == MASTER else _serve(post)
+        status = _lead(post, options) if post.rank == MASTER else _serve(post)
+    except MasterLostError:
+        status = _end_without_master(post)
     except Exception:
         failure = f"rank {post.rank} on {post.host} failed, which ends all ranks:\n{traceback.format_exc()}"
         print(failure, file=sys.stderr, flush=True)
         post.abort(1)
         return 1
+    post.close(status)
+    return status
 
 
 # --- the master's loop ------------------------------------------------------------------------------------------------
@@ -63,8 +69,7 @@ def _lead(post: Post, options: Options) -> int:
         session = _open_session(post, options)
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return _see_off(post, set(range(1, post.size)), _USER_ERROR)
-    session.catch_signals()
+        return _see_off(post, set(range(1, post.size)), USER_ERROR)
     master, backoff = session.master, Backoff()
     looked = 0.0
     while not master.over:
@@ -76,7 +81,10 @@ def _lead(post: Post, options: Options) -> int:
         looked = now
         for source, message in letters:
             master.take(message, source, now)
-        replies = master.answer(now) if letters else master.idle(now)
+        lost = post.lost()
+        for rank in lost:
+            master.lose(rank, others=post.size - 1 - len(post.gone), now=now)
+        replies = master.answer(now) if letters or lost else master.idle(now)
         post.send(replies)
         session.tick(now)
         if letters or replies:
@@ -99,7 +107,7 @@ def _collect_last_outcomes(post: Post, session: Session) -> set[int]:
     """Record the outcomes that crossed the EXIT on its way. Returns the ranks that have not left yet."""
     master, staying = session.master, set(range(1, post.size))
     end = time.monotonic() + _FAREWELL_SECONDS
-    while staying and time.monotonic() < end:
+    while (staying := staying - post.gone) and time.monotonic() < end:
         for source, message in post.wait(end - time.monotonic()):
             master.take(message, source, time.time())
             if isinstance(message, Exit):
@@ -111,7 +119,7 @@ def _collect_last_outcomes(post: Post, session: Session) -> set[int]:
 def _see_off(post: Post, ranks: set[int], status: int) -> int:
     """Dismiss ranks that report late, and end those that do not answer: MPI would wait for them for ever."""
     end = time.monotonic() + _LATE_SECONDS
-    while ranks and time.monotonic() < end:
+    while (ranks := ranks - post.gone) and time.monotonic() < end:
         for source, message in post.wait(end - time.monotonic()):
             if isinstance(message, Ready):
                 post.send([(source, Exit(status))])
@@ -129,37 +137,42 @@ def _see_off(post: Post, ranks: set[int], status: int) -> int:
 
 
 def _serve(post: Post) -> int:
-    hold_signals()
     post.send([(MASTER, post.ready())])
     _, message = post.wait_for_one()
     if isinstance(message, Exit):
         return _leave(post, message)
     if not isinstance(message, Start):
         raise TypeError(f"the first message to a rank must be START or EXIT; got {type(message).__name__}")
-    return _train(post, message.duty) if isinstance(message.duty, TrainerDuty) else _work(post, message.duty)
+    while isinstance(message, Start):
+        duty = message.duty
+        message = _train(post, duty) if isinstance(duty, TrainerDuty) else _work(post, duty)
+    return _leave(post, message)
 
 
-def _train(post: Post, duty: TrainerDuty) -> int:
+def _train(post: Post, duty: TrainerDuty) -> Start | Exit:
+    """Refit until told to do something else."""
     from mpi.mpi_trainer import Trainer
 
     trainer = Trainer(duty)
     while True:
-        for _, message in post.wait():
-            if isinstance(message, Exit):
-                return _leave(post, message)
-            post.send([(MASTER, reply) for reply in trainer.handle(message)])
+        _, message = post.wait_for_one()
+        if isinstance(message, Start | Exit):
+            return message
+        post.send([(MASTER, reply) for reply in trainer.handle(message)])
 
 
-def _work(post: Post, duty: WorkerDuty) -> int:
+def _work(post: Post, duty: WorkerDuty) -> Start | Exit:
+    """Evaluate until told to do something else."""
     with Worker(duty, threads_per_rank(post.local_size)) as worker:
         while True:
-            for _, message in post.wait() if worker.trial is None else post.receive():
-                if isinstance(message, Exit):
+            letter = post.wait_for_one() if worker.trial is None else post.next()
+            if letter is not None:
+                _, message = letter
+                if isinstance(message, Start | Exit):
                     _send_event(post, worker, 0.0)
-                    worker.close()
-                    return _leave(post, message)
+                    return message
                 worker.handle(message)
-            if worker.trial is not None:
+            elif worker.trial is not None:
                 _send_event(post, worker, _POLL_SECONDS)
 
 
@@ -167,6 +180,14 @@ def _send_event(post: Post, worker: Worker, seconds: float) -> None:
     event = worker.poll(seconds)
     if event is not None:
         post.send([(MASTER, event)])
+
+
+def _end_without_master(post: Post) -> int:
+    """Tell, on one of the ranks that live on, how to go on."""
+    if post.rank == min(set(range(post.size)) - post.gone):
+        told = "error: rank 0, the master, was lost. The same command again continues; what it had recorded is there"
+        print(told, file=sys.stderr, flush=True)
+    return RESUMABLE
 
 
 def _leave(post: Post, message: Exit) -> int:

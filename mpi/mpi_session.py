@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from learning_objective.command_line import Options
 from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.studies import open_study
 from mpi.mpi_definitions import WorkerDuty
-from mpi.mpi_master import RESUMABLE, Master
-from mpi.mpi_worker import STOP_SIGNALS
+from mpi.mpi_ending import RESUMABLE
+from mpi.mpi_master import Master
+from mpi.mpi_signals import next_signal
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -88,7 +87,6 @@ class Session:
             self._display.say(line)
         trials = str(self._run.folder.absolute() / "trials")
         duty = WorkerDuty(spec, trials, study.trial_timeout, study.trial_memory, study.isolation)
-        self._interrupts: list[str] = []
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
@@ -97,26 +95,20 @@ class Session:
 
     def _resume(self) -> None:
         self._optimizer.restore(self._run.records.values())
-        stored = self._run.fit()
-        if stored is not None and stored[0][2] <= len(self._optimizer.data):
-            fit, calibration = stored
-            self._optimizer.restore_calibration(calibration)
-            self._optimizer.adopt(*fit)
-
-    def catch_signals(self) -> None:
-        """Stop gracefully on SIGINT, SIGTERM, SIGUSR1 and SIGUSR2; at once on a second one."""
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._note_signal)
-
-    def _note_signal(self, number: int, _: FrameType | None) -> None:
-        self._interrupts.append(signal.Signals(number).name)
+        stored = self._run.model()
+        if stored is None:
+            return
+        self._optimizer.restore_calibration(stored.calibration)
+        for fit in stored.fits.values():
+            if fit.rows <= len(self._optimizer.data):
+                self._optimizer.adopt(*fit)
 
     def tick(self, now: float) -> None:
-        """Act on signals that arrived, and show how it goes."""
-        while self._interrupts:
-            name = self._interrupts.pop(0)
+        """Act on signals that were noted, at once on a second one, and show how it goes."""
+        while (number := next_signal()) is not None:
+            name = number.name
             waits = "no new trials; waiting for the running ones. Once more stops at once"
-            self._display.say(f"{name}: {'stops at once' if self.master.stopped else waits}")
+            self._display.say(f"{name}: {'stops at once' if self.master.ending.stopped else waits}")
             self.master.stop(f"signal {name}", now)
         self.master.show(now)
 
@@ -126,7 +118,7 @@ class Session:
         master.show(now)
         self._attempt(self._run.sync)
         lost = self._run.unsynced
-        status = RESUMABLE if lost and not master.error else master.status
+        status = RESUMABLE if lost and not master.ending.error else master.status
         master.checkpoint(now)
         records = self._run.records.values()
         initial = best_initial(records, self._study.direction)
@@ -141,9 +133,9 @@ class Session:
         self._display.close()
         if self._run.unsynced:
             self._troubles.append(_loss(self._run.unsynced))
-        for line in filter(None, [*self._troubles, master.error]):
+        for line in filter(None, [*self._troubles, master.ending.error]):
             emit(sys.stderr, f"error: {line}")
-        if master.ledger.evaluated or not master.error:
+        if master.ledger.evaluated or not master.ending.error:
             emit(sys.stdout, "\n" + final_summary(summary))
         let_go(sys.stdout)
         let_go(sys.stderr)
@@ -160,9 +152,9 @@ class Session:
     def _ending(self, lost: Sequence[int]) -> str:
         master = self.master
         if lost:
-            return f"stopped: {master.stopped or 'the disk takes no more'}"
-        if master.stopped and not master.spent:
-            return f"stopped: {master.stopped}"
+            return f"stopped: {master.ending.stopped or 'the disk takes no more'}"
+        if master.ending.stopped and not master.ending.spent:
+            return f"stopped: {master.ending.stopped}"
         if master.exhausted:
             return "finished: every configuration of the space was evaluated"
         return "finished"

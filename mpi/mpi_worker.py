@@ -7,7 +7,6 @@ objective needs is imported in the child process that evaluates it.
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Self
 
@@ -16,31 +15,11 @@ from learning_objective.evaluation import Evaluator
 from mpi.mpi_definitions import Done, Evaluate, Message, Report, Stop, WorkerDuty
 from utilities.trial import Trial
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals on which a run ends gracefully."""
-
 
 def threads_per_rank(ranks_here: int) -> int:
     """Threads for each rank of a machine: an even share of its cores, or those the launcher bound this rank to."""
     cores = len(os.sched_getaffinity(0))
     return cores if cores < (os.cpu_count() or 1) else max(1, cores // ranks_here)
-
-
-def end_at_once_on_interrupt() -> None:
-    """Until it is known what to do on SIGINT, end on it as on SIGTERM, without a traceback: nothing has begun yet.
-
-    A KeyboardInterrupt on one rank would leave the others waiting for it.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def hold_signals() -> None:
-    """Leave it to the master to act on SIGINT, SIGTERM, SIGUSR1 and SIGUSR2, which a launcher sends to every rank.
-
-    A handler that does nothing, in place of SIG_IGN: child processes would inherit that.
-    """
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: None)
 
 
 class Worker:

@@ -29,7 +29,6 @@ def run_study(options: Options) -> int:
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
-    session.catch_signals()
     _loop(session)
     return session.close()
 

@@ -23,9 +23,9 @@ def main(
     options = parse_arguments(arguments, program, method)
     if isinstance(options, int):
         return options
-    from mpi.mpi_worker import end_at_once_on_interrupt
+    from mpi.mpi_signals import note_signals
 
-    end_at_once_on_interrupt()
+    note_signals()
     from sequential.runner import run_study
 
     return run_study(options)

@@ -1,5 +1,17 @@
 """One thread for the linear algebra of the tests: their matrices are small, and waiting threads spin."""
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import virtual_cluster
+
+
+@pytest.fixture(autouse=True)
+def _close_run_folders() -> Iterator[None]:
+    """Let go of the run folders that a test's clusters opened."""
+    yield
+    while virtual_cluster.OPEN:
+        virtual_cluster.OPEN.pop().close()

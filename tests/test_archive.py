@@ -16,19 +16,24 @@ from utilities.errors import StudyError
 from utilities.storage.archive import (
     ArchiveError,
     Contents,
-    StoredFit,
+    StoredModel,
     improvements,
-    read_fit,
+    read_model,
     read_study,
     write_archive,
 )
+from utilities.surrogate import FitState
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 NAMES = ("lr", "größe")
-FIT = StoredFit(
-    kind="dngo",
-    parameters={"weights": np.arange(6.0).reshape(2, 3), "scale": np.array(2.5), "net/0": np.zeros((0, 4))},
-    rows=4,
+FITS = {
+    "dngo": FitState(
+        "dngo", {"weights": np.arange(6.0).reshape(2, 3), "scale": np.array(2.5), "net/0": np.zeros((0, 4))}, 4
+    ),
+    "gp": FitState("gp", {"weights": np.array([0.5])}, 3),
+}
+MODEL = StoredModel(
+    FITS,
     method="auto",
     names=NAMES,
     calibration={"gp": np.arange(10.0).reshape(2, 5)},
@@ -60,13 +65,13 @@ STUDY: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "study.h5"
-    write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, FIT, {"numpy": "2.0"}))
+    write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, MODEL, {"numpy": "2.0"}))
     return path
 
 
 def test_h5py_finds_everything(path: Path) -> None:
     with h5py.File(path, "r") as file:
-        assert dict(file.attrs) == {"format": 1, "direction": "minimize", "incumbent": 6}
+        assert dict(file.attrs) == {"format": 2, "direction": "minimize", "incumbent": 6}
         assert json.loads(file["study"].asstr()[()]) == STUDY
         assert dict(file["versions"].attrs) == {"numpy": "2.0"}
         assert tuple(file["parameter_names"].asstr()[()]) == NAMES
@@ -83,9 +88,10 @@ def test_h5py_finds_everything(path: Path) -> None:
         assert_array_equal(file["incumbent/number"], [1, 0, 6])
         assert_array_equal(file["incumbent/objective"], [4.0, 3.0, 1.0])
         assert_array_equal(file["incumbent/completed"], [11.0, 12.0, 16.0])
-        assert dict(file["surrogate"].attrs) == {"kind": "dngo", "method": "auto", "rows": 4}
-        assert file["surrogate/weights"].dtype == np.float64
-        assert_array_equal(file["calibration/gp"], FIT.calibration["gp"])
+        assert dict(file["surrogate"].attrs) == {"method": "auto"}
+        assert dict(file["surrogate/dngo"].attrs) == {"rows": 4}
+        assert file["surrogate/dngo/weights"].dtype == np.float64
+        assert_array_equal(file["calibration/gp"], MODEL.calibration["gp"])
         assert file["calibration/gp"].attrs["columns"] == "fitted judged log_density coverage_50 coverage_90"
 
 
@@ -93,21 +99,23 @@ def test_maximising_turns_the_incumbent_around() -> None:
     assert [record.trial.number for record in improvements(RECORDS, "maximize")] == [1]
 
 
-def test_fit_comes_back(path: Path) -> None:
-    fit = read_fit(path)
-    assert fit is not None
-    assert (fit.kind, fit.rows, fit.method, fit.names) == ("dngo", 4, "auto", NAMES)
-    assert fit.parameters.keys() == FIT.parameters.keys()
-    for name, array in FIT.parameters.items():
-        assert fit.parameters[name].dtype == np.float64
-        assert_array_equal(fit.parameters[name], array, strict=True)
-    assert fit.calibration.keys() == {"gp"}
-    assert_array_equal(fit.calibration["gp"], FIT.calibration["gp"])
+def test_fits_come_back(path: Path) -> None:
+    model = read_model(path)
+    assert model is not None
+    assert (model.method, model.names) == ("auto", NAMES)
+    assert {kind: (fit.kind, fit.rows) for kind, fit in model.fits.items()} == {"dngo": ("dngo", 4), "gp": ("gp", 3)}
+    for kind, fit in FITS.items():
+        assert model.fits[kind].parameters.keys() == fit.parameters.keys()
+        for name, array in fit.parameters.items():
+            assert model.fits[kind].parameters[name].dtype == np.float64
+            assert_array_equal(model.fits[kind].parameters[name], array, strict=True)
+    assert model.calibration.keys() == {"gp"}
+    assert_array_equal(model.calibration["gp"], MODEL.calibration["gp"])
 
 
 def test_study_without_a_trial_or_a_fit(path: Path) -> None:
     write_archive(path, Contents(STUDY, NAMES, [], np.empty((0, 2)), None, {}))
-    assert read_fit(path) is None
+    assert read_model(path) is None
     with h5py.File(path, "r") as file:
         assert file.attrs["incumbent"] == -1
         assert file["trials/inputs"].shape == (0, 2)
@@ -141,24 +149,24 @@ def test_damage_is_refused_wherever_it_is(path: Path) -> None:
         other = (whole[place] + rng.randrange(1, 256)) % 256
         path.write_bytes(whole[:place] + bytes([other]) + whole[place + 1 :])
         with pytest.raises(ArchiveError, match="its checksum does not match"):
-            read_fit(path)
+            read_model(path)
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(ArchiveError, match="its checksum does not match"):
-            read_fit(path)
+            read_model(path)
 
 
 def test_missing_archive(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="No such file"):
-        read_fit(tmp_path / "study.h5")
+        read_model(tmp_path / "study.h5")
 
 
 def test_newer_format_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("utilities.storage.archive.FORMAT", 2)
-        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, FIT, {}))
-    for read in (read_fit, read_study):
-        with pytest.raises(StudyError, match=r"a newer version \(archive format 2; this one reads up to 1\)"):
+        patch.setattr("utilities.storage.archive.FORMAT", 3)
+        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, MODEL, {}))
+    for read in (read_model, read_study):
+        with pytest.raises(StudyError, match=r"a newer version \(archive format 3; this one reads up to 2\)"):
             read(path)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from run_folders import CONFIG, GOOD, opened, play, rows
-from test_master import Cluster, _close_folders  # noqa: F401 - the fixture closes what a Cluster opens
+from virtual_cluster import Cluster
 
 from mpi.mpi_definitions import Evaluate, Exit, Message, Start
-from mpi.mpi_master import RESUMABLE
+from mpi.mpi_ending import RESUMABLE
 from utilities.errors import DiskError, JournalError
 from utilities.storage.journal import Journal
 from utilities.storage.records import Started, encode_record

@@ -3,133 +3,24 @@
 from __future__ import annotations
 
 import heapq
-import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from virtual_cluster import Cluster, numbers, reopened
 
-from learning_objective.objective_spec import ObjectiveSpec
 from mpi.mpi_definitions import (
     Done,
     Evaluate,
     Exit,
-    Fit,
-    Letter,
-    Message,
     Ready,
     Report,
-    Start,
-    TrainerDuty,
-    WorkerDuty,
-    decode,
-    encode,
 )
-from mpi.mpi_master import Master
-from mpi.mpi_trainer import Trainer
-from utilities.display.progress import PlainDisplay
-from utilities.optimizer import Optimizer
-from utilities.space import Space
-from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
-from utilities.trial import Outcome, TrialRecord, TrialState
-
-SPACE = {"x": {"type": "float", "low": -5.0, "high": 5.0}, "y": {"type": "float", "low": -5.0, "high": 5.0}}
-Seconds = Callable[[int], float]
-
-
-_OPEN: list[RunFolder] = []
-
-
-@pytest.fixture(autouse=True)
-def _close_folders() -> Iterator[None]:
-    yield
-    while _OPEN:
-        _OPEN.pop().close()
-
-
-def bowl(config: dict[str, Any]) -> float:
-    return float((config["x"] - 1.0) ** 2 + (config["y"] + 2.0) ** 2)
-
-
-class Cluster:
-    """Workers and a trainer in virtual time around a real master on a real folder."""
-
-    def __init__(
-        self, folder: Path, *, workers: int = 3, trainer: int | None = None, seconds: float = 1.0, **settings: Any
-    ) -> None:
-        values: dict[str, Any] = {"budget": 12, "method": "random", **settings}
-        self.study = Study(
-            name="s", objective="branin", space=Space.from_dict(SPACE), folder=folder, source="test", **values
-        )
-        self.run = RunFolder.open(folder, self.study)
-        _OPEN.append(self.run)
-        refit = "inline" if trainer is None else "external"
-        self.optimizer = Optimizer(self.study.space, self.study.method, self.study.seed, refit=refit)
-        self.optimizer.restore(self.run.records.values())
-        duty = WorkerDuty(ObjectiveSpec(objective="branin", command=None, folder=str(folder)), str(folder))
-        self.display = PlainDisplay(io.StringIO())
-        self.master = Master(self.study, self.optimizer, self.run, self.display, duty, trainer=trainer, now=0.0)
-        self.trainer_rank, self.seconds, self.now = trainer, seconds, 0.0
-        self.events: list[tuple[float, int, int, Message]] = []
-        self.evaluated: Counter[int] = Counter()
-        self.fits: list[Fit] = []
-        self.exits: dict[int, int] = {}
-        ranks = range(1, workers + 1 + (trainer is not None))
-        for rank in ranks:
-            self._post(0.0, rank, Ready(f"node{rank}"))
-
-    def _post(self, delay: float, rank: int, message: Message) -> None:
-        heapq.heappush(self.events, (self.now + delay, len(self.events) + 1000 * rank, rank, message))
-
-    def outcome(self, config: dict[str, Any], number: int) -> Outcome:
-        return Outcome(TrialState.COMPLETE, bowl(config), seconds=self.seconds)
-
-    def deliver(self, letters: list[Letter]) -> None:
-        for rank, message in letters:
-            copy = decode(message.tag, encode(message))
-            assert copy == message
-            if isinstance(copy, Start) and isinstance(copy.duty, TrainerDuty):
-                self.trainer = Trainer(copy.duty)
-            elif isinstance(copy, Evaluate):
-                self.evaluated[copy.trial.number] += 1
-                self._post(
-                    self.seconds, rank, Done(copy.trial.number, self.outcome(copy.trial.config, copy.trial.number))
-                )
-            elif isinstance(copy, Fit):
-                self.fits.append(copy)
-                self._post(2.5, rank, self.trainer.fit(copy))
-            elif isinstance(copy, Exit):
-                self.exits[rank] = copy.status
-                self._post(0.0, rank, copy)
-
-    def drive(self, until: float = 1e6) -> int:
-        """Carry messages until the master is done or the time is up; return its exit status."""
-        while not self.master.dismissed if self.master.over else True:
-            if not self.events or self.events[0][0] > until:
-                break
-            self.now, _, rank, message = heapq.heappop(self.events)
-            self.deliver(self.master.handle(message, rank, self.now))
-            self.deliver(self.master.idle(self.now))
-        self.run.close()
-        return self.master.status
-
-
-def reopened(cluster: Cluster) -> dict[int, TrialRecord]:
-    """Records as another run would find them."""
-    cluster.run.close()
-    with closing(RunFolder.open(cluster.study.folder, cluster.study)) as run:
-        return run.records
-
-
-def numbers(folder: Path) -> list[int]:
-    return [int(line.split(",")[0]) for line in (folder / "s" / "trials.csv").read_text().splitlines()[1:]]
+from utilities.trial import Outcome, TrialState
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 30])
@@ -198,7 +89,7 @@ def test_an_objective_that_cannot_be_loaded_ends_the_run_and_costs_no_trial(tmp_
     failure = Outcome(TrialState.FAIL, message="train.py: No module named 'xyz'")
     last = cluster.master.handle(Done(number, failure, unloadable=True), 1, 1.0)
     assert last == [(1, Exit(2))]
-    assert "xyz" in cluster.master.error
+    assert "xyz" in cluster.master.ending.error
     assert reopened(cluster)[number].outcome is None
 
 
@@ -207,14 +98,14 @@ def test_a_time_limit_waits_for_running_trials_within_the_grace(tmp_path: Path) 
     assert cluster.drive() == 75
     assert cluster.now == pytest.approx(3.0)
     assert len(numbers(tmp_path)) == 9
-    assert cluster.master.stopped == "time limit"
+    assert cluster.master.ending.stopped == "time limit"
 
 
 def test_a_time_limit_that_cuts_nothing_off_is_no_early_end(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, time_limit=3.5, grace=10.0)
     assert cluster.drive() == 0
-    assert cluster.master.stopped == "time limit"
-    assert cluster.master.spent
+    assert cluster.master.ending.stopped == "time limit"
+    assert cluster.master.ending.spent
 
 
 def test_a_time_limit_cuts_off_what_outlasts_the_grace(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_a_rank_that_is_killed_ends_all(studio: Studio) -> None:
 def test_a_rank_that_starts_later_than_the_run_ends_holds_up_nothing(studio: Studio, tmp_path: Path) -> None:
     studio.study(budget=2)
     assert studio.run(2).status == 0
-    late = sabotage(tmp_path / "sabotage", "mpi.mpi_worker", "import time\ndef hold_signals(): time.sleep(2.0)")
+    late = sabotage(tmp_path / "sabotage", "mpi.mpi_signals", "import time\ndef note_signals(): time.sleep(2.0)")
     run = studio.run(4, **late)
     assert (run.status, run.err) == (0, "")
     assert "Finished" in run.out

@@ -41,9 +41,9 @@ def test_a_study_of_version_0_1_0_goes_on(root: Path) -> None:
         assert (good.objective, math.isnan(good.metrics["loss"])) == (0.25, True)
         assert run.records[0].outcome is not None
         assert run.records[0].outcome.message == BAD.message
-        (kind, parameters, count), calibration = run.fit() or pytest.fail("the fit of version 0.1.0 was not read")
-        assert (kind, count, calibration) == ("gp", 1, {})
-        assert_array_equal(parameters["weights"], [0.0, 1.0])
+        model = run.model() or pytest.fail("the fit of version 0.1.0 was not read")
+        assert ({kind: fit.rows for kind, fit in model.fits.items()}, model.calibration) == ({"gp": 1}, {})
+        assert_array_equal(model.fits["gp"].parameters["weights"], [0.0, 1.0])
         assert run.messages == []
         run.session(2, 2000.0)
     assert (
@@ -143,7 +143,7 @@ def test_no_code_that_unpickles_or_uses_a_shell(room: str) -> None:
 
 def test_an_archive_holds_numbers_and_text_only(root: Path) -> None:
     with opened(root) as run:
-        run.checkpoint(None, study().space)
+        run.checkpoint({}, study().space)
     with h5py.File(root / "digits" / "study.h5", "r") as file:
         kinds: set[str] = set()
         file.visititems(lambda _, node: kinds.add(node.dtype.kind) if isinstance(node, h5py.Dataset) else None)

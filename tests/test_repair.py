@@ -16,6 +16,7 @@ from utilities.space import Space
 from utilities.storage.records import Asked, Finished, Started, encode_record
 from utilities.storage.repair import repair
 from utilities.storage.run_folder import RunFolder
+from utilities.surrogate import FitState
 from utilities.trial import Outcome, Trial
 
 
@@ -24,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder whose journal has 13 lines: header, session, what `play` does, and another session."""
     with opened(tmp_path) as run:
         play(run)
-        run.checkpoint(("gp", {"weights": np.arange(3.0)}, 1), Space.from_dict(SPACE))
+        run.checkpoint({"gp": FitState("gp", {"weights": np.arange(3.0)}, 1)}, Space.from_dict(SPACE))
     with opened(tmp_path) as run:
         run.session(1, 2000.0)
     return tmp_path / "digits"
@@ -144,7 +145,7 @@ def test_a_lost_header_is_taken_from_the_archive(folder: Path) -> None:
     assert repair(folder).header == str(folder / "study.h5")
     assert outcomes(folder) == {0: BAD, 1: GOOD, 2: None, 3: None}
     with opened(folder.parent) as run:
-        assert run.fit() is not None
+        assert run.model() is not None
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"rubbish")], ids=["missing", "damaged"])

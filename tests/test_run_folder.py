@@ -23,6 +23,7 @@ from utilities.space import Space
 from utilities.storage.journal import Journal
 from utilities.storage.records import Asked, Finished, Header, Record, SessionStart, Started, encode_record
 from utilities.storage.run_folder import RunFolder
+from utilities.surrogate import FitState
 from utilities.trial import Outcome, Trial, TrialState
 
 
@@ -30,7 +31,7 @@ def test_a_new_study(tmp_path: Path) -> None:
     with opened(tmp_path / "deep" / "runs") as run:
         assert run.is_new
         assert run.folder == tmp_path / "deep" / "runs" / "digits"
-        assert (run.records, run.messages, run.fit()) == ({}, [], None)
+        assert (run.records, run.messages, run.model()) == ({}, [], None)
     assert sorted(os.listdir(run.folder)) == ["journal.jsonl", "trials.csv"]
     header = json.loads((run.folder / "journal.jsonl").read_text())
     assert header["space"] == Space.from_dict(SPACE).to_dict()
@@ -216,42 +217,42 @@ def test_checkpoint(tmp_path: Path) -> None:
     weights = np.arange(3.0)
     with opened(tmp_path) as run:
         play(run)
-        run.checkpoint(("gp", {"weights": weights}, 1), Space.from_dict(SPACE), {"gp": np.ones((2, 5))})
+        run.checkpoint({"gp": FitState("gp", {"weights": weights}, 1)}, Space.from_dict(SPACE), {"gp": np.ones((2, 5))})
         with h5py.File(run.folder / "study.h5", "r") as file:
             assert_array_equal(file["trials/inputs"], Space.from_dict(SPACE).to_unit([CONFIG] * 4))
             assert json.loads(file["study"].asstr()[()])["study"]["objective"] == "train.py:objective"
             assert file.attrs["incumbent"] == 1
     with opened(tmp_path) as run:
-        (kind, parameters, count), calibration = run.fit() or pytest.fail("no fit")
-        assert (kind, count) == ("gp", 1)
-        assert_array_equal(parameters["weights"], weights)
-        assert_array_equal(calibration["gp"], np.ones((2, 5)))
-        run.checkpoint(None, Space.from_dict(SPACE))
-        assert run.fit() is not None
+        model = run.model() or pytest.fail("no fit")
+        assert {kind: fit.rows for kind, fit in model.fits.items()} == {"gp": 1}
+        assert_array_equal(model.fits["gp"].parameters["weights"], weights)
+        assert_array_equal(model.calibration["gp"], np.ones((2, 5)))
+        run.checkpoint({}, Space.from_dict(SPACE))
+        assert run.model() is not None
 
 
 def test_fit_of_another_method_or_order_is_not_used(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
-        run.checkpoint(("gp", {"weights": np.zeros(2)}, 1), Space.from_dict(SPACE))
+        run.checkpoint({"gp": FitState("gp", {"weights": np.zeros(2)}, 1)}, Space.from_dict(SPACE))
     with opened(tmp_path, study(method="random")) as run:
-        assert run.fit() is None
+        assert run.model() is None
     with opened(tmp_path, study(dict(reversed(SPACE.items())))) as run:
-        assert run.fit() is None
+        assert run.model() is None
     with opened(tmp_path) as run:
-        assert run.fit() is not None
+        assert run.model() is not None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"rubbish"], ids=["missing", "empty", "damaged"])
 def test_archive_is_built_anew_from_the_journal(tmp_path: Path, content: bytes | None) -> None:
     with opened(tmp_path) as run:
         play(run)
-        run.checkpoint(("gp", {"weights": np.zeros(2)}, 1), Space.from_dict(SPACE))
+        run.checkpoint({"gp": FitState("gp", {"weights": np.zeros(2)}, 1)}, Space.from_dict(SPACE))
     archive = run.folder / "study.h5"
     archive.unlink()
     if content is not None:
         archive.write_bytes(content)
     with opened(tmp_path) as run:
-        assert run.fit() is None
+        assert run.model() is None
         with h5py.File(archive, "r") as file:
             assert_array_equal(file["trials/objective"], [math.nan, 0.25, math.nan, math.nan])
     if content is None:
@@ -266,7 +267,7 @@ def test_archive_is_built_anew_from_the_journal(tmp_path: Path, content: bytes |
 def test_files_without_a_journal_are_kept(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
         play(run)
-        run.checkpoint(None, Space.from_dict(SPACE))
+        run.checkpoint({}, Space.from_dict(SPACE))
     before = {name: (run.folder / name).read_bytes() for name in ("trials.csv", "study.h5")}
     (run.folder / "journal.jsonl").write_bytes(b"")
     with opened(tmp_path) as run:
@@ -281,8 +282,8 @@ def test_files_without_a_journal_are_kept(tmp_path: Path) -> None:
 
 def test_archive_of_a_newer_version_is_refused_and_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch, opened(tmp_path) as run:
-        patch.setattr("utilities.storage.archive.FORMAT", 2)
-        run.checkpoint(None, Space.from_dict(SPACE))
+        patch.setattr("utilities.storage.archive.FORMAT", 3)
+        run.checkpoint({}, Space.from_dict(SPACE))
     before = (run.folder / "study.h5").read_bytes()
     for _ in range(2):  # the second time not "is running": the lock was let go
         with pytest.raises(StudyError, match=r"study\.h5: written by a newer version .* move the file away"):
@@ -306,7 +307,7 @@ def test_files_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
     try:
         with opened(tmp_path) as run:
             play(run)
-            run.checkpoint(None, Space.from_dict(SPACE))
+            run.checkpoint({}, Space.from_dict(SPACE))
             run.write_summary({})
             assert (run.folder / "journal.lock").stat().st_mode & 0o777 == 0o640
     finally:

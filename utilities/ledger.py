@@ -49,6 +49,9 @@ class Ledger:
     proposal_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_TIMES))
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
+    retries: int = 0
+    lost_ranks: list[str] = field(default_factory=list)
+    _left_seconds: float = 0.0
     busy_seconds: float = 0.0
     first_worker: float | None = None
     last_outcome: float | None = None
@@ -88,9 +91,23 @@ class Ledger:
         """Name of a worker in the records: rank and host."""
         return f"{rank}@{self.seats[rank].host}"
 
+    def leave(self, rank: int, now: float) -> None:
+        """Note that a worker is none any more; its time as one still counts."""
+        if self.seats.pop(rank, None) is not None and self.first_worker is not None:
+            self._left_seconds += now - self.first_worker
+
     def start(self, rank: int, number: int, now: float) -> None:
         """Note that a worker begins a trial."""
         self.seats[rank].trial, self.seats[rank].since = number, now
+
+    def retry(self, rank: int) -> None:
+        """Note that a worker's trial is to be evaluated again: the time it took was wasted."""
+        self.seats[rank].trial = None
+        self.retries += 1
+
+    def seconds_at(self, rank: int, now: float) -> float:
+        """Seconds since a worker began its trial."""
+        return now - self.seats[rank].since
 
     def take_back(self, rank: int) -> None:
         """Note that a worker never got the trial it was to begin."""
@@ -112,9 +129,9 @@ class Ledger:
 
     def busy_fraction(self, now: float) -> float | None:
         """Share of the workers' time since the first was ready that went into evaluations, in [0, 1]."""
-        if self.first_worker is None or not self.seats:
+        if self.first_worker is None:
             return None
-        span = (now - self.first_worker) * len(self.seats)
+        span = (now - self.first_worker) * len(self.seats) + self._left_seconds
         running = sum(now - seat.since for seat in self.seats.values() if seat.trial is not None)
         return min(1.0, (self.busy_seconds + running) / span) if span > 0 else None
 
@@ -171,6 +188,8 @@ class Ledger:
             "failures": [[reason, count] for reason, count in self.reasons.most_common()],
             "wall_seconds": now - self.began,
             "evaluated": self.evaluated,
+            "retries": self.retries,
+            "lost_ranks": self.lost_ranks,
             "workers": len(self.seats),
             "busy_fraction": self.busy_fraction(now if self.last_outcome is None else self.last_outcome),
             "seconds_per_proposal": {

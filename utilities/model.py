@@ -15,7 +15,7 @@ from utilities.calibration import weights
 from utilities.expert import Expert, View
 from utilities.fitting import fit_surrogate
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, Parameters
+from utilities.surrogate import Array, Dataset, FitState, Parameters
 
 DNGO_FROM, GP_UNTIL = 100, 800
 """Observations from which ``auto`` has a DNGO, and below which it has a Gaussian process."""
@@ -110,10 +110,13 @@ class Model:
         return float(self.trusted(len(data)).view(data).posterior.noise().mean())
 
     @property
-    def latest(self) -> Expert | None:
-        """The surrogate fitted to most observations; None before the first fit."""
-        fitted = [expert for expert in self._experts.values() if expert.parameters is not None]
-        return max(fitted, key=lambda expert: expert.fitted, default=None)
+    def fits(self) -> dict[str, FitState]:
+        """Latest fit of each surrogate, by its kind."""
+        return {
+            kind: FitState(kind, expert.parameters, expert.fitted)
+            for kind, expert in self._experts.items()
+            if expert.parameters is not None
+        }
 
     def calibration(self) -> dict[str, Array]:
         """How well each surrogate foresaw, by kind: (r, 5), a row a refit, columns as in `CalibrationRow`."""

@@ -20,7 +20,7 @@ from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
 from utilities.model import Model
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config
 from utilities.space import Space
-from utilities.surrogate import Array, Parameters
+from utilities.surrogate import Array, FitState, Parameters
 from utilities.trial import Config
 from utilities.validity import Validity
 
@@ -207,11 +207,14 @@ class ModelProposer:
         """Take a fit made elsewhere."""
         self._model.adopt(kind, parameters, fitted)
 
+    def refit_inline(self) -> None:
+        """From now on, refit when asked for a proposal, where a refit is due."""
+        self._inline = True
+
     @property
-    def fit_state(self) -> tuple[str, Parameters, int] | None:
-        """Kind, parameters and number of rows of the latest fit."""
-        latest = self._model.latest
-        return None if latest is None or latest.parameters is None else (latest.kind, latest.parameters, latest.fitted)
+    def fits(self) -> dict[str, FitState]:
+        """Latest fit of each surrogate, by its kind."""
+        return self._model.fits
 
     @property
     def calibration(self) -> dict[str, Array]:

@@ -25,7 +25,7 @@ from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
 from utilities.model_proposer import Goal, make_proposer
 from utilities.proposals import Proposal
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, Parameters
+from utilities.surrogate import Array, Dataset, FitState, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
 MOST_INITIAL = 20
@@ -289,10 +289,19 @@ class Optimizer:
         """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `data`."""
         self._proposer.adopt(kind, parameters, fitted)
 
+    def refit_inline(self) -> None:
+        """From now on, ask() refits the surrogate when that is due, as with ``refit="inline"``."""
+        self._proposer.refit_inline()
+
     @property
-    def fit_state(self) -> tuple[str, Parameters, int] | None:
-        """Kind, parameters and number of rows of the latest fit."""
-        return self._proposer.fit_state
+    def fits(self) -> dict[str, FitState]:
+        """Latest fit of each surrogate in use, by its kind."""
+        return self._proposer.fits
+
+    @property
+    def fit_state(self) -> FitState | None:
+        """The fit to most rows; None before the first."""
+        return max(self.fits.values(), key=lambda fit: fit.rows, default=None)
 
     @property
     def calibration(self) -> dict[str, Array]:

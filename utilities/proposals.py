@@ -11,7 +11,7 @@ from utilities.designs import Grid, SobolSequence
 from utilities.errors import SpaceExhaustedError
 from utilities.history import History
 from utilities.space import Space
-from utilities.surrogate import Array, Parameters
+from utilities.surrogate import Array, FitState, Parameters
 from utilities.trial import Config
 
 
@@ -51,9 +51,12 @@ class Proposer(Protocol):
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""
 
+    def refit_inline(self) -> None:
+        """From now on, refit when asked for a proposal, where a refit is due."""
+
     @property
-    def fit_state(self) -> tuple[str, Parameters, int] | None:
-        """Kind, parameters and number of rows of the latest fit."""
+    def fits(self) -> dict[str, FitState]:
+        """Latest fit of each surrogate, by its kind; empty without a model."""
 
     @property
     def calibration(self) -> dict[str, Array]:
@@ -129,10 +132,13 @@ class DesignProposer:
         """Refuse: there is no model."""
         raise RuntimeError(f"method {self._method} has no surrogate to adopt parameters for")
 
+    def refit_inline(self) -> None:
+        """Nothing to refit: there is no model."""
+
     @property
-    def fit_state(self) -> tuple[str, Parameters, int] | None:
-        """None: there is no model."""
-        return None
+    def fits(self) -> dict[str, FitState]:
+        """Empty: there is no model."""
+        return {}
 
     @property
     def calibration(self) -> dict[str, Array]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,14 @@ Parameters: TypeAlias = Mapping[str, NDArray[np.float64]]
 Pullback: TypeAlias = Callable[[Array, Array], Array]
 """Gradient (m, p) with respect to x of sum(grad_mean * mean) + sum(grad_variance * variance), called with grad_mean
 (S, F, m) and grad_variance (S, m): what `Posterior.differentiate` returns beside mean and variance at x."""
+
+
+class FitState(NamedTuple):
+    """Kind of a surrogate, what its latest fit learned, and to how many of the first observations it was fitted."""
+
+    kind: str
+    parameters: Parameters
+    rows: int
 
 
 @dataclass(frozen=True)

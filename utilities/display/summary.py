@@ -25,6 +25,7 @@ def final_summary(summary: Mapping[str, Any]) -> str:
     summary
         ``best``, ``initial_best``: {number, objective, config}; ``predicted_best``: {objective, sd, config};
         ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``; ``busy_fraction`` in [0, 1];
+        ``lost_ranks``: names of ranks that died; ``retries``: evaluations that were repeated;
         ``seconds_per_proposal``: {median, p99}; ``method``; ``seed``; ``folder``; ``status``: "finished" or why it
         stopped; ``resume_command``; ``versions``: by package.
 
@@ -89,6 +90,8 @@ def _course(summary: Mapping[str, Any]) -> list[str]:
     return [
         *_fact("Trials", _trials(summary.get("states") or {})),
         *_failures(summary.get("failures") or ()),
+        *_fact("Lost", printable(listed(summary.get("lost_ranks") or []))),
+        *_fact("Retries", str(summary.get("retries") or "")),
         *_fact("Workers busy", "" if busy is None else f"{busy:.1%} of their time"),
         *_fact("Per proposal", _proposals(summary.get("seconds_per_proposal") or {})),
         *_fact("Wall time", "" if wall is None else duration(wall)),

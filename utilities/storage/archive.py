@@ -8,7 +8,7 @@ Layout; n trials in the order of their numbers, d parameters, k improvements of 
     /parameter_names      (d,) names of the columns of inputs
     /trials/              number, origin, state, worker, objective, started, completed, seconds (n,), inputs (n, d)
     /incumbent/           number, objective, completed (k,): each trial that was the best when it completed
-    /surrogate/           a float64 array a parameter; attributes: kind, method, rows (trials fitted to)
+    /surrogate/KIND/      a float64 array a parameter; attribute: rows (trials fitted to); of /surrogate: method
     /calibration/KIND     (r, 5), a row a refit: how well the surrogate of that kind foresaw the latest outcomes;
                           attribute: columns (see utilities.calibration.CalibrationRow)
 
@@ -31,9 +31,11 @@ from utilities.storage.atomic import replace_file
 from utilities.trial import TrialRecord, TrialState
 
 if TYPE_CHECKING:
-    from utilities.surrogate import Array, Parameters
+    from utilities.surrogate import Array, FitState
 
-FORMAT = 1
+FORMAT = 2
+"""Version of the layout. 1 had one fit, in /surrogate itself, with its kind and its rows as attributes."""
+
 T = TypeVar("T")
 
 
@@ -46,17 +48,13 @@ class ArchiveRefusedError(ArchiveError, StudyError):
 
 
 @dataclass(frozen=True)
-class StoredFit:
-    """A fit of the surrogate.
+class StoredModel:
+    """The latest fit of each surrogate.
 
     Attributes
     ----------
-    kind
-        Kind of the surrogate.
-    parameters
-        What the fit learned.
-    rows
-        Number of trials it was fitted to, the first to complete.
+    fits
+        By the kind of the surrogate; rows count the trials that completed first.
     method
         The study's method when it was written.
     names
@@ -65,9 +63,7 @@ class StoredFit:
         How well each surrogate foresaw the outcomes, by kind.
     """
 
-    kind: str
-    parameters: Parameters
-    rows: int
+    fits: Mapping[str, FitState]
     method: str
     names: tuple[str, ...]
     calibration: Mapping[str, Array] = field(default_factory=dict)
@@ -97,7 +93,7 @@ class Contents:
     names: Sequence[str]
     records: Sequence[TrialRecord]
     inputs: Array
-    fit: StoredFit | None
+    model: StoredModel | None
     versions: Mapping[str, str]
 
 
@@ -149,9 +145,9 @@ def _write(file: Any, contents: Contents) -> None:
     file["parameter_names"] = _strings(contents.names)
     _write_trials(file.create_group("trials"), contents)
     _write_incumbent(file.create_group("incumbent"), best)
-    if contents.fit is not None:
-        _write_fit(file.create_group("surrogate"), contents.fit)
-        _write_calibration(file.create_group("calibration"), contents.fit)
+    if contents.model is not None:
+        _write_fits(file.create_group("surrogate"), contents.model)
+        _write_calibration(file.create_group("calibration"), contents.model)
 
 
 def _strings(values: Sequence[str]) -> Any:
@@ -194,18 +190,21 @@ def _write_incumbent(group: Any, best: Sequence[TrialRecord]) -> None:
     group["completed"] = _numbers([record.completed for record in best])
 
 
-def _write_fit(group: Any, fit: StoredFit) -> None:
+def _write_fits(group: Any, model: StoredModel) -> None:
     import numpy as np
 
-    for name, array in fit.parameters.items():
-        group[name] = np.asarray(array, dtype=np.float64)
-    group.attrs.update(kind=fit.kind, method=fit.method, rows=fit.rows)
+    group.attrs["method"] = model.method
+    for kind, fit in model.fits.items():
+        own = group.create_group(kind)
+        own.attrs["rows"] = fit.rows
+        for name, array in fit.parameters.items():
+            own[name] = np.asarray(array, dtype=np.float64)
 
 
-def _write_calibration(group: Any, fit: StoredFit) -> None:
+def _write_calibration(group: Any, model: StoredModel) -> None:
     from utilities.calibration import CalibrationRow
 
-    for kind, table in fit.calibration.items():
+    for kind, table in model.calibration.items():
         group[kind] = table
         group[kind].attrs["columns"] = " ".join(CalibrationRow._fields)
 
@@ -218,8 +217,8 @@ def _trailer(image: bytes) -> bytes:
     return b"\ncrc32 %08x\n" % zlib.crc32(image)
 
 
-def read_fit(path: Path) -> StoredFit | None:
-    """Read the surrogate's fit; None where the archive holds none.
+def read_model(path: Path) -> StoredModel | None:
+    """Read the latest fits; None where the archive holds none.
 
     Raises
     ------
@@ -228,7 +227,7 @@ def read_fit(path: Path) -> StoredFit | None:
     ArchiveError
         The archive is missing, damaged, or changed by another program.
     """
-    return _read(path, _read_fit)
+    return _read(path, _read_model)
 
 
 def read_study(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -237,7 +236,7 @@ def read_study(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     Raises
     ------
     ArchiveRefusedError, ArchiveError
-        As of `read_fit`.
+        As of `read_model`.
     """
     return _read(path, _read_study)
 
@@ -267,13 +266,25 @@ def _read_study(file: Any) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     }
 
 
-def _read_fit(file: Any) -> StoredFit | None:
-    import h5py
+def _read_model(file: Any) -> StoredModel | None:
     import numpy as np
 
     if "surrogate" not in file:
         return None
     group = file["surrogate"]
+    kinds = {group.attrs["kind"]: group} if file.attrs["format"] == 1 else dict(group)
+    fits = {kind: _read_fit(kind, own) for kind, own in kinds.items()}
+    names = tuple(file["parameter_names"].asstr()[()])
+    calibration = {kind: np.asarray(table[()]) for kind, table in file.get("calibration", {}).items()}
+    return StoredModel(fits, group.attrs["method"], names, calibration)
+
+
+def _read_fit(kind: str, group: Any) -> FitState:
+    import h5py
+    import numpy as np
+
+    from utilities.surrogate import FitState
+
     parameters: dict[str, Array] = {}
 
     def keep(name: str, node: Any) -> None:
@@ -281,8 +292,4 @@ def _read_fit(file: Any) -> StoredFit | None:
             parameters[name] = np.asarray(node[()])
 
     group.visititems(keep)  # which finds a parameter named "net/0" too
-    names = tuple(file["parameter_names"].asstr()[()])
-    calibration = {kind: np.asarray(table[()]) for kind, table in file.get("calibration", {}).items()}
-    return StoredFit(
-        group.attrs["kind"], parameters, int(group.attrs["rows"]), group.attrs["method"], names, calibration
-    )
+    return FitState(kind, parameters, int(group.attrs["rows"]))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from utilities.errors import JournalError, StudyError
 from utilities.storage.atomic import replace_file, set_aside
@@ -26,11 +26,8 @@ from utilities.trial import Outcome, Trial, TrialRecord
 
 if TYPE_CHECKING:
     from utilities.space import Space
-    from utilities.storage.archive import StoredFit
-    from utilities.surrogate import Array, Parameters
-
-FitState: TypeAlias = "tuple[str, Parameters, int]"
-"""Kind of the surrogate, what its fit learned, and the number of completed trials it was fitted to."""
+    from utilities.storage.archive import StoredModel
+    from utilities.surrogate import Array, FitState
 
 _PROPOSING = ("method", "acquisition", "kappa", "seed")
 """Settings of a study that shape its proposals, and may change from run to run."""
@@ -80,7 +77,7 @@ class RunFolder:
         if self._csv.restore(self._unwritten):
             self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
         self._unwritten.clear()
-        self._stored: StoredFit | None = None
+        self._stored: StoredModel | None = None
         if held:
             self._restore_archive()
 
@@ -244,42 +241,39 @@ class RunFolder:
     # --- the other files --------------------------------------------------------------------------------------------
 
     def checkpoint(
-        self, fit: FitState | None, space: Space, calibration: Mapping[str, Array] = MappingProxyType({})
+        self, fits: Mapping[str, FitState], space: Space, calibration: Mapping[str, Array] = MappingProxyType({})
     ) -> None:
-        """Replace study.h5. Without a `fit`, the one it holds stays, and its calibration.
+        """Replace study.h5. Without `fits`, those that it holds stay, and their calibration.
 
         Raises
         ------
         DiskError, OSError
             The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
-        from utilities.storage.archive import Contents, StoredFit, write_archive
+        from utilities.storage.archive import Contents, StoredModel, write_archive
 
         records = list(self.records.values())
         names = tuple(space.names)
-        if fit is not None:
-            self._stored = StoredFit(*fit, self._study.method, names, calibration)
+        if fits:
+            self._stored = StoredModel(fits, self._study.method, names, calibration)
         inputs = space.to_unit([record.trial.config for record in records])
         study = self._study.to_dict()
         with writing(self._archive, "the archive"):
             write_archive(self._archive, Contents(study, space.names, records, inputs, self._stored, self._versions))
 
-    def fit(self) -> tuple[FitState, Mapping[str, Array]] | None:
-        """Surrogate of the last checkpoint and its calibration.
-
-        None where there is none for this method and this order of parameters.
-        """
+    def model(self) -> StoredModel | None:
+        """Surrogates of the last checkpoint; None where there are none for this method and order of parameters."""
         stored = self._stored
         if stored is None or stored.method != self._study.method or stored.names != tuple(self._study.space.names):
             return None
-        return (stored.kind, stored.parameters, stored.rows), stored.calibration
+        return stored
 
     def _restore_archive(self) -> None:
         """Take the surrogate from study.h5; build the file anew where it is missing or damaged."""
-        from utilities.storage.archive import ArchiveError, ArchiveRefusedError, read_fit
+        from utilities.storage.archive import ArchiveError, ArchiveRefusedError, read_model
 
         try:
-            self._stored = read_fit(self._archive)
+            self._stored = read_model(self._archive)
         except ArchiveRefusedError:
             raise
         except ArchiveError as error:
@@ -287,7 +281,7 @@ class RunFolder:
                 copy = set_aside(self._archive)
                 built = "built anew from the journal; the surrogate is fitted anew"
                 self.messages.append(f"{error}; {built}; the file is kept as {copy.name}")
-            self.checkpoint(None, self._study.space)
+            self.checkpoint({}, self._study.space)
 
     @property
     def _archive(self) -> Path:

@@ -1,0 +1,190 @@
+"""The only code that speaks MPI: sends and receives messages, notices the dead, leaves."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from mpi.mpi_definitions import MASTER, Backoff, Letter, Ready, decode, encode
+from utilities.errors import ReverieError
+
+_LOOK_FOR_THE_DEAD_SECONDS = 0.1
+_LEAVING_SECONDS = 20.0
+_LAST_WORDS_SECONDS = 0.5
+"""MPICH's launcher ends the ranks as soon as it hears of an abort, and loses what it has not read by then."""
+
+
+class MasterLostError(ReverieError):
+    """The master has died, and this rank lives on."""
+
+
+class Post:
+    """Sends and receives messages over MPI_COMM_WORLD, never blocking.
+
+    Where the launcher keeps the other ranks alive when one dies (Open MPI's with ``--with-ft ulfm``), the dead one is
+    noticed: the master is told by `lost`, any other rank that loses the master gets a MasterLostError.
+
+    Attributes
+    ----------
+    rank, size
+        In MPI_COMM_WORLD.
+    host
+        Name of this rank's machine.
+    local_rank, local_size
+        Place among the ranks of this machine, and their number.
+    gone
+        Ranks that have died.
+    """
+
+    def __init__(self) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        self._comm = MPI.COMM_WORLD
+        self._deaths = {MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING}
+        self._sending: list[Any] = []
+        self._kept: list[Letter] = []
+        self.gone: set[int] = set()
+        self._untold: list[int] = []
+        self._look_at = 0.0
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        self.host = socket.gethostname()
+        local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_rank: int = local.Get_rank()
+        self.local_size: int = local.Get_size()
+        local.Free()
+
+    def ready(self) -> Ready:
+        """Introduction of this rank."""
+        return Ready(self.host, self.local_rank, os.getpid())
+
+    def send(self, letters: Iterable[Letter]) -> None:
+        """Send messages to ranks without waiting for them to be received. What is for the dead is dropped."""
+        for destination, message in letters:
+            if destination not in self.gone:
+                data = encode(message)
+                with self._noticing_the_dead():
+                    request = self._comm.Isend([data, self._mpi.BYTE], dest=destination, tag=int(message.tag))
+                    self._sending.append((request, data))
+        self._sending = [(request, data) for request, data in self._sending if not self._left(request)]
+
+    def _left(self, request: Any) -> bool:
+        with self._noticing_the_dead():
+            return bool(request.Test())
+        return True
+
+    def receive(self) -> list[Letter]:
+        """Take all messages that have arrived, each with its source."""
+        letters, self._kept = self._kept, []
+        self._look_for_the_dead()
+        while True:
+            known = len(self.gone)
+            letter = self._next()
+            if letter is not None:
+                letters.append(letter)
+            elif len(self.gone) == known:
+                return letters
+
+    def _next(self) -> Letter | None:
+        status = self._mpi.Status()
+        with self._noticing_the_dead():
+            arrived = self._comm.Improbe(status=status)
+            if arrived is not None:
+                data = bytearray(status.Get_count(self._mpi.BYTE))
+                arrived.Recv([data, self._mpi.BYTE])
+                return status.Get_source(), decode(status.Get_tag(), bytes(data))
+        return None
+
+    def lost(self) -> list[int]:
+        """Ranks that have died and were not told of before. What they sent in time was received before that."""
+        told, self._untold = self._untold, []
+        return told
+
+    @contextmanager
+    def _noticing_the_dead(self) -> Iterator[None]:
+        """Pass over an error that comes of a rank's death, which is noticed; raise every other one."""
+        try:
+            yield
+        except self._mpi.Exception as error:
+            if error.Get_error_class() not in self._deaths:
+                raise
+            self._notice_the_dead()
+            if not self.gone:
+                raise
+
+    def _look_for_the_dead(self) -> None:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_FOR_THE_DEAD_SECONDS
+            self._notice_the_dead()
+
+    def _notice_the_dead(self) -> None:
+        failed = self._comm.Get_failed()
+        if failed.Get_size() > len(self.gone):
+            self._comm.Ack_failed()
+            everyone = self._comm.Get_group()
+            dead = set(self._mpi.Group.Translate_ranks(failed, None, everyone)) - self.gone
+            everyone.Free()
+            self.gone |= dead
+            self._untold += sorted(dead)
+        failed.Free()
+        if MASTER in self.gone:
+            raise MasterLostError
+
+    def wait(self, seconds: float = float("inf")) -> list[Letter]:
+        """Take all messages that have arrived, waiting at most `seconds` for the first."""
+        backoff, end = Backoff(), time.monotonic() + seconds
+        while not (letters := self.receive()) and time.monotonic() < end:
+            backoff.nap()
+        return letters
+
+    def next(self) -> Letter | None:
+        """Take the first message that has arrived, None where none has; others are kept."""
+        letters = self.receive()
+        if not letters:
+            return None
+        first, *self._kept = letters
+        return first
+
+    def wait_for_one(self) -> Letter:
+        """Take the first message that has arrived, waiting for it as long as need be; others are kept."""
+        first, *self._kept = self.wait()
+        return first
+
+    def flush(self, seconds: float) -> None:
+        """Wait at most `seconds` until what was sent has left."""
+        backoff, end = Backoff(), time.monotonic() + seconds
+        while self._sending and time.monotonic() < end:
+            self.send([])
+            backoff.nap()
+
+    def close(self, status: int) -> None:
+        """Leave MPI. Where a rank has died, MPI_Finalize may wait for it for ever: then end the process instead."""
+        watch = threading.Timer(_LEAVING_SECONDS, _end_process, [status])
+        watch.daemon = True
+        watch.start()
+        with suppress(MasterLostError):
+            self._notice_the_dead()
+        if self.gone:
+            _end_process(status)
+        self._mpi.Finalize()
+        watch.cancel()
+
+    def abort(self, status: int) -> None:
+        """End all ranks, once the launcher has had time to pass on what this one printed."""
+        time.sleep(_LAST_WORDS_SECONDS)
+        self._comm.Abort(status)
+
+
+def _end_process(status: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
