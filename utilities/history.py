@@ -43,6 +43,8 @@ class History:
     exact, noisy
         Whether a configuration that was evaluated again gave the same objective again, or another one. Both are False
         before there was any; once one was the same, there is no noise.
+    repeated
+        Whether any configuration was asked again, whatever became of it.
     """
 
     def __init__(self, space: Space) -> None:
@@ -53,7 +55,7 @@ class History:
         self._seen: set[Hashable] = set()
         self._keys: dict[int, Hashable] = {}
         self._objectives: dict[Hashable, float] = {}
-        self.exact = self.noisy = False
+        self.exact = self.noisy = self.repeated = False
         self.numbers: list[int] = []
 
     @property
@@ -102,6 +104,7 @@ class History:
         """Note a trial that was handed out."""
         self._pending[number] = self._space.to_unit([config])[0]
         self._keys[number] = self._space.key(config)
+        self.repeated |= self._keys[number] in self._seen
         self._seen.add(self._keys[number])
 
     def complete(self, number: int, objective: float) -> None:

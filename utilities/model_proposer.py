@@ -84,7 +84,6 @@ class ModelProposer:
         self._model = Model(space, method, seed)
         self._constraint = Constraint(space.groups)
         self._whole = Whole.of(space)
-        self._probed = False
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
@@ -94,8 +93,7 @@ class ModelProposer:
         if self._in_design(history):
             return self._design.propose(history, ready)
         noise = self._model.noise(history.data) if self._model.fitted else 0.0
-        if noise > DOUBTFUL_NOISE and not (history.noisy or history.exact or self._probed):
-            self._probed = True
+        if noise > DOUBTFUL_NOISE and not history.repeated:
             config = new_config(self._space, history.best_point(), history, ready, repeats=True)
             if config is not None:
                 return Proposal(config, "model")
