@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MASTER = 0
+
+FINISHED, USER_ERROR, NONE_SUCCEEDED, RESUMABLE = 0, 2, 3, 75
+"""Exit statuses."""
+
 _SHORTEST_NAP, _MIDDLE_NAP, LONGEST_NAP = 1e-5, 1e-3, 1e-2
 _SHARE_OF_QUIET = 0.01
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from mpi.mpi_definitions import FINISHED, NONE_SUCCEEDED, RESUMABLE, USER_ERROR
 from utilities.ledger import Ledger
 from utilities.storage.study_file import Study
 from utilities.trial import Outcome, TrialState
-
-FINISHED, USER_ERROR, NONE_SUCCEEDED, RESUMABLE = 0, 2, 3, 75
-"""Exit statuses."""
 
 TIME_LIMIT = "time limit"
 

@@ -14,8 +14,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from learning_objective.command_line import Options, parse_arguments
-from mpi.mpi_definitions import MASTER, Backoff, Exit, Ready, Start, TrainerDuty, WorkerDuty
-from mpi.mpi_ending import RESUMABLE, USER_ERROR
+from mpi.mpi_definitions import (
+    MASTER,
+    RESUMABLE,
+    USER_ERROR,
+    Backoff,
+    Exit,
+    Ready,
+    Start,
+    TrainerDuty,
+    WorkerDuty,
+)
 from mpi.mpi_post import MasterLostError, Post
 from mpi.mpi_signals import note_signals
 from mpi.mpi_worker import Worker, threads_per_rank

@@ -14,8 +14,7 @@ from learning_objective.command_line import Options
 from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.studies import open_study
-from mpi.mpi_definitions import WorkerDuty
-from mpi.mpi_ending import RESUMABLE
+from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
 from mpi.mpi_signals import next_signal
 from utilities.display.progress import make_display

@@ -116,6 +116,11 @@ class Run:
             time.sleep(0.02)
         return found
 
+    def pause(self, seconds: float) -> None:
+        """Let the run go on for a while, or to its end."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+
     def processes(self) -> list[int]:
         """Every living process of this run, whoever is its parent by now; zombies do not count."""
         mark = self._mark.encode()

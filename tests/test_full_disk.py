@@ -12,8 +12,7 @@ import pytest
 from run_folders import CONFIG, GOOD, opened, play, rows
 from virtual_cluster import Cluster
 
-from mpi.mpi_definitions import Evaluate, Exit, Message, Start
-from mpi.mpi_ending import RESUMABLE
+from mpi.mpi_definitions import RESUMABLE, Evaluate, Exit, Message, Start
 from utilities.errors import DiskError, JournalError
 from utilities.storage.journal import Journal
 from utilities.storage.records import Started, encode_record
