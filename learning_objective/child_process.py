@@ -22,11 +22,14 @@ from typing import Any
 
 import msgspec
 
+from learning_objective.output_log import MOST
 from learning_objective.results import tail
 
 _CHILD = Path(__file__).with_name("child.py")
 _MPI_PREFIXES = ("PMI", "PMIX", "OMPI", "PRTE", "MPI", "HYDI", "HYDRA", "MPICH", "MPIR")
 _CHUNK = 1 << 16
+_LONGEST_MESSAGE = 1 << 26
+_BLOCK = 512
 _NAP = 0.02
 """Seconds between looks at a process that cannot be polled for."""
 
@@ -60,6 +63,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     objective: float | None
     metrics: dict[str, float]
     message: str
+    killed: bool = False
 
 
 _DECODER: msgspec.json.Decoder[Loaded | LoadFailed | Reported | Done] = msgspec.json.Decoder(
@@ -117,7 +121,7 @@ class ChildProcess:
             os.close(reply_end)
         os.set_blocking(self._replies, False)
         self._handle = _process_handle(self._process.pid)
-        self._unread = b""
+        self._unread = bytearray()
         self._messages: deque[Loaded | LoadFailed | Reported | Done] = deque()
         self._closed_at: float | None = None
 
@@ -145,11 +149,20 @@ class ChildProcess:
             self._split(chunk)
 
     def _split(self, chunk: bytes) -> None:
-        *lines, self._unread = (self._unread + chunk).split(b"\n")
+        self._unread += chunk
+        if len(self._unread) > _LONGEST_MESSAGE:
+            self._give_up()
+        if b"\n" not in chunk:
+            return
+        *lines, self._unread = self._unread.split(b"\n")
         try:
             self._messages.extend(map(_DECODER.decode, lines))
         except msgspec.DecodeError:
-            self._closed_at = time.monotonic()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Read no more: whatever writes there is not the child's own code."""
+        self._closed_at, self._unread = time.monotonic(), bytearray()
 
     def wait(self, seconds: float) -> None:
         """Sleep until a message arrives or the child ends, at most `seconds`."""
@@ -175,6 +188,17 @@ class ChildProcess:
         if self._closed_at is not None and time.monotonic() - self._closed_at > _GRACE_AFTER_CLOSING:
             return True
         return self.exited()
+
+    @property
+    def group(self) -> int:
+        """Number of the process group."""
+        return self._process.pid
+
+    def trim_early_output(self) -> None:
+        """Bound what is kept of the output before the first trial."""
+        file = self._early_output.fileno()
+        if os.fstat(file).st_blocks * _BLOCK > MOST:
+            os.ftruncate(file, 0)  # the child goes on at its place: what was before is a hole, which takes no room
 
     def early_output(self) -> str:
         """End of what was printed before the first trial."""

@@ -26,7 +26,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .results import Objective, ResultError, ending, read_last_line, tail
+from .results import KilledError, Objective, ResultError, ending, from_outside, read_last_line, tail
 from .trial_handle import TrialHandle
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -131,7 +131,8 @@ def run(arguments: Sequence[str], folder: str, config: Mapping[str, Any], trial:
         process.kill()
         status = process.wait()
     if status and not trial.stop_seen:
-        raise ResultError(f"the command {ending(status)}\n{tail(1)}")
+        kind = KilledError if from_outside(status) else ResultError
+        raise kind(f"the command {ending(status)}\n{tail(1)}")
     return read_last_line(last)
 
 

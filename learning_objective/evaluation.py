@@ -14,8 +14,10 @@ import msgspec
 
 from learning_objective.child_process import ChildProcess, Done, Loaded, LoadFailed, Reported
 from learning_objective.loading import LoadError, load
+from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
-from learning_objective.results import OUTPUT_FILE, attempt, ending, tail_of
+from learning_objective.output_log import trim
+from learning_objective.results import OUTPUT_FILE, attempt, ending, from_outside, tail_of
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Outcome, Trial, TrialState
 
@@ -24,6 +26,9 @@ LOAD_SECONDS = 600.0
 
 _DISMISSAL_SECONDS = 2.0
 _GLANCE = 0.02
+_LOOK_SECONDS = 0.1
+"""How often the output and the memory of a running trial are looked at."""
+
 _UNLOADABLE = "the objective cannot be loaded"
 
 
@@ -61,17 +66,23 @@ class Evaluator:
         Seconds that a trial may take; None for no limit. Importing the objective does not count.
     isolation
         "process", or "none" to evaluate a benchmark in this process. Anything but a benchmark, and a benchmark with a
-        timeout, gets its process all the same.
+        limit, gets its process all the same.
     threads
         Threads for the objective's numerical libraries, unless the environment says it already; None to leave it open.
     grace
-        Seconds between asking a trial that exceeded its limit to end, and killing it.
+        Seconds between asking a trial that exceeded its timeout to end, and killing it.
+    memory
+        Bytes that a trial's process may have, with all that it started; None for no limit. What importing the objective
+        takes counts.
 
     Attributes
     ----------
     load_error : str or None
         Why the objective cannot be loaded, the reason on the first line, if the latest attempt to load it failed: no
         trial can succeed then.
+    killed : bool
+        Whether the latest outcome is of a trial whose process was killed from outside: by the kernel for want of
+        memory, by an administrator, by the batch system.
     """
 
     def __init__(
@@ -82,13 +93,14 @@ class Evaluator:
         isolation: str = "process",
         threads: int | None = None,
         grace: float = 5.0,
+        memory: int | None = None,
     ) -> None:
         self._spec = spec
         self._trials_folder = trials_folder.absolute()
         self._timeout = math.inf if timeout is None else timeout
         self._threads = threads
         self._grace = grace
-        self._here = isolation == "none" and spec.benchmark is not None and timeout is None
+        self._here = isolation == "none" and spec.benchmark is not None and timeout is memory is None
         self._child: ChildProcess | None = None
         self._loaded = False
         self._trial: Trial | None = None
@@ -96,7 +108,10 @@ class Evaluator:
         self._begun = 0.0
         self._deadline = math.inf
         self._exceeded = ""
+        self._memory = None if memory is None else MemoryWatch(memory)
+        self._next_look = 0.0
         self.load_error: str | None = None
+        self.killed = False
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +153,7 @@ class Evaluator:
         if self._child is not None and self._child.gone():
             self.kill()
         self.warm_up()
-        self._trial = trial
+        self._trial, self.killed = trial, False
         if self._loaded:
             self._limit_to(self._timeout)
         self._send({"type": "evaluate", **msgspec.structs.asdict(trial), "folder": str(self._folder(trial))})
@@ -161,11 +176,11 @@ class Evaluator:
         until = time.monotonic() + seconds
         while self._child is not None:
             event = self._advance(self._child)
-            left = min(until, self._deadline) - time.monotonic()
-            if event is not None or time.monotonic() >= until:
+            now = time.monotonic()
+            if event is not None or now >= until:
                 return event
             if self._child is not None:
-                self._child.wait(left)
+                self._child.wait(min(until, self._deadline, self._next_look if self._trial else until) - now)
         return None
 
     def request_stop(self) -> None:
@@ -219,7 +234,23 @@ class Evaluator:
                 return self._after_end(child)
         if message is not None:
             return self._act_on(message)
-        return self._enforce_limit(child)
+        return self._look_at(child) or self._enforce_limit(child)
+
+    def _look_at(self, child: ChildProcess) -> Outcome | None:
+        """Bound the output and the memory of a running trial."""
+        now = time.monotonic()
+        if self._trial is None or now < self._next_look:
+            return None
+        self._next_look = now + _LOOK_SECONDS
+        child.trim_early_output()
+        if not self._loaded:
+            return None
+        self._trim(self._trial)
+        held = None if self._memory is None or self._exceeded else self._memory.excess(child.group)
+        if held is None or self._memory is None:
+            return None
+        allowed = format_bytes(self._memory.limit)
+        return self._failed(f"exceeded trial_memory of {allowed} (it had {format_bytes(held)})")
 
     def _act_on(self, message: Loaded | LoadFailed | Reported | Done) -> Outcome | Report | None:
         match message:
@@ -230,9 +261,11 @@ class Evaluator:
                 return self._cannot_load(text)
             case Reported(number, step, value):
                 return Report(number, step, math.nan if value is None else value)
-            case Done(_, state, objective, metrics, text):
+            case Done(_, state, objective, metrics, text, killed):
                 if self._exceeded:
                     return self._failed(self._exceeded)
+                self.killed = killed
+                self._trim(self._trial)
                 return self._ended(Outcome(TrialState(state), objective, metrics, self._seconds(), text))
         return None
 
@@ -246,7 +279,11 @@ class Evaluator:
             why = "the objective's process closed its connection to the worker"
         else:
             why = f"the objective's process {ending(status)}"
-        return self._failed(why) if self._loaded else self._cannot_load(f"{why}\n{early}".rstrip())
+            self.killed = from_outside(status)
+        if self._loaded:
+            return self._failed(why)
+        why = f"{why}\n{early}".rstrip()
+        return self._failed(f"while it was imported, {why}") if self.killed else self._cannot_load(why)
 
     def _enforce_limit(self, child: ChildProcess) -> Outcome | None:
         if time.monotonic() < self._deadline:
@@ -269,10 +306,15 @@ class Evaluator:
         """The running trial failed, and its process is of no more use."""
         trial, seconds = self._trial, self._seconds()
         self.kill()
+        self._trim(trial)
         if trial is None:
             return None
         output = tail_of(self._folder(trial) / OUTPUT_FILE) if self._loaded else ""
         return Outcome(TrialState.FAIL, seconds=seconds, message=f"{message}\n{output}".rstrip())
+
+    def _trim(self, trial: Trial | None) -> None:
+        if trial is not None:
+            trim(self._folder(trial) / OUTPUT_FILE)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._begun

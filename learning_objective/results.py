@@ -27,6 +27,8 @@ TAIL_BYTES = 4096
 """How much of its output's end a failed trial quotes."""
 
 _TRACEBACK_CHARACTERS = 8000
+_REASON_CHARACTERS = 1000
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _OWN_FILES = frozenset(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
     for name in ("child.py", "serving.py", "loading.py", "command.py", "results.py")
@@ -35,6 +37,10 @@ _OWN_FILES = frozenset(
 
 class ResultError(Exception):
     """The objective gave no finite number; the message is the reason, then whatever else there is to say."""
+
+
+class KilledError(ResultError):
+    """What evaluated the trial was killed from outside."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +57,15 @@ class Result:
         Further finite numbers by name.
     message
         Reason of a failure, then the traceback.
+    killed
+        Whether what evaluated it was killed from outside.
     """
 
     state: str
     objective: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     message: str = ""
+    killed: bool = False
 
 
 def attempt(objective: Objective, config: dict[str, Any], trial: TrialHandle) -> Result:
@@ -67,9 +76,11 @@ def attempt(objective: Objective, config: dict[str, Any], trial: TrialHandle) ->
     try:
         value, metrics = read_result(objective(config, trial))
     except ResultError as error:
-        return Result("PRUNED") if trial.stop_seen else Result("FAIL", message=str(error))
+        if trial.stop_seen:
+            return Result("PRUNED")
+        return Result("FAIL", message=str(error), killed=isinstance(error, KilledError))
     except BaseException as error:
-        return Result("FAIL", message=describe(error))
+        return Result("FAIL", message=describe(error), killed=isinstance(error, KeyboardInterrupt))
     return Result("PRUNED" if trial.stop_seen else "COMPLETE", value, metrics)
 
 
@@ -152,6 +163,8 @@ def reason(error: BaseException) -> str:
         text = str(error).strip().partition("\n")[0]
     except Exception:
         text = ""
+    if len(text) > _REASON_CHARACTERS:
+        text = text[:_REASON_CHARACTERS] + " [...]"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -193,6 +206,11 @@ def ending(status: int) -> str:
     except ValueError:
         name = str(-status)
     return f"was killed by signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def from_outside(status: int) -> bool:
+    """Whether a return code is that of a process killed by others: no fault of its own ends a process so."""
+    return -status in _FROM_OUTSIDE
 
 
 def tail(file: int) -> str:

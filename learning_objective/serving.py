@@ -60,6 +60,7 @@ def serve(requests: int, replies: int) -> None:
     for descriptor in (requests, replies):
         os.set_inheritable(descriptor, False)
     atexit.register(_end_group_of, os.getpid())
+    _keep_to_the_end()
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
@@ -68,6 +69,17 @@ def serve(requests: int, replies: int) -> None:
     objective = _prepare(connection.next(), connection)
     while objective is not None and (request := connection.next()) is not None:
         _evaluate(objective, request, connection)
+
+
+def _keep_to_the_end() -> None:
+    """Neither end by the signals with which a batch system tells a run to end, nor let a rank go for want of memory.
+
+    Programs that the objective starts inherit both, unless they have handlers of their own.
+    """
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _end_group_of(process: int) -> None:

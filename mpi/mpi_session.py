@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from learning_objective import memory
 from learning_objective.command_line import Options
 from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
@@ -36,6 +37,10 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         Whatever is wrong with the command line, the study file or the objective.
     """
     study = open_study(options)
+    if study.trial_memory is not None and not memory.available():
+        raise StudyError(
+            f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
+        )
     spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
     try:
         check(spec)

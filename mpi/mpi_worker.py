@@ -38,6 +38,7 @@ class Worker:
             duty.objective,
             Path(duty.trials_folder),
             timeout=duty.trial_timeout,
+            memory=duty.trial_memory,
             isolation=duty.isolation,
             threads=threads,
         )
@@ -80,4 +81,4 @@ class Worker:
         if isinstance(event, evaluation.Report):
             return Report(event.number, event.step, event.value)
         number, self.trial = self.trial.number, None
-        return Done(number, event, unloadable=self._evaluator.load_error is not None)
+        return Done(number, event, unloadable=self._evaluator.load_error is not None, killed=self._evaluator.killed)
