@@ -27,6 +27,7 @@ from mpi.mpi_definitions import (
 )
 from mpi.mpi_post import MasterLostError, Post
 from mpi.mpi_signals import note_signals
+from mpi.mpi_start import StartWatch
 from mpi.mpi_worker import Worker, threads_per_rank
 from utilities.errors import ReverieError
 from utilities.methods import MODEL_METHODS
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
     if isinstance(options, int):
         return options
     note_signals()
-    post = Post()
+    with StartWatch():
+        post = Post()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_rank(post.local_size)))
     if post.size == 1:
         from sequential.runner import run_study

@@ -172,7 +172,7 @@ def _loss(numbers: Sequence[int]) -> str:
 
 
 def resume_command(ranks: int) -> str:
-    """Command that continues this run, as it would be typed."""
+    """Command that continues this run, as it would be typed; under `srun` that of its step."""
     words = list(sys.orig_argv)
     if len(words) > 1 and words[1] != "-m" and not words[1].startswith("-"):
         words = words[1:]
@@ -180,4 +180,7 @@ def resume_command(ranks: int) -> str:
     own = shlex.join(words)
     if ranks == 1 and not any(name in os.environ for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")):
         return own
+    if "SLURM_STEP_ID" in os.environ and not any(name.startswith(("HYDI_", "OMPI_")) for name in os.environ):
+        kind = os.environ.get("SLURM_MPI_TYPE")
+        return f"srun -n {ranks} {f'--mpi={kind} ' if kind else ''}{own}"
     return f"mpiexec -np {ranks} {own}"
