@@ -122,7 +122,7 @@ class _Stage:
         """Run or continue the study, struck or not; what it returns is the exit status."""
         self.runs += 1
         environment = {**os.environ, **ROOT_MAY, "OMP_NUM_THREADS": "1"}
-        status = -1
+        status, sessions = -1, self._sessions()
         with Run(self._setting.command(), self._folder, environment) as run:
             if injection is not None:
                 self._wait(run)
@@ -132,7 +132,7 @@ class _Stage:
             try:
                 ended = run.wait(STUCK_SECONDS)
                 status = ended.status
-                yield from self._judge(ended, injection)
+                yield from self._judge(ended, injection, sessions)
             except AssertionError as error:
                 yield Breach("hangs", str(error))
             if not run.vanishes():
@@ -159,7 +159,10 @@ class _Stage:
         yield from checks.kept(self._seen, now)
         self._seen = now
 
-    def _judge(self, ended: Finished, injection: Injection | None) -> Iterator[Breach]:
+    def _sessions(self) -> int:
+        return sum(record["type"] == "session" for record in checks.journal(self._folder))
+
+    def _judge(self, ended: Finished, injection: Injection | None, sessions: int) -> Iterator[Breach]:
         setting, records = self._setting, checks.journal(self._folder)
         through = len(checks.outcomes(records)) == BUDGET
         if "Traceback" in ended.err and "Traceback" not in str(self._faults):
@@ -169,7 +172,7 @@ class _Stage:
                 yield Breach("status", f"{ended.status} of a run that nothing struck: {ended.err[-600:]}")
             return
         survives = injection.survived == "always" or (injection.survived == "tolerant" and setting.tolerant)
-        started = any(record["type"] == "finished" for record in records)
+        started = self._sessions() > sessions  # struck before, there is nothing that could go on
         if survives and started and ended.status != 0:
             yield Breach("status", f"{ended.status} of a run that must go on: {ended.err[-600:]}")
         if injection.graceful and (ended.status == RESUMABLE or through):
