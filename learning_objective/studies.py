@@ -10,6 +10,7 @@ from learning_objective.benchmarks import BENCHMARKS, Benchmark
 from learning_objective.command_line import Options
 from utilities.errors import StudyError, nearest
 from utilities.storage.study_file import Study, override, read_study
+from utilities.storage.tables import LARGEST
 
 DEFAULT_BUDGET = 100
 
@@ -84,7 +85,7 @@ def _default_budget(study: Study) -> int:
     if study.method == "grid":
         from utilities.designs import Grid
 
-        return Grid(study.space).size
+        return min(Grid(study.space).size, LARGEST)
     return DEFAULT_BUDGET
 
 

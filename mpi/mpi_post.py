@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import sys
@@ -166,7 +167,10 @@ class Post:
             backoff.nap()
 
     def close(self, status: int) -> None:
-        """Leave MPI. Where a rank has died, MPI_Finalize may wait for it for ever: then end the process instead."""
+        """Leave MPI, for a while at most: then, or where a rank has died, end the process with `status` instead.
+
+        MPI_Finalize may wait for ever for a rank that died, or for a launcher that did.
+        """
         watch = threading.Timer(_LEAVING_SECONDS, _end_process, [status])
         watch.daemon = True
         watch.start()
@@ -174,7 +178,8 @@ class Post:
             self._notice_the_dead()
         if self.gone:
             _end_process(status)
-        self._mpi.Finalize()
+        # Not MPI.Finalize, which keeps the interpreter to itself: the watch could not end a wait for a lost launcher.
+        getattr(ctypes.CDLL(self._mpi.__file__), "MPI_Finalize", self._mpi.Finalize)()
         watch.cancel()
 
     def abort(self, status: int) -> None:

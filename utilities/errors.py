@@ -7,7 +7,13 @@ from collections.abc import Iterable
 
 
 class ReverieError(Exception):
-    """Base of all exceptions raised on purpose."""
+    """Base of all exceptions raised on purpose.
+
+    Messages quote what users wrote: unprintable characters in them are spelled out, so that a terminal can show them.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(spell_out(message))
 
 
 class StudyError(ReverieError, ValueError):
@@ -32,6 +38,17 @@ class DiskError(JournalError):
 
 class SpaceExhaustedError(ReverieError):
     """Every configuration of a finite space has been proposed already."""
+
+
+def spell_out(text: str) -> str:
+    r"""Return `text` with ``\x1b`` and the like in place of unprintable characters, line breaks aside."""
+    if text.isprintable():
+        return text
+    spelled = (character.encode("unicode_escape").decode() for character in text)
+    return "".join(
+        character if character.isprintable() or character == "\n" else code
+        for character, code in zip(text, spelled, strict=True)
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

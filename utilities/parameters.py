@@ -25,6 +25,9 @@ Condition: TypeAlias = Mapping[str, Value | list[Value]]
 DIGITS = 12
 """Decimal digits kept of a float: enough for any use, few enough to survive the way to the unit cube and back."""
 
+MOST_GRID_POINTS = 1_000_000
+"""Points of a grid along one parameter: they are made at once."""
+
 
 def same_value(a: object, b: object) -> bool:
     """Whether two choices are the same: ``True`` is not 1 and ``1.0`` is not 1."""
@@ -50,8 +53,9 @@ class _Range(_Parameter, frozen=True, kw_only=True):
             raise StudyError(f"{where} low must be below high; got low = {low}, high = {high}")
         if self.log and low <= 0:
             raise StudyError(f"{where} log = true needs low above 0; got low = {low}")
-        if self.grid is not None and self.grid < 2:
-            raise StudyError(f"{where} grid must be at least 2 (points along this parameter); got {self.grid}")
+        if self.grid is not None and not 2 <= self.grid <= MOST_GRID_POINTS:
+            rule = f"from 2 to {MOST_GRID_POINTS:,} (points along this parameter)"
+            raise StudyError(f"{where} grid must be {rule}; got {self.grid}")
 
 
 class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only=True):
@@ -186,11 +190,13 @@ class CategoricalParameter(_Parameter, frozen=True, tag="categorical", tag_field
         """Raise StudyError where a rule is broken."""
         if not self.choices:
             raise StudyError(f"{where} choices must not be empty; got []")
-        for i, choice in enumerate(self.choices):
+        seen: set[tuple[type, Value]] = set()
+        for choice in self.choices:
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise StudyError(f"{where} choices must be finite; got {choice}")
-            if any(same_value(choice, other) for other in self.choices[:i]):
-                raise StudyError(f"{where} choices must differ from each other; got {choice!r} twice")
+            if (type(choice), choice) in seen:
+                raise StudyError(f"{where} choices must differ from each other; got {_shown(choice)} twice")
+            seen.add((type(choice), choice))
 
     def index(self, value: object) -> int:
         """Index of `value` among the choices, -1 where it is none."""
@@ -250,13 +256,13 @@ def parse_parameter(table: Any, where: str) -> Parameter:
         Unknown type or key, wrong type of a value, a broken rule.
     """
     if not isinstance(table, Mapping):
-        raise StudyError(f"{where} must be a table with the keys type, low, high ... ; got {table!r}")
+        raise StudyError(f"{where} must be a table with the keys type, low, high ... ; got {_shown(table)}")
     if "type" not in table:
         raise StudyError(f"{where} type is missing; known types: {', '.join(_KINDS)}")
     kind = _KINDS.get(table["type"]) if isinstance(table["type"], str) else None
     if kind is None:
         raise StudyError(
-            f"{where} type must be one of {', '.join(_KINDS)}; got {table['type']!r}."
+            f"{where} type must be one of {', '.join(_KINDS)}; got {_shown(table['type'])}."
             + nearest(str(table["type"]), _KINDS)
         )
     for key in table:
@@ -267,6 +273,11 @@ def parse_parameter(table: Any, where: str) -> Parameter:
                 + nearest(str(key), known)
             )
     return _convert(table, kind, where)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
 
 
 _WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "array": "a list", "object": "a table"}
@@ -282,6 +293,6 @@ def _convert(table: Mapping[str, Any], kind: type[Parameter], where: str) -> Par
         expected, place = re.search(r"`([a-z]+)", str(error)), re.search(r"\$\.(\w+)", str(error))
         key = place[1] if place else "a key"
         rule = _WORDS.get(expected[1], f"a {expected[1]}") if expected else str(error)
-        raise StudyError(f"{where} {key} must be {rule}; got {key} = {table.get(key)!r}") from None
+        raise StudyError(f"{where} {key} must be {rule}; got {key} = {_shown(table.get(key))}") from None
     parameter.check(where)
     return parameter

@@ -81,7 +81,7 @@ class DesignProposer:
         self._space, self._method, self._seed = space, method, seed
         self.origin = origin or method
         self._sobol = SobolSequence(len(space), seed)
-        self._grid: Iterator[Array] = iter(Grid(space))
+        self._grid: Iterator[Array] = iter(Grid(space) if method == "grid" else ())
         self._drawn = 0
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
