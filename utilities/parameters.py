@@ -25,6 +25,7 @@ Condition: TypeAlias = Mapping[str, Value | list[Value]]
 DIGITS = 12
 """Decimal digits kept of a float: enough for any use, few enough to survive the way to the unit cube and back."""
 
+LARGEST_INTEGER = 2**50
 MOST_GRID_POINTS = 1_000_000
 """Points of a grid along one parameter: they are made at once."""
 
@@ -133,6 +134,9 @@ class IntParameter(_Range, frozen=True, tag="int", tag_field="type", kw_only=Tru
     def check(self, where: str) -> None:
         """Raise StudyError where a rule is broken."""
         self.check_range(self.low, self.high, where)
+        if max(abs(self.low), abs(self.high)) > LARGEST_INTEGER:
+            rule = "low and high must be at most 2^50 in size, where floats still tell neighbours apart"
+            raise StudyError(f"{where} {rule}; got low = {self.low}, high = {self.high}")
 
     def _edges(self) -> tuple[float, float]:
         if self.log:

@@ -22,6 +22,7 @@ from learning_objective.command_line import Options, parse_arguments
 from learning_objective.studies import open_study
 from utilities.errors import StudyError
 from utilities.optimizer import Optimizer
+from utilities.space import Space
 from utilities.storage.records import Asked, decode_record, encode_record, intact
 from utilities.storage.study_file import Study, read_study
 from utilities.trial import Trial
@@ -258,3 +259,24 @@ def test_endless_grids_and_choices_cost_no_memory() -> None:
     tree["space"]["lr"]["grid"] = 10**12
     tree["space"]["optimiser"]["choices"] = [f"choice {number}" for number in range(100_000)]
     check("study.json", json.dumps(tree).encode())
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2**50), (-(2**50), 2**50), (2**50 - 1, 2**50)])
+def test_the_largest_integers_come_back(low: int, high: int) -> None:
+    check_space({"type": "int", "low": low, "high": high})
+
+
+def test_the_largest_integers_come_back_on_a_logarithmic_scale() -> None:
+    check_space({"type": "int", "low": 1, "high": 2**50, "log": True})
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2**50 + 1), (-(2**62), 0), (2**62, 2**62 + 1)])
+def test_integers_that_floats_do_not_tell_apart_are_refused(low: int, high: int) -> None:
+    with pytest.raises(StudyError, match=r"low and high must be at most 2\^50 in size"):
+        check_space({"type": "int", "low": low, "high": high})
+
+
+def check_space(parameter: dict[str, Any]) -> None:
+    space = Space.from_dict({"n": parameter})
+    study = Study(name="s", objective="branin", space=space, folder=Path(), source="s")
+    check_study(study)
