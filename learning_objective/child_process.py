@@ -18,12 +18,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from learning_objective.output_log import MOST
 from learning_objective.results import tail
+from learning_objective.trial_handle import HIGHEST_STEP, LOWEST_STEP
 
 _CHILD = Path(__file__).with_name("child.py")
 _MPI_PREFIXES = ("PMI", "PMIX", "OMPI", "PRTE", "MPI", "HYDI", "HYDRA", "MPICH", "MPIR")
@@ -51,19 +52,20 @@ class Reported(msgspec.Struct, frozen=True, tag="report"):
     """An intermediate value; None where it is not finite."""
 
     number: int
-    step: int
+    step: Annotated[int, msgspec.Meta(ge=LOWEST_STEP, le=HIGHEST_STEP)]
     value: float | None
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A trial has ended."""
+    """A trial has ended; of no more use is a process that is spent."""
 
     number: int
-    state: str
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
     objective: float | None
     metrics: dict[str, float]
     message: str
     killed: bool = False
+    spent: bool = False
 
 
 _DECODER: msgspec.json.Decoder[Loaded | LoadFailed | Reported | Done] = msgspec.json.Decoder(

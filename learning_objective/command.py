@@ -26,7 +26,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .results import KilledError, Objective, ResultError, ending, from_outside, read_last_line, tail
+from .results import KilledError, Objective, ResultError, ending, from_outside, read_last_line, tail, within
 from .trial_handle import TrialHandle
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -131,8 +131,10 @@ def run(arguments: Sequence[str], folder: str, config: Mapping[str, Any], trial:
         process.kill()
         status = process.wait()
     if status and not trial.stop_seen:
-        kind = KilledError if from_outside(status) else ResultError
-        raise kind(f"the command {ending(status)}\n{tail(1)}")
+        inner = within(status)
+        kind = KilledError if from_outside(inner) else ResultError
+        more = f": what it ran {ending(inner)}" if inner != status else ""
+        raise kind(f"the command {ending(status)}{more}\n{tail(1)}")
     return read_last_line(last)
 
 
@@ -152,16 +154,23 @@ class _LastLine:
     """The last line of a stream that is not blank; a carriage return ends a line too, as progress bars want it."""
 
     def __init__(self) -> None:
-        self._complete = b""
-        self._open = b""
+        self._complete = bytearray()
+        self._open = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        *lines, rest = (self._open + chunk).replace(b"\r", b"\n").split(b"\n")
-        self._complete = next((line for line in reversed(lines) if line.strip()), self._complete)
-        self._open = rest[-_LONGEST_LINE:]
+        ended, newline, rest = chunk.replace(b"\r", b"\n").rpartition(b"\n")
+        if newline:
+            lines = (self._open + ended).rstrip()
+            self._complete = lines[lines.rfind(b"\n") + 1 :] or self._complete
+            self._open = bytearray(rest)
+        else:
+            self._open += rest
+        if len(self._open) > 2 * _LONGEST_LINE:
+            del self._open[:-_LONGEST_LINE]
 
     def text(self) -> str:
-        return (self._open.strip() or self._complete.strip()).decode("utf-8", "replace")
+        line = self._open[-_LONGEST_LINE:].strip() or self._complete[-_LONGEST_LINE:].strip()
+        return line.decode("utf-8", "replace")
 
 
 def _follow(process: subprocess.Popen[bytes], stream: int, trial: TrialHandle) -> str:

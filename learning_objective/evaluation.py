@@ -26,6 +26,9 @@ LOAD_SECONDS = 600.0
 
 _DISMISSAL_SECONDS = 2.0
 _GLANCE = 0.02
+_MOST_WAITING = 2 * (1 << 16) // 57
+"""Reports that can have been on their way when a time limit came: two buffers full of the shortest."""
+
 _LOOK_SECONDS = 0.1
 """How often the output and the memory of a running trial are looked at."""
 
@@ -108,6 +111,7 @@ class Evaluator:
         self._begun = 0.0
         self._deadline = math.inf
         self._exceeded = ""
+        self._overdue = 0
         self._memory = None if memory is None else MemoryWatch(memory)
         self._next_look = 0.0
         self.load_error: str | None = None
@@ -212,6 +216,7 @@ class Evaluator:
         self._begun = time.monotonic()
         self._deadline = self._begun + seconds
         self._exceeded = ""
+        self._overdue = 0
 
     def _evaluate_here(self, trial: Trial) -> Outcome:
         begun = time.monotonic()
@@ -227,14 +232,24 @@ class Evaluator:
 
     def _advance(self, child: ChildProcess) -> Outcome | Report | None:
         """Act on one thing that happened to the child, if anything did."""
+        if (ended := self._look_at(child)) is not None:
+            return ended
         message = child.receive()
         if message is None and child.gone():
             message = child.receive()  # what it wrote between the two looks
             if message is None:
                 return self._after_end(child)
-        if message is not None:
-            return self._act_on(message)
-        return self._look_at(child) or self._enforce_limit(child)
+        if message is None:
+            return self._enforce_limit(child)
+        event = self._act_on(message)
+        return (self._hurry(child) or event) if isinstance(message, Reported) else event
+
+    def _hurry(self, child: ChildProcess) -> Outcome | None:
+        """Keep the time limit of a trial that reports on and on; its outcome may wait behind reports in time."""
+        if time.monotonic() < self._deadline:
+            return None
+        self._overdue += 1
+        return self._enforce_limit(child) if self._exceeded or self._overdue > _MOST_WAITING else None
 
     def _look_at(self, child: ChildProcess) -> Outcome | None:
         """Bound the output and the memory of a running trial."""
@@ -243,31 +258,37 @@ class Evaluator:
             return None
         self._next_look = now + _LOOK_SECONDS
         child.trim_early_output()
-        if not self._loaded:
-            return None
-        self._trim(self._trial)
+        if self._loaded:
+            self._trim(self._trial)
         held = None if self._memory is None or self._exceeded else self._memory.excess(child.group)
         if held is None or self._memory is None:
             return None
-        allowed = format_bytes(self._memory.limit)
-        return self._failed(f"exceeded trial_memory of {allowed} (it had {format_bytes(held)})")
+        why = f"exceeded trial_memory of {format_bytes(self._memory.limit)} (it had {format_bytes(held)})"
+        return self._failed(why if self._loaded else f"while it was imported, it {why}\n{child.early_output()}")
 
     def _act_on(self, message: Loaded | LoadFailed | Reported | Done) -> Outcome | Report | None:
         match message:
-            case Loaded():
+            case Loaded() if not self._loaded:
                 self._loaded, self.load_error = True, None
                 self._limit_to(math.inf if self._trial is None else self._timeout)
             case LoadFailed(text):
                 return self._cannot_load(text)
-            case Reported(number, step, value):
+            case Reported(number, step, value) if self._runs(number) and not self._exceeded:
                 return Report(number, step, math.nan if value is None else value)
-            case Done(_, state, objective, metrics, text, killed):
+            case Done(number, state, objective, metrics, text, killed, spent) if self._runs(number):
                 if self._exceeded:
                     return self._failed(self._exceeded)
                 self.killed = killed
                 self._trim(self._trial)
-                return self._ended(Outcome(TrialState(state), objective, metrics, self._seconds(), text))
+                outcome = Outcome(TrialState(state), objective, metrics, self._seconds(), text)
+                if spent:
+                    self.kill()
+                return self._ended(outcome)
         return None
+
+    def _runs(self, number: int) -> bool:
+        """Whether that trial runs: a thread that an earlier one left behind may still report."""
+        return self._trial is not None and self._trial.number == number
 
     def _after_end(self, child: ChildProcess) -> Outcome | None:
         early = child.early_output()

@@ -10,8 +10,9 @@ import math
 import os
 import signal
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -28,6 +29,9 @@ TAIL_BYTES = 4096
 
 _TRACEBACK_CHARACTERS = 8000
 _REASON_CHARACTERS = 1000
+_NAME_CHARACTERS = 200
+_MOST_METRICS = 1000
+_MOST_NAMED = 10
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _OWN_FILES = frozenset(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
@@ -96,8 +100,8 @@ def read_result(value: object) -> tuple[float, dict[str, float]]:
     Returns
     -------
     tuple
-        The objective, finite, and those metrics that are finite numbers. The others are left out and named on standard
-        output.
+        The objective, finite, and those of the first 1,000 metrics that are finite numbers and have names of at most
+        200 characters. What is left out is said on standard output.
 
     Raises
     ------
@@ -107,13 +111,35 @@ def read_result(value: object) -> tuple[float, dict[str, float]]:
     if not isinstance(value, Mapping):
         return _finite(value), {}
     if "objective" not in value:
-        keys = ", ".join(repr(key) for key in value) or "no keys"
+        keys = _listed(map(repr, value), len(value)) or "no keys"
         raise ResultError(f'objective returned a dict without "objective" (it has {keys})')
-    metrics = {str(key): _number(metric) for key, metric in value.items() if key != "objective"}
-    kept = {key: number for key, number in metrics.items() if number is not None and math.isfinite(number)}
-    if len(kept) < len(metrics):
-        print("metrics left out, not finite numbers:", ", ".join(sorted(metrics.keys() - kept.keys())))
-    return _finite(value["objective"]), kept
+    return _finite(value["objective"]), _metrics(value)
+
+
+def _metrics(value: Mapping[object, object]) -> dict[str, float]:
+    most = islice(((str(key), metric) for key, metric in value.items() if key != "objective"), _MOST_METRICS)
+    metrics = {name: _number(metric) for name, metric in most}
+    short = {name: number for name, number in metrics.items() if len(name) <= _NAME_CHARACTERS}
+    kept = {name: number for name, number in short.items() if number is not None and math.isfinite(number)}
+    if len(value) - 1 > _MOST_METRICS:
+        print(f"metrics left out, more than {_MOST_METRICS}: {len(value) - 1 - _MOST_METRICS}")
+    for why, names in (
+        (f"names of more than {_NAME_CHARACTERS} characters", metrics.keys() - short.keys()),
+        ("not finite numbers", short.keys() - kept.keys()),
+    ):
+        if names:
+            print(f"metrics left out, {why}:", _listed(sorted(names), len(names)))
+    return kept
+
+
+def _listed(names: Iterable[str], count: int) -> str:
+    """The first few of `count` names."""
+    shown = ", ".join(_short(name, _NAME_CHARACTERS) for name in islice(names, _MOST_NAMED))
+    return shown + (f", and {count - _MOST_NAMED} more" if count > _MOST_NAMED else "")
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + " [...]"
 
 
 def _finite(value: object) -> float:
@@ -144,14 +170,19 @@ def _shown(value: object) -> str:
         text = repr(value)
     except Exception:
         text = ""
-    kind = type(value).__name__
-    return f"a {kind}" + (f" ({text})" if 0 < len(text) <= 60 and "\n" not in text else "")
+    return f"a {_name_of(type(value))}" + (f" ({text})" if 0 < len(text) <= 60 and "\n" not in text else "")
 
 
 def describe(error: BaseException) -> str:
-    """Reason in one line, ``ValueError: what``, then the traceback without this project's own frames."""
-    told = traceback.TracebackException(type(error), error, _own_frames_left_out(error.__traceback__))
-    text = "".join(told.format())
+    """Reason in one line, ``ValueError: what``, then the traceback without this project's own frames.
+
+    Whatever the exception does when it is asked, nothing comes out of this but text.
+    """
+    try:
+        told = traceback.TracebackException(type(error), error, _own_frames_left_out(error.__traceback__))
+        text = "".join(told.format())
+    except BaseException:
+        text = "[its traceback cannot be shown]"
     if len(text) > _TRACEBACK_CHARACTERS:
         text = "[...]\n" + text[-_TRACEBACK_CHARACTERS:]
     return f"{reason(error)}\n{text}".rstrip()
@@ -160,12 +191,17 @@ def describe(error: BaseException) -> str:
 def reason(error: BaseException) -> str:
     """One line: the exception's type and the first line of what it says."""
     try:
-        text = str(error).strip().partition("\n")[0]
-    except Exception:
+        text = _short(str.strip(str(error)).partition("\n")[0], _REASON_CHARACTERS)
+    except BaseException:
         text = ""
-    if len(text) > _REASON_CHARACTERS:
-        text = text[:_REASON_CHARACTERS] + " [...]"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = _name_of(type(error))
+    return f"{kind}: {text}" if text else kind
+
+
+def _name_of(kind: type) -> str:
+    """Name of a class, also where its metaclass has another idea of it; in one line, and of bounded length."""
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return _short(name.partition("\n")[0], _NAME_CHARACTERS)
 
 
 def _own_frames_left_out(frames: TracebackType | None) -> TracebackType | None:
@@ -206,6 +242,11 @@ def ending(status: int) -> str:
     except ValueError:
         name = str(-status)
     return f"was killed by signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+
+
+def within(status: int) -> int:
+    """Return code of what a program ran, where its own tells it: shells end with 128 and the signal that killed it."""
+    return 128 - status if from_outside(128 - status) else status
 
 
 def from_outside(status: int) -> bool:

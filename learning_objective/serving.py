@@ -10,7 +10,7 @@ One JSON object a line goes through each pipe:
 | loaded | child -> worker | |
 | load_failed | child -> worker | message; the child ends after it |
 | report | child -> worker | number, step, value (null where it is not finite) |
-| done | child -> worker | number, state, objective, metrics, message |
+| done | child -> worker | number, state, objective, metrics, message, killed, spent |
 
 Standard output and error belong to the objective: while a trial runs they are its ``output.log``.
 
@@ -59,16 +59,20 @@ def serve(requests: int, replies: int) -> None:
     """
     for descriptor in (requests, replies):
         os.set_inheritable(descriptor, False)
-    atexit.register(_end_group_of, os.getpid())
+    connection = _Connection(requests, replies)
+    atexit.register(connection.end_group)
     _keep_to_the_end()
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    connection = _Connection(requests, replies)
     connection.listen()
-    objective = _prepare(connection.next(), connection)
-    while objective is not None and (request := connection.next()) is not None:
-        _evaluate(objective, request, connection)
+    try:
+        objective = _prepare(connection.next(), connection)
+        while objective is not None and (request := connection.next()) is not None:
+            _evaluate(objective, request, connection)
+    except OSError:  # the objective closed the pipes: the worker sees it, says so, and kills this process
+        threading.Event().wait(_EXIT_SECONDS)
+        raise
 
 
 def _keep_to_the_end() -> None:
@@ -80,12 +84,6 @@ def _keep_to_the_end() -> None:
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
-
-
-def _end_group_of(process: int) -> None:
-    """Kill this process's group as the last act of its exit; a fork that inherited this leaves it alone."""
-    if os.getpid() == process:
-        _kill_group()
 
 
 def _kill_group() -> None:
@@ -102,6 +100,16 @@ class _Connection:
         self.process = os.getpid()
         self._running: TrialHandle | None = None
         self._to_stop: int | None = None
+        self._worker_left = False
+
+    def end_group(self) -> None:
+        """Kill this process's group as the last act of an exit, where there is no worker that would.
+
+        A worker that is there kills it too, and tells by the exit status how this process ended. A fork that inherited
+        this leaves the group alone.
+        """
+        if self._worker_left and os.getpid() == self.process:
+            _kill_group()
 
     def listen(self) -> None:
         """Read requests in a thread from now on."""
@@ -145,6 +153,7 @@ class _Connection:
             trial.request_stop()
 
     def _worker_gone(self) -> None:
+        self._worker_left = True
         if self._running is None:
             self._waiting.put(None)
             threading.Event().wait(_EXIT_SECONDS)
@@ -156,7 +165,7 @@ def _prepare(request: Message | None, connection: _Connection) -> Objective | No
     if request is None:
         return None
     try:
-        objective = _load(request)
+        objective = _load(request, connection.process)
     except LoadError as error:
         connection.send({"type": "load_failed", "message": str(error)})
     except BaseException as error:
@@ -167,7 +176,7 @@ def _prepare(request: Message | None, connection: _Connection) -> Objective | No
     return None
 
 
-def _load(request: Message) -> Objective:
+def _load(request: Message, process: int) -> Objective:
     folder = request["folder"]
     os.chdir(folder)
     if request["command"] is not None:
@@ -177,7 +186,10 @@ def _load(request: Message) -> Objective:
         return command_objective(request["command"], folder)
     sys.argv[:] = [request["objective"]]
     open_path(request["objective"], folder)
-    return load(request["objective"], folder)
+    try:
+        return load(request["objective"], folder)
+    finally:
+        _end_stray_fork(process)
 
 
 def _evaluate(objective: Objective, request: Message, connection: _Connection) -> None:
@@ -189,6 +201,7 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
     trial = TrialHandle(number, request["seed"], request["budget"], folder, report)
+    spent = False
     connection.run(trial)
     try:
         with _output_to(folder, trial):
@@ -196,8 +209,9 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
             _end_stray_fork(connection.process)
     except OSError as error:
         result = Result("FAIL", message=f"the trial's output cannot be written: {error}")
+        spent = True
     connection.run(None)
-    connection.send({"type": "done", "number": number, **asdict(result)})
+    connection.send({"type": "done", "number": number, "spent": spent, **asdict(result)})
 
 
 def _end_stray_fork(process: int) -> None:

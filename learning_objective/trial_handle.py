@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+LOWEST_STEP, HIGHEST_STEP = -(1 << 63), (1 << 63) - 1
+
 
 class TrialHandle:
     """The second argument of ``objective(config, trial)``.
@@ -63,7 +65,7 @@ class TrialHandle:
         Parameters
         ----------
         step
-            Epoch, iteration or the like.
+            Epoch, iteration or the like, of 64 bits.
         value
             In the units of the objective; NaN and infinities arrive as NaN.
 
@@ -71,8 +73,13 @@ class TrialHandle:
         ------
         TypeError
             `step` is no integer, or `value` no number.
+        ValueError
+            `step` has more than 64 bits.
         """
-        self._send(operator.index(step), float(value))
+        whole = operator.index(step)
+        if not LOWEST_STEP <= whole <= HIGHEST_STEP:
+            raise ValueError(f"step must be an integer of 64 bits; report got one of {whole.bit_length() + 1} bits")
+        self._send(whole, float(value))
 
     def should_stop(self) -> bool:
         """Whether to end early. Once this said True, what the objective returns is the value of a pruned trial."""
