@@ -44,6 +44,9 @@ def whole() -> Iterator[Path]:
                 run.asked(Trial(number, config(number), seed=number), "model")
                 run.started(number, "1@node7", 1001.0 + number)
                 run.reported(number, 1, 0.5, 1001.5 + number)
+                if number % 2:
+                    run.lost(number, "rank 1 on node7 was lost", 1001.7 + number)
+                    run.started(number, "2@node7", 1001.8 + number)
             for number in reversed(numbers):
                 if number < TRIALS - 1:
                     run.finished(number, outcome(number), 1002.0 + number)

@@ -62,7 +62,7 @@ class Grid:
 
     def __iter__(self) -> Iterator[Array]:
         """Iterate over points (d,), canonical; combinations that differ in inactive parameters only appear once."""
-        step = max(1, round(self.size * (math.sqrt(5.0) - 1.0) / 2.0))
+        step = max(1, (math.isqrt(5 * self.size**2) - self.size + 1) // 2)  # a size may be beyond all floats
         while math.gcd(step, self.size) != 1:
             step += 1
         seen: set[bytes] = set()
