@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import msgspec
 
-from utilities.errors import nearest
+from utilities.errors import nearest, spell_out
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS
 
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
@@ -82,20 +82,21 @@ def _parse(arguments: Sequence[str] | None, program: str, method: str | None) ->
     return Options(**given)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """A parser that names the nearest option for one it does not know."""
 
     def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one printable line, and end with status 2."""
         unknown = [word for word in message.split() if word.startswith("-")]
         known = [name for action in self._actions for name in action.option_strings]
         hint = nearest(unknown[0].partition("=")[0], known) if unknown and "unrecognized" in message else ""
-        print(f"error: {message}.{hint} {self.prog} --help lists the options.", file=sys.stderr)
+        print(f"error: {spell_out(message)}.{hint} {self.prog} --help lists the options.", file=sys.stderr)
         raise SystemExit(2)
 
 
 def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
     defaults = Options()
-    parser = _Parser(
+    parser = Parser(
         prog=program,
         description="Tune the hyperparameters of an objective. The same command again continues the study.",
         epilog="Flags override the study file. Durations: 90s, 10m, 8h, 1h30m, 2d, or seconds.",

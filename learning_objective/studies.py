@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 
 from learning_objective.benchmarks import BENCHMARKS, Benchmark
 from learning_objective.command_line import Options
-from utilities.errors import StudyError, nearest
+from utilities.errors import StudyError, nearest, quoted
 from utilities.storage.study_file import Study, override, read_study
-from utilities.storage.tables import LARGEST
+from utilities.storage.tables import LARGEST, SUFFIXES
 
 DEFAULT_BUDGET = 100
 
@@ -50,9 +51,9 @@ def open_study(options: Options) -> Study:
 
 def _path(text: str) -> Path:
     path = Path(text)
-    if path.suffix not in (".toml", ".json") and not path.exists():
+    if path.suffix not in SUFFIXES and not os.path.exists(path):
         raise StudyError(
-            f"STUDY must be a .toml or .json file or a benchmark ({', '.join(BENCHMARKS)}); got {text!r}."
+            f"STUDY must be a .toml or .json file or a benchmark ({', '.join(BENCHMARKS)}); got {quoted(text)}."
             + nearest(text, BENCHMARKS)
         )
     return path

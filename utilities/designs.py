@@ -62,7 +62,7 @@ class Grid:
 
     def __iter__(self) -> Iterator[Array]:
         """Iterate over points (d,), canonical; combinations that differ in inactive parameters only appear once."""
-        step = max(1, self.size * 618_033_989 // 1_000_000_000)  # integers: a size may be beyond all floats
+        step = max(1, (math.isqrt(5 * self.size**2) - self.size + 1) // 2)  # a size may be beyond all floats
         while math.gcd(step, self.size) != 1:
             step += 1
         seen: set[bytes] = set()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+
+_LONGEST_MESSAGE = 2000
+_LONGEST_NAME = 100
+_MOST_NAMES = 1000
 
 
 class ReverieError(Exception):
@@ -20,8 +25,13 @@ class StudyError(ReverieError, ValueError):
     """A study file, a space, a configuration or a command line is wrong: a mistake the user can mend.
 
     The message states where (file, key), the rule, the value received and, where one is near, the name meant.
-    Entry points print it without a traceback and exit with status 2.
+    Entry points print it without a traceback and exit with status 2. What exceeds 2,000 characters is cut out of its
+    middle: names and lists of a user's may be of any length.
     """
+
+    def __init__(self, message: str = "") -> None:
+        half, spelled = _LONGEST_MESSAGE // 2, spell_out(message)
+        super().__init__(spelled if len(spelled) <= _LONGEST_MESSAGE else f"{spelled[:half]} ... {spelled[-half:]}")
 
 
 class JournalError(ReverieError):
@@ -51,7 +61,22 @@ def spell_out(text: str) -> str:
     )
 
 
+def quoted(value: object) -> str:
+    """``repr(value)`` cut to a readable length, whatever the user wrote there."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean "x"?`` for the known name closest to `name`, or the empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """Return `` Did you mean "x"?`` for the known name closest to `name`, or the empty string.
+
+    Very long names, and what comes after the first thousand, are not compared: that takes quadratic time.
+    """
+    if len(name) > _LONGEST_NAME:
+        return ""
+    candidates = [other for other in islice(known, _MOST_NAMES) if len(other) <= _LONGEST_NAME]
+    close = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
     return f' Did you mean "{close[0]}"?' if close else ""

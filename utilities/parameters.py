@@ -10,24 +10,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.errors import StudyError, nearest
+from utilities.errors import StudyError, nearest, quoted
 from utilities.trial import Value
 
 Array: TypeAlias = NDArray[np.float64]
 Condition: TypeAlias = Mapping[str, Value | list[Value]]
 
+LARGEST_INTEGER = 2**53
+"""Largest size of an integer up to which floats, the places in the unit cube among them, hold every one exactly."""
+
+LARGEST_GRID = 100_000
+"""Most points of a grid along one parameter."""
+
 DIGITS = 12
 """Decimal digits kept of a float: enough for any use, few enough to survive the way to the unit cube and back."""
-
-LARGEST_INTEGER = 2**50
-MOST_GRID_POINTS = 1_000_000
-"""Points of a grid along one parameter: they are made at once."""
 
 
 def same_value(a: object, b: object) -> bool:
@@ -54,9 +56,9 @@ class _Range(_Parameter, frozen=True, kw_only=True):
             raise StudyError(f"{where} low must be below high; got low = {low}, high = {high}")
         if self.log and low <= 0:
             raise StudyError(f"{where} log = true needs low above 0; got low = {low}")
-        if self.grid is not None and not 2 <= self.grid <= MOST_GRID_POINTS:
-            rule = f"from 2 to {MOST_GRID_POINTS:,} (points along this parameter)"
-            raise StudyError(f"{where} grid must be {rule}; got {self.grid}")
+        if self.grid is not None and not 2 <= self.grid <= LARGEST_GRID:
+            rule = f"grid must be at least 2 and at most {LARGEST_GRID:,} (points along this parameter)"
+            raise StudyError(f"{where} {rule}; got {quoted(self.grid)}")
 
 
 class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only=True):
@@ -75,6 +77,8 @@ class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only
         self.check_range(self.low, self.high, where)
         if not math.isfinite(self.high - self.low):
             raise StudyError(f"{where} high - low must be a finite number; got low = {self.low}, high = {self.high}")
+        if self.log and not math.log(self.low) < math.log(self.high):
+            _refuse_neighbours(self.low, self.high, where)
 
     def value(self, unit: float) -> float:
         """Value at `unit` in [0, 1], with DIGITS decimals; the borders are hit exactly."""
@@ -133,10 +137,13 @@ class IntParameter(_Range, frozen=True, tag="int", tag_field="type", kw_only=Tru
 
     def check(self, where: str) -> None:
         """Raise StudyError where a rule is broken."""
+        for key, value in (("low", self.low), ("high", self.high)):
+            if abs(value) > LARGEST_INTEGER:
+                raise StudyError(f"{where} {key} must be at most 2^53 in size; got {quoted(value)}")
         self.check_range(self.low, self.high, where)
-        if max(abs(self.low), abs(self.high)) > LARGEST_INTEGER:
-            rule = "low and high must be at most 2^50 in size, where floats still tell neighbours apart"
-            raise StudyError(f"{where} {rule}; got low = {self.low}, high = {self.high}")
+        first, last = self._edges()
+        if not first < last:
+            _refuse_neighbours(self.low, self.high, where)
 
     def _edges(self) -> tuple[float, float]:
         if self.log:
@@ -199,7 +206,7 @@ class CategoricalParameter(_Parameter, frozen=True, tag="categorical", tag_field
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise StudyError(f"{where} choices must be finite; got {choice}")
             if (type(choice), choice) in seen:
-                raise StudyError(f"{where} choices must differ from each other; got {_shown(choice)} twice")
+                raise StudyError(f"{where} choices must differ from each other; got {quoted(choice)} twice")
             seen.add((type(choice), choice))
 
     def index(self, value: object) -> int:
@@ -237,7 +244,12 @@ class CategoricalParameter(_Parameter, frozen=True, tag="categorical", tag_field
 
     def describe(self) -> str:
         """Rule for an error message."""
-        return f"one of {self.choices}"
+        return f"one of {quoted(self.choices)}"
+
+
+def _refuse_neighbours(low: float, high: float, where: str) -> NoReturn:
+    rule = "log = true needs low and high so far apart that floating-point logarithms tell them apart"
+    raise StudyError(f"{where} {rule}; got low = {low}, high = {high}")
 
 
 Parameter: TypeAlias = FloatParameter | IntParameter | CategoricalParameter
@@ -260,14 +272,14 @@ def parse_parameter(table: Any, where: str) -> Parameter:
         Unknown type or key, wrong type of a value, a broken rule.
     """
     if not isinstance(table, Mapping):
-        raise StudyError(f"{where} must be a table with the keys type, low, high ... ; got {_shown(table)}")
+        raise StudyError(f"{where} must be a table with the keys type, low, high ... ; got {quoted(table)}")
     if "type" not in table:
         raise StudyError(f"{where} type is missing; known types: {', '.join(_KINDS)}")
     kind = _KINDS.get(table["type"]) if isinstance(table["type"], str) else None
     if kind is None:
         raise StudyError(
-            f"{where} type must be one of {', '.join(_KINDS)}; got {_shown(table['type'])}."
-            + nearest(str(table["type"]), _KINDS)
+            f"{where} type must be one of {', '.join(_KINDS)}; got {quoted(table['type'])}."
+            + nearest(quoted(table["type"]), _KINDS)
         )
     for key in table:
         if key != "type" and key not in kind.__struct_fields__:
@@ -277,11 +289,6 @@ def parse_parameter(table: Any, where: str) -> Parameter:
                 + nearest(str(key), known)
             )
     return _convert(table, kind, where)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
 
 
 _WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "array": "a list", "object": "a table"}
@@ -296,7 +303,7 @@ def _convert(table: Mapping[str, Any], kind: type[Parameter], where: str) -> Par
     except msgspec.ValidationError as error:
         expected, place = re.search(r"`([a-z]+)", str(error)), re.search(r"\$\.(\w+)", str(error))
         key = place[1] if place else "a key"
-        rule = _WORDS.get(expected[1], f"a {expected[1]}") if expected else str(error)
-        raise StudyError(f"{where} {key} must be {rule}; got {key} = {_shown(table.get(key))}") from None
+        rule = _WORDS.get(expected[1], f"a {expected[1]}") if expected else "a number below 1e308 in size"
+        raise StudyError(f"{where} {key} must be {rule}; got {key} = {quoted(table.get(key))}") from None
     parameter.check(where)
     return parameter

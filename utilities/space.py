@@ -14,13 +14,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.errors import StudyError, nearest
+from utilities.errors import StudyError, nearest, quoted
 from utilities.parameters import Array, CategoricalParameter, FloatParameter, Parameter, parse_parameter, same_value
 from utilities.trial import Config
 
@@ -69,10 +70,10 @@ class Space:
             Whatever is wrong with it: where, the rule, the value received.
         """
         if not isinstance(table, Mapping):
-            raise StudyError(f"[{where}] must be a table of parameters; got {table!r}")
+            raise StudyError(f"[{where}] must be a table of parameters; got {quoted(table)}")
         for name in table:
             if not isinstance(name, str) or not name or not name.isprintable():
-                raise StudyError(f"[{where}] a parameter's name must be printable text; got {name!r}")
+                raise StudyError(f"[{where}] a parameter's name must be printable text; got {quoted(name)}")
         return cls({name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}, where)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -93,7 +94,8 @@ class Space:
     @property
     def cardinality(self) -> float:
         """Upper bound on the number of distinct configurations; infinite where a float is among the parameters."""
-        return math.prod(parameter.levels for parameter in self.parameters.values())
+        levels = [parameter.levels for parameter in self.parameters.values()]
+        return math.inf if math.inf in levels else math.prod(levels)  # an int of 400 digits times inf overflows
 
     # --- conditions -------------------------------------------------------------------------------------------------
 
@@ -102,36 +104,29 @@ class Space:
             for parent, values in parameter.conditions().items():
                 here = f"[{where}.{name}] when"
                 if parent not in self.parameters:
-                    raise StudyError(f"{here} names an unknown parameter {parent!r}.{nearest(parent, self.parameters)}")
+                    raise StudyError(
+                        f"{here} names an unknown parameter {quoted(parent)}.{nearest(parent, self.parameters)}"
+                    )
                 rule = self.parameters[parent]
                 if isinstance(rule, FloatParameter):
-                    raise StudyError(f"{here} must depend on a categorical or an int; {parent!r} is a float")
+                    raise StudyError(f"{here} must depend on a categorical or an int; {quoted(parent)} is a float")
                 if not values:
                     raise StudyError(f"{here} {parent} must list at least one value; got []")
                 for value in values:
                     if not rule.accepts(value):
                         hint = nearest(str(value), map(str, getattr(rule, "choices", ())))
-                        raise StudyError(f"{here} {parent} must be {rule.describe()}; got {value!r}.{hint}")
+                        raise StudyError(f"{here} {parent} must be {rule.describe()}; got {quoted(value)}.{hint}")
 
     def _parents_first(self, where: str) -> list[str]:
-        order: list[str] = []
-        trail: list[str] = []
-
-        def visit(name: str) -> None:
-            if name in order:
-                return
-            if name in trail:
-                circle = " -> ".join([*trail[trail.index(name) :], name])
-                raise StudyError(f"[{where}.{name}] when must not be circular; got {circle}")
-            trail.append(name)
-            for parent in self.parameters[name].when:
-                visit(parent)
-            trail.pop()
-            order.append(name)
-
-        for name in self.names:
-            visit(name)
-        return order
+        sorter = TopologicalSorter({name: parameter.when for name, parameter in self.parameters.items()})
+        try:
+            return list(sorter.static_order())
+        except CycleError as error:
+            *circle, _ = reversed(error.args[1])  # each needs the next
+            start = min(range(len(circle)), key=lambda index: self._columns[circle[index]])
+            circle = [*circle[start:], *circle[:start], circle[start]]
+            got = " -> ".join(circle)
+            raise StudyError(f"[{where}.{circle[0]}] when must not be circular; got {got}") from None
 
     def active(self, points: Array) -> NDArray[np.bool_]:
         """Which parameters are active at each of `points` (m, d): (m, d)."""
@@ -186,9 +181,11 @@ class Space:
         """
         for name, value in config.items():
             if name not in self.parameters:
-                raise StudyError(f"configuration: {name!r} is not a parameter.{nearest(name, self.names)}")
+                raise StudyError(f"configuration: {quoted(name)} is not a parameter.{nearest(name, self.names)}")
             if not self.parameters[name].accepts(value):
-                raise StudyError(f"configuration: {name} must be {self.parameters[name].describe()}; got {value!r}")
+                raise StudyError(
+                    f"configuration: {name} must be {self.parameters[name].describe()}; got {quoted(value)}"
+                )
         wanted: set[str] = set()
         for name in self._order:
             conditions = self.parameters[name].conditions()
@@ -200,7 +197,9 @@ class Space:
                     raise StudyError(f"configuration: {name} is missing; it must be {self.parameters[name].describe()}")
                 wanted.add(name)
             elif name in config:
-                raise StudyError(f"configuration: {name} = {config[name]!r} is inactive: it needs {dict(conditions)}")
+                raise StudyError(
+                    f"configuration: {name} = {quoted(config[name])} is inactive: it needs {quoted(conditions)}"
+                )
         return {name: self.parameters[name].normal(config[name]) for name in self.names if name in wanted}
 
     def key(self, config: Config) -> Hashable:

@@ -89,7 +89,9 @@ def _integer(value: int | str, where: str, least: int) -> int:
     except ValueError:
         raise StudyError(f"{where} must be an integer; got {show(value)}") from None
     if not least <= number <= LARGEST:
-        raise StudyError(f"{where} must be {f'at least {least}' if number < least else 'below 2^63'}; got {value}")
+        raise StudyError(
+            f"{where} must be {f'at least {least}' if number < least else 'below 2^63'}; got {show(number)}"
+        )
     return number
 
 
