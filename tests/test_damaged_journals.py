@@ -68,7 +68,8 @@ def written(trial: TrialRecord) -> bool:
     asked = trial.trial == Trial(number, config(number), seed=number)
     if trial.outcome is None:
         return asked and number < TRIALS
-    ended = (trial.worker, trial.started, trial.completed) == ("1@node7", 1001.0 + number, 1002.0 + number)
+    worker, started = ("2@node7", 1001.8 + number) if number % 2 else ("1@node7", 1001.0 + number)
+    ended = (trial.worker, trial.started, trial.completed) == (worker, started, 1002.0 + number)
     return asked and ended and number < TRIALS - 1 and trial.outcome == outcome(number)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from utilities.errors import ReverieError
+from utilities.errors import ReverieError, StudyError
+from utilities.space import Space
 from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, Started
 from utilities.trial import Loss, TrialRecord
 
@@ -30,6 +31,7 @@ class Replay:
     def __init__(self, header: Header) -> None:
         self.trials: dict[int, TrialRecord] = {}
         self._header = header
+        self._space = Space.from_dict(header.space)
 
     def apply(self, record: Record) -> bool:
         """Change the trials by what happened; returns whether that was news.
@@ -77,6 +79,10 @@ class Replay:
             if self.trials[number].trial != record.trial:
                 raise ContradictionError(f"trial {number} is there twice, with two configurations")
             return False
+        try:
+            self._space.validate(record.trial.config)
+        except StudyError as error:
+            raise ContradictionError(f"trial {number} is of another space: {error}") from None
         self.trials[number] = TrialRecord(record.trial, record.origin)
         return True
 
