@@ -135,7 +135,10 @@ class Master:
             self.ending.error = message.outcome.message
             self.stop("the objective could not be loaded", now, grace=0.0)
             return
-        if not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
+        if message.killed and self.ending.closing:  # batch systems signal trials too: it is cut off, not to blame
+            self._again.appendleft(trial)
+            self.ledger.take_back(source)
+        elif not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
             self._record(trial, message.outcome, source, now)
         self._waiting.append(source)
 

@@ -19,6 +19,7 @@ from mpi.mpi_definitions import (
     RESUMABLE,
     USER_ERROR,
     Backoff,
+    Done,
     Exit,
     Ready,
     Start,
@@ -43,6 +44,9 @@ _LATE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.01
 """How often an idle master looks at the clock, the display and proposals to make; for messages it looks oftener."""
+
+_SIGNAL_SECONDS = 1.0
+"""How much later a master may be signalled than a trial on another node: who killed a trial is told after that."""
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.mpi_optimizer") -> int:
@@ -90,6 +94,7 @@ def _lead(post: Post, options: Options) -> int:
             backoff.nap()
             continue
         looked = now
+        session.tick(now)
         for source, message in letters:
             master.take(message, source, now)
         lost = post.lost()
@@ -97,7 +102,6 @@ def _lead(post: Post, options: Options) -> int:
             master.lose(rank, others=post.size - 1 - len(post.gone), now=now)
         replies = master.answer(now) if letters or lost else master.idle(now)
         post.send(replies)
-        session.tick(now)
         if letters or replies:
             backoff.reset()
         else:
@@ -189,6 +193,8 @@ def _work(post: Post, duty: WorkerDuty) -> Start | Exit:
 
 def _send_event(post: Post, worker: Worker, seconds: float) -> None:
     event = worker.poll(seconds)
+    if isinstance(event, Done) and event.killed:
+        time.sleep(_SIGNAL_SECONDS)
     if event is not None:
         post.send([(MASTER, event)])
 

@@ -48,7 +48,7 @@ def _loop(session: Session) -> None:
                     worker.handle(message)
             event = worker.poll(_POLL_SECONDS) if worker is not None and worker.trial is not None else None
             now = time.time()
-            letters = master.idle(now) if event is None else master.handle(event, _SELF, now)
             session.tick(now)
+            letters = master.idle(now) if event is None else master.handle(event, _SELF, now)
             if event is None and not letters and (worker is None or worker.trial is None):
                 backoff.nap()

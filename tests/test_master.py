@@ -132,6 +132,21 @@ def test_a_second_stop_ends_at_once(tmp_path: Path) -> None:
     assert cluster.master.idle(1.2) == [(1, Exit(75))]
 
 
+@pytest.mark.parametrize("ending", [False, True])
+def test_a_trial_that_is_killed_with_its_run_is_cut_off_and_not_to_blame(tmp_path: Path, ending: bool) -> None:
+    cluster = Cluster(tmp_path, workers=1, retries=0)
+    letters = cluster.master.handle(Ready("node1"), 1, 0.0)
+    number = next(m.trial.number for _, m in letters if isinstance(m, Evaluate))
+    if ending:
+        cluster.master.stop("signal SIGTERM", 1.0)
+    killed = Outcome(TrialState.FAIL, message="the objective's process was killed by signal SIGTERM")
+    after = cluster.master.handle(Done(number, killed, killed=True), 1, 1.1)
+    assert ((1, Exit(75)) in after) == ending
+    record = reopened(cluster)[number]
+    assert (record.outcome is None) == ending
+    assert not record.losses
+
+
 def test_outcomes_that_cross_the_exit_are_recorded(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, workers=1)
     letters = cluster.master.handle(Ready("node1"), 1, 0.0)

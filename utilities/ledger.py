@@ -110,7 +110,7 @@ class Ledger:
         return now - self.seats[rank].since
 
     def take_back(self, rank: int) -> None:
-        """Note that a worker never got the trial it was to begin."""
+        """Note that a worker's trial is left to the next run."""
         self.seats[rank].trial = None
 
     def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
