@@ -21,7 +21,7 @@ SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/ctld.pid
@@ -33,6 +33,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
+SchedulerParameters=sched_interval=1
 MpiDefault=none
 KillWait=5
 ReturnToService=2
@@ -67,6 +68,7 @@ class Lab:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
 
     def call(self, *words: str, **options: Any) -> str:
@@ -81,6 +83,47 @@ class Lab:
         """What the controller knows of a job."""
         words = self.call("scontrol", "show", "job", number).split()
         return dict(word.partition("=")[::2] for word in words)
+
+    def start(self, name: str) -> None:
+        """Start the controller or a node, by name."""
+        words = ["slurmctld", "-D"] if name == "slurmctld" else ["slurmd", "-D", "-N", name]
+        self.daemons[name] = _start(words, self.environment)
+
+    def processes(self, **variables: str) -> dict[int, int]:
+        """Processes of this cluster with these in their environment, and their parents."""
+        wanted = {
+            f"{name}={value}" for name, value in {"SLURM_CONF": self.environment["SLURM_CONF"], **variables}.items()
+        }
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, ValueError):
+                if wanted <= set((folder / "environ").read_text(errors="replace").split("\0")):
+                    state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+                    if state not in "ZX":
+                        found[int(folder.name)] = int(parent)
+        return found
+
+    def kill_node(self, name: str) -> None:
+        """What the death of a node ends: its daemon, what supervises its ranks, and these."""
+        ranks = self.processes(SLURMD_NODENAME=name)
+        assert ranks, f"nothing runs on {name}"
+        daemon = self.daemons.pop(name)
+        for process in {daemon.pid, *ranks, *ranks.values()} - {1}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        daemon.wait()
+
+    def close(self) -> None:
+        """End all jobs, then the daemons, then whatever is left of either."""
+        words = ["scancel", f"--user={os.getuid()}"]
+        subprocess.run(words, env=self.environment, capture_output=True, timeout=PATIENCE)
+        with contextlib.suppress(AssertionError):
+            self.until(lambda: not self.call("squeue", "-h"), "the end of all jobs", 20.0)
+        for process in reversed(self.daemons.values()):
+            _end(process)
+        for left in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(left, signal.SIGKILL)
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
@@ -100,19 +143,17 @@ def cluster(folder: Path, nodes: int = 2) -> Iterator[Lab]:
     settings = {"host": host, "port": port, "folder": folder, "nodes": nodes, "first": port + 1, "last": port + nodes}
     (folder / "slurm.conf").write_text(_SETTINGS.format(**settings))
     lab = Lab(folder)
-    daemons = [["slurmctld", "-D"], *(["slurmd", "-D", "-N", f"t{node}"] for node in range(1, nodes + 1))]
-    running = [_munge(folder / "munge")]
+    munge = _munge(folder / "munge")
     try:
-        running += [_start(daemon, lab.environment) for daemon in daemons]
+        for name in ("slurmctld", *(f"t{node}" for node in range(1, nodes + 1))):
+            lab.start(name)
         lab.until(lambda: _idle(lab), "an idle cluster")
         yield lab
     finally:
-        for process in reversed(running):
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10.0)
-            process.kill()
-            process.wait()
+        try:
+            lab.close()
+        finally:
+            _end(munge)
 
 
 def _munge(folder: Path) -> subprocess.Popen[bytes]:
@@ -127,6 +168,14 @@ def _munge(folder: Path) -> subprocess.Popen[bytes]:
 def _start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     quiet = subprocess.DEVNULL
     return subprocess.Popen(words, env=environment, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10.0)
+    process.kill()
+    process.wait()
 
 
 def _idle(lab: Lab) -> bool:
