@@ -27,7 +27,7 @@ from mpi.mpi_definitions import (
     WorkerDuty,
 )
 from mpi.mpi_post import MasterLostError, Post
-from mpi.mpi_signals import note_signals
+from mpi.mpi_signals import ignore_signals, note_signals
 from mpi.mpi_start import StartWatch
 from mpi.mpi_worker import Worker, threads_per_rank
 from utilities.errors import ReverieError
@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
         print(failure, file=sys.stderr, flush=True)
         post.abort(1)
         return 1
+    ignore_signals()
     post.close(status)
     return status
 

@@ -24,6 +24,12 @@ def note_signals() -> None:
         signal.signal(number, _note)
 
 
+def ignore_signals() -> None:
+    """From now on, take no notice of them: the run has ended, and Python, as it ends, gives handlers up before that."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def next_signal() -> signal.Signals | None:
     """Take the oldest signal that was noted, None where there is none."""
     return _noted.popleft() if _noted else None

@@ -20,7 +20,7 @@ from utilities.storage.run_folder import RunFolder
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 TRIALS = 6
-SEVERAL = settings(max_examples=40, deadline=None)
+SEVERAL = settings(max_examples=20, deadline=None)
 
 
 def config(number: int) -> dict[str, float | str]:
