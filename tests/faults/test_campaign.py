@@ -23,8 +23,7 @@ SHORT = [
     ("MPICH", ("full disk", "SIGUSR2 to all", *OWN[3:6])),
     ("Open MPI", ("kill a worker", "SIGUSR1", "damaged study.h5")),
     ("Open MPI", ("kill the trainer", "SIGTERM to all", "no study.h5", *OWN[6:])),
-    ("Open MPI, ulfm", ("kill two workers",)),
-    ("Open MPI, ulfm", ("kill the trainer", "kill a child")),
+    ("Open MPI, ulfm", ("kill two workers", "kill a child")),
     ("Open MPI, ulfm", ("pause a worker", "kill the master", "SIGUSR1 twice")),
 ]
 
