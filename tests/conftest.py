@@ -4,13 +4,15 @@ import os
 import signal
 from collections.abc import Iterator
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import virtual_cluster  # noqa: E402 - it imports numpy, which reads that variable
+
 for _number in (signal.SIGHUP, signal.SIGINT):  # ignored under nohup and in the background, and inherited by children
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
-
-import pytest
-import virtual_cluster
 
 
 @pytest.fixture(autouse=True)
