@@ -8,7 +8,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import virtual_cluster  # noqa: E402 - it imports numpy, which reads that variable
+import virtual_cluster
 
 for _number in (signal.SIGHUP, signal.SIGINT):  # ignored under nohup and in the background, and inherited by children
     if signal.getsignal(_number) is signal.SIG_IGN:
