@@ -2,13 +2,17 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import virtual_cluster
+from children import open_commands, open_studies
+
+from learning_objective.evaluation import Evaluator
 
 for _number in (signal.SIGHUP, signal.SIGINT):  # ignored under nohup and in the background, and inherited by children
     if signal.getsignal(_number) is signal.SIG_IGN:
@@ -21,3 +25,17 @@ def _close_run_folders() -> Iterator[None]:
     yield
     while virtual_cluster.OPEN:
         virtual_cluster.OPEN.pop().close()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Callable[..., Evaluator]]:
+    """Make evaluators of functions, see `children.open_studies`."""
+    with open_studies(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Evaluator]]:
+    """Make evaluators of commands, see `children.open_commands`."""
+    with open_commands(tmp_path) as make:
+        yield make

@@ -7,18 +7,11 @@ import sys
 import time
 
 import pytest
-from children import PATIENCE, PROJECT, alive, evaluate, open_studies, output, vanishes, write
+from children import PATIENCE, PROJECT, alive, evaluate, output, vanishes, write
 
 from learning_objective.child_process import child_environment
 from learning_objective.evaluation import Report
 from utilities.trial import Trial
-
-
-@pytest.fixture
-def study(tmp_path):
-    with open_studies(tmp_path) as make:
-        yield make
-
 
 LEAVES_A_GRANDCHILD = """
 import atexit, os, subprocess, sys, time

@@ -6,16 +6,10 @@ import textwrap
 import time
 
 import pytest
-from children import evaluate, events, open_commands, output, vanishes, write
+from children import evaluate, events, output, vanishes, write
 
 from learning_objective.output_log import MOST
 from utilities.trial import Trial, TrialState
-
-
-@pytest.fixture
-def command(tmp_path):
-    with open_commands(tmp_path) as make:
-        yield make
 
 
 def python(source: str) -> tuple[str, str, str]:

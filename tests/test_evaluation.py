@@ -7,16 +7,10 @@ import sys
 import time
 
 import pytest
-from children import PATIENCE, PROJECT, evaluate, events, open_studies, output, vanishes
+from children import PATIENCE, PROJECT, evaluate, events, output, vanishes
 
 from learning_objective.evaluation import Report
 from utilities.trial import Trial, TrialState
-
-
-@pytest.fixture
-def study(tmp_path):
-    with open_studies(tmp_path) as make:
-        yield make
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ import random
 import re
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from children import evaluate, open_commands, open_studies, output, vanishes
+from children import evaluate, output, vanishes
 
 from learning_objective import memory, output_log
 from learning_objective.memory import format_bytes
@@ -15,18 +14,6 @@ from learning_objective.output_log import KEPT, MOST, trim
 from utilities.trial import TrialState
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def study(tmp_path: Path):
-    with open_studies(tmp_path) as make:
-        yield make
-
-
-@pytest.fixture
-def command(tmp_path: Path):
-    with open_commands(tmp_path) as make:
-        yield make
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

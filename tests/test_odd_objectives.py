@@ -5,10 +5,9 @@ import fcntl
 import json
 import termios
 import time
-from pathlib import Path
 
 import pytest
-from children import PATIENCE, evaluate, events, open_commands, open_studies, output
+from children import PATIENCE, evaluate, events, output
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,18 +20,6 @@ from mpi.mpi_definitions import decode, encode
 from utilities.trial import Outcome, Trial, TrialState
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def study(tmp_path: Path):
-    with open_studies(tmp_path) as make:
-        yield make
-
-
-@pytest.fixture
-def command(tmp_path: Path):
-    with open_commands(tmp_path) as make:
-        yield make
 
 
 # --- crashes of its own are no kills from outside ---------------------------------------------------------------------

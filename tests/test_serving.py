@@ -4,18 +4,12 @@ import math
 import resource
 
 import pytest
-from children import evaluate, events, open_studies, output, write
+from children import evaluate, events, output, write
 
 from learning_objective.evaluation import Report
 from learning_objective.output_log import MOST
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Trial, TrialState
-
-
-@pytest.fixture
-def study(tmp_path):
-    with open_studies(tmp_path) as make:
-        yield make
 
 
 def test_output_goes_to_the_trials_own_file(study, tmp_path, monkeypatch):
