@@ -180,7 +180,9 @@ def resume_command(ranks: int) -> str:
     own = shlex.join(words)
     if ranks == 1 and not any(name in os.environ for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")):
         return own
-    if "SLURM_STEP_ID" in os.environ and not any(name.startswith(("HYDI_", "OMPI_")) for name in os.environ):
+    # mpiexec may start its ranks as a step of a job. Users set other OMPI_ variables, so these tell nothing.
+    by_mpiexec = "OMPI_COMM_WORLD_SIZE" in os.environ or any(name.startswith("HYDI_") for name in os.environ)
+    if "SLURM_STEP_ID" in os.environ and not by_mpiexec:
         kind = os.environ.get("SLURM_MPI_TYPE")
         return f"srun -n {ranks} {f'--mpi={kind} ' if kind else ''}{own}"
     return f"mpiexec -np {ranks} {own}"

@@ -22,6 +22,21 @@ SLEEPY = """
     """
 
 
+GATED = """
+    import os, time
+
+    HERE = os.path.dirname(os.path.abspath(__file__))
+
+    def objective(config, trial):
+        while trial.number >= 6 and not os.path.exists(os.path.join(HERE, "gate")):
+            time.sleep(0.05)
+        with open(os.path.join(HERE, "log"), "a") as log:
+            log.write(f"{trial.number} {config['x']!r}\\n")
+        return config["x"]
+    """
+"""From the seventh trial on all wait for the test, so that whoever is killed holds one."""
+
+
 def tolerant(launcher: Launcher) -> bool:
     version = subprocess.run([launcher.mpiexec, "--version"], capture_output=True, text=True).stdout
     return "Open MPI" in version or "prrte" in version.lower()
@@ -61,12 +76,14 @@ def logged(studio: Studio) -> dict[int, set[str]]:
 
 
 def test_two_lost_workers_cost_two_retries(studio: Studio) -> None:
-    studio.study(SLEEPY, method="gp", budget=40)
+    studio.study(GATED, method="gp", budget=40)
     with start(studio, 6) as run:
-        run.until(lambda: len(studio.rows()) >= 4)
+        run.until(lambda: len(studio.records("started")) == 10)
         kill(run, 3)
         run.until(lambda: len(studio.records("lost")) == 1)
         kill(run, 5)
+        run.until(lambda: len(studio.records("lost")) == 2)
+        studio.write("gate", "")
         ended = run.wait()
         assert run.vanishes()
     assert ended.status == 0
