@@ -15,6 +15,7 @@ EXTRAS = {
         "mypy>=1.11",
         "pre-commit>=3.7",
         "pytest>=8.2",
+        "pytest-xdist>=3.6",
         "ruff>=0.6",
         "scikit-learn>=1.5",
     ],
