@@ -150,27 +150,45 @@ class Optimizer:
                 break
         return trials
 
-    def prepare(self, count: int) -> bool:
-        """Make one proposal towards having `count` ready, so that as many calls of ask() answer at once.
+    def prepare(self, count: int, batch: int = 1) -> int:
+        """Make proposals towards having `count` ready, so that as many calls of ask() answer at once.
 
-        When there are as many, the oldest that the model made before the latest outcome is made anew.
+        Parameters
+        ----------
+        count
+            Proposals wanted.
+        batch
+            How many may be made in one pass: each costs less than one by itself, and is searched less finely. With 1,
+            and `count` ready, the oldest that the model made before the latest outcome is made anew.
 
         Returns
         -------
-        bool
-            Whether one was made; False when there is nothing to do, or nothing left to propose.
+        int
+            Proposals made; 0 when there is nothing to do, or nothing left to propose.
         """
         told = self._history.told
+        if batch > 1:
+            return self._prepare_batch(min(batch, count - self.ready), told)
         if self.ready >= count:
             stale = next((entry for entry in self._ready if entry[1] < told and entry[0].origin == "model"), None)
             if stale is None:
-                return False
+                return 0
             self._ready.remove(stale)
         try:
             self._ready.append((self._propose(), told))
         except SpaceExhaustedError:
-            return False
-        return True
+            return 0
+        return 1
+
+    def _prepare_batch(self, count: int, told: int) -> int:
+        if count < 1:
+            return 0
+        try:
+            made = self._proposer.propose_batch(self._history, [proposal.config for proposal, _ in self._ready], count)
+        except SpaceExhaustedError:
+            return 0
+        self._ready.extend((proposal, told) for proposal in made)
+        return len(made)
 
     @property
     def ready(self) -> int:
