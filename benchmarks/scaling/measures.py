@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 class Summary:
     """A run in figures. Times are virtual seconds.
 
-    The whole run reaches from the start to the last outcome, its steady part from when every worker had a trial to when
-    the last trial was handed out.
+    The whole run reaches from the start to the last outcome; it is open until the last trial was handed out, and steady
+    from when every worker had a trial until then.
 
     Attributes
     ----------
@@ -23,8 +23,8 @@ class Summary:
         That ended.
     seconds
         Length of the whole run.
-    busy, busy_steady
-        Share of the workers' time that went into evaluations.
+    busy, busy_open, busy_steady
+        Share of the workers' time that went into evaluations: in the whole run, while it is open, while it is steady.
     load, load_steady
         Share of the master's time in which it worked.
     master_ms_per_trial
@@ -43,6 +43,7 @@ class Summary:
     trials: int
     seconds: float
     busy: float
+    busy_open: float
     busy_steady: float
     load: float
     load_steady: float
@@ -124,6 +125,7 @@ class Measures:
             trials=self.ended,
             seconds=end,
             busy=_share(evaluations, (0.0, end)) / self.workers,
+            busy_open=_share(evaluations, (0.0, steady[1])) / self.workers,
             busy_steady=_share(evaluations, steady) / self.workers,
             load=_share(passes, (0.0, end)),
             load_steady=_share(passes, steady),

@@ -53,11 +53,11 @@ def report() -> None:
     lines = [
         "# What a proposal costs",
         "",
-        "CPU milliseconds of one core for a proposal and the outcome that it follows, by the number of observations, mean",
-        f"over up to 40 rounds; empty where it was not reached (a minute a proposal or a refit, an hour a case). Exponent:",
-        f"from {FIT_FROM:,} observations on. Refits of ours are the trainer's, and below. A case 64 x 16 has 64 pending",
-        "trials, of which 16 end and are replaced at a time. Functions of six columns with a little noise. Regenerate:",
-        "`python -m benchmarks.scaling.proposals`.",
+        "CPU milliseconds of one core for a proposal and the outcome that it follows, by the number of observations,",
+        "mean over up to 40 rounds; empty where it was not reached (a minute a proposal or a refit, an hour a case).",
+        f"Exponent: from {FIT_FROM:,} observations on. Refits of ours are the trainer's, and below. A case 64 x 16 has",
+        "64 pending trials, of which 16 end and are replaced at a time. A function of six columns with a little noise.",
+        "Regenerate: `python -m benchmarks.scaling.proposals`.",
         "",
     ]
     head = ["optimiser", "pending x batch", *(f"{size:,}" for size in SHOWN), "reached", "exponent"]
@@ -107,7 +107,8 @@ def _draw(means: dict[tuple[str, int, int], Curve], totals: dict[tuple[str, str]
                 if (name, out) == (subject, pending):
                     label = subject if batch == 1 else f"{subject}, {batch} at a time"
                     style = "o-" if batch == 1 else "s--"
-                    one.plot(list(curve), list(curve.values()), style, color=colours[subject], label=label, markersize=3)
+                    look = {"color": colours[subject], "label": label, "markersize": 3}
+                    one.plot(list(curve), list(curve.values()), style, **look)
         title = f"{pending} pending"
         one.set(xscale="log", yscale="log", xlabel="observations", ylabel="CPU seconds of a proposal", title=title)
         one.legend(frameon=False, fontsize=6)

@@ -1,6 +1,6 @@
 """What a proposal costs with 100 to 100,000 observations: our methods and other optimisers, each on one core.
 
-    python -m benchmarks.scaling.proposals [--subjects LIST] [--cases 1x1,64x1,64x16,1000x64] [--hours 4]
+    python -m benchmarks.scaling.proposals [--subjects LIST] [--cases 1x1,64x1,64x16,1000x64] [--limit 3600]
 
 A case ``64x16`` is 64 pending trials, of which 16 end and are replaced at a time; other optimisers have only those that
 replace one. A subject ends where a proposal or a refit takes a minute, or its case an hour. Needs the environments that
@@ -66,11 +66,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", default=",".join(SUBJECTS), help="all by default")
     parser.add_argument("--cases", default=",".join(CASES), help="all by default")
-    parser.add_argument("--limit", type=float, default=CASE_SECONDS, help="seconds of a subject in a case, an hour by default")
+    parser.add_argument("--limit", type=float, default=CASE_SECONDS, help="seconds of a subject in a case")
     options = parser.parse_args()
     for case in options.cases.split(","):
         pending, batch = map(int, case.split("x"))
-        done = {row["subject"] for row in read(PROPOSALS) if (row["pending"], row["batch"]) == (str(pending), str(batch))}
+        done = {row["subject"] for row in read(PROPOSALS) if [row["pending"], row["batch"]] == case.split("x")}
         for subject in options.subjects.split(","):
             if subject in done or (batch > 1 and subject not in OURS):
                 continue

@@ -66,8 +66,9 @@ def report() -> None:
         "# Utilisation, simulated",
         "",
         "Evaluations of 60 s on average (log-normal, sigma 0.5), 2 % of them ten times as long, 5 % failing; the real",
-        "master and optimiser in virtual time, their CPU time charged, messages of 1 ms, 1 ms of disk for each pass that",
-        "leaves records. Steady: from when all workers had a trial to the last hand-out. Times are of one shared core.",
+        "master and optimiser in virtual time, their CPU time charged, messages of 1 ms, 1 ms of disk for each pass",
+        "that leaves records. Busy from the start, and steady: to the last hand-out, from when the first worker was",
+        "ready and from when all had a trial; the whole run ends with the last straggler. Times of one shared core.",
         "Waits: from the arrival of an outcome to the next trial's departure. Regenerate:",
         "`python -m benchmarks.scaling.utilisation`.",
         "",
@@ -78,6 +79,7 @@ def report() -> None:
             "method",
             "trials",
             "busy, steady",
+            "busy, from the start",
             "busy, whole run",
             "goal",
             "master's load",
@@ -94,7 +96,7 @@ def report() -> None:
     (FOLDER / "simulated.md").write_text("\n".join([*lines, "", versions(), ""]))
     figure, (left, right) = new_figure(2, (8.5, 3.2))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    styles = {workers: style for workers, style in zip(WORKERS, (":", "--", "-"), strict=True)}
+    styles = dict(zip(WORKERS, (":", "--", "-"), strict=True))
     for method, colour in zip(methods, COLOURS, strict=False):
         mine = sorted((int(row["workers"]), 1.0 - float(row["busy_steady"])) for row in rows if row["method"] == method)
         left.plot(*zip(*mine, strict=True), "o-", color=colour, label=method)
@@ -124,6 +126,7 @@ def _row(row: dict[str, str]) -> tuple[object, ...]:
         row["method"],
         f"{int(value['trials']):,}",
         f"{value['busy_steady']:.2%}",
+        f"{value['busy_open']:.2%}",
         f"{value['busy']:.2%}",
         "" if goal is None else f"{goal:.1%}",
         f"{value['load_steady']:.1%}",

@@ -1,4 +1,4 @@
-"""What simulated workers evaluate, and for how long: drawn for each trial by its number, whatever the optimiser does."""
+"""What simulated workers evaluate and for how long: drawn for each trial by its number, whatever the optimiser does."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ class Workload:
                 f"got {self.seconds}, {self.sigma} and {self.noise}"
             )
         if not all(0.0 <= share <= 1.0 for share in (self.stragglers, self.failures)):
-            raise ValueError(
-                f"stragglers and failures must be in [0, 1]; got {self.stragglers} and {self.failures}"
-            )
+            raise ValueError(f"stragglers and failures must be in [0, 1]; got {self.stragglers} and {self.failures}")
 
     def evaluate(self, trial: Trial) -> tuple[Outcome, float]:
         """Outcome of a trial, and the objective without noise, infinite where it fails."""

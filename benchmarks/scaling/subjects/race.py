@@ -1,4 +1,4 @@
-"""Time one optimiser, in its own environment:
+"""Time one optimiser, in its own environment.
 
     python -m benchmarks.scaling.subjects.race NAME PENDING BATCH SIZES SECONDS
 
