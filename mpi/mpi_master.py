@@ -6,10 +6,10 @@ so just as well. Times are seconds since the epoch.
 
 from __future__ import annotations
 
-import math
-import time
+import sys
 from collections import deque
 
+from mpi.mpi_ahead import Ahead
 from mpi.mpi_definitions import (
     Done,
     Evaluate,
@@ -34,8 +34,6 @@ from utilities.storage.study_file import Study
 from utilities.trial import Outcome, Trial, TrialState
 
 CHECKPOINT_SECONDS = 60.0
-WORTH_WAITING = 0.01
-"""A proposal that takes less than this share of an evaluation is made when needed, with all that is known then."""
 
 
 class Master:
@@ -78,6 +76,7 @@ class Master:
         self._refits = Refits(optimizer, study.seed, trainer)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
+        self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
         self._again = deque(record.trial for record in run.records.values() if record.outcome is None)
         self._gate = DiskGate(run, display)
@@ -280,17 +279,14 @@ class Master:
             return self._again.popleft()
         if self._optimizer.must_wait:
             return None
-        ready = self._optimizer.ready
-        began = time.perf_counter()
+        if not self._optimizer.ready:
+            self._proposals.serve(len(self._waiting), self._left)
         try:
             trial = self._optimizer.ask()
         except SpaceExhaustedError:
             self.exhausted = True
             return None
-        origin = self._optimizer.origins[trial.number]
-        if not ready and origin == "model":
-            self.ledger.proposed(time.perf_counter() - began)
-        self._run.asked(trial, origin)
+        self._run.asked(trial, self._optimizer.origins[trial.number])
         return trial
 
     # --- when to go on, and when to end -----------------------------------------------------------------------------
@@ -303,9 +299,15 @@ class Master:
     @property
     def _open(self) -> bool:
         """Whether another trial may start."""
-        budget = math.inf if self._study.budget is None else self._study.budget
         more = bool(self._again) or not self.exhausted
-        return not self.ending.closing and more and self.ledger.ended + len(self._running) < budget
+        return not self.ending.closing and more and self._left + len(self._again) > 0
+
+    @property
+    def _left(self) -> int:
+        """Trials that the budget leaves to be proposed."""
+        if self._study.budget is None:
+            return sys.maxsize
+        return self._study.budget - self.ledger.ended - len(self._running) - len(self._again)
 
     def _finished(self, now: float) -> bool:
         if self._running or self._gate.shut:
@@ -347,7 +349,7 @@ class Master:
         """Use the time in which nothing arrives: answer who still waits, make a proposal ahead."""
         letters = self.answer(now)
         if not letters and self._ahead and self._open:
-            self._propose_ahead()
+            self._proposals.stock(self._left)
         if now - self._checkpointed > CHECKPOINT_SECONDS and not self._gate.shut:
             self.checkpoint(now)
         return letters
@@ -357,25 +359,6 @@ class Master:
             self.stop(TIME_LIMIT, now)
         if self.ending.out_of_grace(now) and not self.over:
             self._changed = True
-
-    def _propose_ahead(self) -> None:
-        depth = self._depth()
-        if depth == 0 or self._optimizer.must_wait:
-            return
-        began = time.perf_counter()
-        if self._optimizer.prepare(depth):
-            self.ledger.proposed(time.perf_counter() - began)
-
-    def _depth(self) -> int:
-        """Number of requests expected while one proposal is made; 0 where a worker hardly notices that it waits."""
-        evaluation, proposal = self.ledger.mean_evaluation, self.ledger.typical_proposal
-        if evaluation is None or proposal < WORTH_WAITING * evaluation:
-            return 0
-        workers = len(self.ledger.seats)
-        expected = math.ceil(workers * proposal / max(evaluation, 1e-6))
-        budget = math.inf if self._study.budget is None else self._study.budget
-        left = budget - self.ledger.ended - len(self._running) - len(self._again)
-        return int(max(0, min(max(1, expected), workers, left)))
 
     def checkpoint(self, now: float) -> None:
         """Write study.h5; where that fails, the display is told."""

@@ -217,6 +217,22 @@ class NegativeDraw:
         return self
 
 
+class NoPreference:
+    """The same score everywhere: what constrains an acquisition, by itself."""
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        return np.zeros(len(x))
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        return np.zeros(len(x)), np.zeros_like(x)
+
+    def rough(self) -> Acquisition:
+        """Return itself."""
+        return self
+
+
 class NegativeMean:
     """Minus the posterior mean, averaged over components and fantasies: its maximiser is the predicted best point."""
 

@@ -25,7 +25,8 @@ from utilities.space import Space
 from utilities.surrogate import Array
 
 SWEEP = 1024
-PERTURBED = 1024
+"""Quasi-random candidates, and as many perturbed ones."""
+
 SCREENED = 100
 """Candidates that a rough score leaves for the acquisition."""
 
@@ -79,26 +80,26 @@ def maximise(
         Canonical points, best first: the local maxima found, then the best candidates. Distinct ones are not promised.
     """
     if whole is not None:
-        order = best_first(acquisition.rough(), whole.x)
+        order = _best(acquisition.rough(), whole.x)
         finest = order[:FINEST]
-        ranked = np.concatenate([finest[best_first(acquisition, whole.x[finest])], order[FINEST:]])
+        ranked = np.concatenate([finest[_best(acquisition, whole.x[finest])], order[FINEST:]])
         return np.asarray(whole.points[ranked])
-    candidates = candidates_around(space, anchors, rng)
-    candidates = candidates[best_first(acquisition.rough(), space.features(candidates))[:SCREENED]]
-    candidates = candidates[best_first(acquisition, space.features(candidates))]
+    candidates = candidates_around(space, anchors, rng, SWEEP)
+    candidates = candidates[_best(acquisition.rough(), space.features(candidates))[:SCREENED]]
+    candidates = candidates[_best(acquisition, space.features(candidates))]
     starts = _spread_out(candidates, STARTS)
     points, values = _ascend(space, acquisition, starts, rng)
     order = np.argsort(-values, kind="stable")
     return np.vstack([points[order], candidates])
 
 
-def candidates_around(space: Space, anchors: Array, rng: np.random.Generator) -> Array:
-    """Canonical points (k, d): a quasi-random sweep, perturbations of the anchors (a, d), and these."""
-    sweep, perturbed = sobol_points(len(space), SWEEP, rng), perturb(anchors, PERTURBED, len(space), rng)
+def candidates_around(space: Space, anchors: Array, rng: np.random.Generator, count: int) -> Array:
+    """Canonical points (2 count + a, d): a quasi-random sweep, perturbations of the anchors (a, d), and these."""
+    sweep, perturbed = sobol_points(len(space), count, rng), perturb(anchors, count, len(space), rng)
     return space.snap(np.vstack([sweep, perturbed, anchors]))
 
 
-def best_first(acquisition: Acquisition, x: Array) -> NDArray[np.intp]:
+def _best(acquisition: Acquisition, x: Array) -> NDArray[np.intp]:
     """Indices of the rows of `x` (m, p), best first."""
     return np.argsort(-acquisition.value(x), kind="stable")
 

@@ -291,7 +291,7 @@ class DNGOPosterior:
         """All of them: they cost little more than their basis."""
         return x_pending
 
-    def for_batch(self, turn: int) -> DNGOPosterior:
+    def for_batch(self, turn: int, pending: int) -> DNGOPosterior:
         """Posterior of a single network, another one each turn, decomposed."""
         one = slice(turn % len(self.weights), turn % len(self.weights) + 1)
         member = replace(

@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 _BLOCK = 2**17  # entries of the cross-covariance worked on at a time: they stay in the cache
 _WORK = 10 * 300**2  # components x squared rows that a search through a fantasised posterior can afford
 _BATCHED = 4  # components that a batch is chosen by
-_MOST_PENDING, _HOPE = 400, 2.0  # pending points to condition on, by mean less so many deviations
+_MOST_PENDING, _HOPE = 200, 2.0  # pending points to condition on, by mean less so many deviations
 _LEAST_VARIANCE = 1e-12  # of the prior variance: below it a variance is rounding error
 
 
@@ -159,9 +159,9 @@ class GaussianPosterior:
         bound = mean[0, 0] - _HOPE * np.sqrt(variance[0])
         return x_pending[np.sort(np.argsort(bound, kind="stable")[:_MOST_PENDING])]
 
-    def for_batch(self, turn: int) -> GaussianPosterior:
-        """Posterior of at most `_BATCHED` of the components, the same in every turn."""
-        return self.thin(_BATCHED)
+    def for_batch(self, turn: int, pending: int) -> GaussianPosterior:
+        """Posterior of at most `_BATCHED` of the components, the same in every turn, and as `affordable`."""
+        return self.thin(_BATCHED).affordable(pending)
 
     def root(self, x: Array) -> Array:
         """Root A (S, m, m) of the covariance at `x` (m, p), without noise: it is ``A A^T`` for each component."""

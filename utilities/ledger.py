@@ -48,6 +48,7 @@ class Ledger:
     recent: deque[ShownTrial] = field(default_factory=lambda: deque(maxlen=RECENT))
     proposal_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_TIMES))
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
@@ -68,13 +69,18 @@ class Ledger:
 
     @property
     def typical_proposal(self) -> float:
-        """Median seconds of the last proposals, 0 before the first."""
+        """Median seconds of the last proposals made one by one, 0 before the first."""
         return statistics.median(self._latest_proposals) if self._latest_proposals else 0.0
 
-    def proposed(self, seconds: float) -> None:
-        """Note how long the model took for a proposal."""
-        self.proposal_seconds.append(seconds)
-        self._latest_proposals.append(seconds)
+    @property
+    def typical_pass(self) -> float:
+        """Median seconds of the last batches of proposals, 0 before the first."""
+        return statistics.median(self._latest_passes) if self._latest_passes else 0.0
+
+    def proposed(self, seconds: float, count: int = 1) -> None:
+        """Note how long the model took for so many proposals."""
+        self.proposal_seconds.extend([seconds / count] * count)
+        (self._latest_proposals if count == 1 else self._latest_passes).append(seconds)
 
     def restore(self, records: Iterable[TrialRecord]) -> None:
         """Count the trials that ended in earlier runs."""

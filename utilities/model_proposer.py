@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -28,6 +29,12 @@ from utilities.validity import Validity
 
 FANTASIES = 40
 """Mixture components x fantasies over which EI is averaged, at least."""
+
+EARLY = 128
+"""Trials before which a refit is worth waiting for."""
+
+LEISURE = 2e-3
+"""Seconds for a proposal of a batch, below which it is a Thompson sample."""
 
 VALIDITY_FANTASIES = 16
 PROSPECTS = 32
@@ -103,11 +110,15 @@ class ModelProposer:
         config = None if ranked is None else new_config(self._space, ranked, history, ready, repeats=repeats)
         return self._design.propose(history, ready) if config is None else Proposal(config, "model")
 
-    def propose_batch(self, history: History, ready: list[Config], count: int) -> list[Proposal]:
+    def propose_batch(
+        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
+    ) -> list[Proposal]:
         """Several configurations of the model in one pass; one where `propose` would not search, or `count` is 1.
 
-        A whole pass is by one surrogate: they take turns from pass to pass.
+        A whole pass is by one surrogate: they take turns from pass to pass. With less than `LEISURE` seconds for each,
+        expected improvement and exploration make way for Thompson samples.
         """
+        self._model.hasty = seconds < LEISURE
         self._update(history)
         if count == 1 or self._unfit(history) or not self._model.fitted:
             return [self.propose(history, ready)]
@@ -117,6 +128,8 @@ class ModelProposer:
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         turn = history.told + len(pending)
         names = [self._acquisition_name(history, len(pending) + i, turn + i) for i in range(count)]
+        if self._model.hasty:
+            names = ["thompson" if name in ("ei", "explore") else name for name in names]
         searched = [name for name in names if name != "design"]
         proposals: list[Proposal] = []
         if searched:
@@ -124,7 +137,7 @@ class ModelProposer:
             repeats = history.noisy and noise > DOUBTFUL_NOISE
             fresh = new_configs(self._space, points, history, ready, repeats=repeats)
             proposals = [Proposal(config, "model") for config in itertools.islice(fresh, len(searched))]
-        while len(proposals) < count - len(searched) or not proposals:
+        while len(proposals) < count:
             known = ready + [proposal.config for proposal in proposals]
             try:
                 proposals.append(self._design.propose(history, known))
@@ -139,8 +152,8 @@ class ModelProposer:
         self._passes += 1
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         view = self._model.choose(history.data, self._passes)
-        posterior = view.posterior.for_batch(self._passes)
-        x_pending = posterior.relevant(self._space.features(pending))
+        x_pending = view.posterior.relevant(self._space.features(pending))
+        posterior = view.posterior.for_batch(self._passes, len(x_pending))
         validity = self._constraint.validity(*history.outcomes)
         likely = x_pending[-PROMISING:]
         if validity is not None:
@@ -160,6 +173,8 @@ class ModelProposer:
             history.noisy,
             self._goal.kappa,
         )
+        if set(names) == {"thompson"}:
+            return batches.draw(self._space, knowledge, len(names), rng, self._whole)
         return batches.choose(self._space, knowledge, names, rng, self._whole)
 
     def _acquisition_name(self, history: History, pending: int, turn: int) -> str:
@@ -267,8 +282,12 @@ class ModelProposer:
         return None if self._unfit(history) else self._model.due(len(history.data))
 
     def must_wait(self, history: History) -> bool:
-        """Whether the design is through and what is known of the surrogate comes from far too few data."""
-        return not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
+        """Whether the design is through and what is known of the surrogate comes from far too few data.
+
+        From `EARLY` trials on nobody is to wait for a refit: there are few of them, and they change little.
+        """
+        early = not self._model.fitted or history.told < EARLY
+        return early and not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""

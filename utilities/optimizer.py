@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -150,7 +151,7 @@ class Optimizer:
                 break
         return trials
 
-    def prepare(self, count: int, batch: int = 1) -> int:
+    def prepare(self, count: int, batch: int = 1, seconds: float = math.inf) -> list[str]:
         """Make proposals towards having `count` ready, so that as many calls of ask() answer at once.
 
         Parameters
@@ -160,35 +161,33 @@ class Optimizer:
         batch
             How many may be made in one pass: each costs less than one by itself, and is searched less finely. With 1,
             and `count` ready, the oldest that the model made before the latest outcome is made anew.
+        seconds
+            What a proposal of a batch may cost; how finely they are searched depends on it.
 
         Returns
         -------
-        int
-            Proposals made; 0 when there is nothing to do, or nothing left to propose.
+        list of str
+            Origins of the proposals made; empty when there is nothing to do, or nothing left to propose.
         """
-        told = self._history.told
-        if batch > 1:
-            return self._prepare_batch(min(batch, count - self.ready), told)
-        if self.ready >= count:
+        told, ready = self._history.told, len(self._ready)
+        if batch == 1 and self.ready >= count:
             stale = next((entry for entry in self._ready if entry[1] < told and entry[0].origin == "model"), None)
             if stale is None:
-                return 0
+                return []
             self._ready.remove(stale)
+            count, ready = count + 1, ready - 1
+        if self.ready >= count:
+            return []
         try:
-            self._ready.append((self._propose(), told))
+            if batch == 1:
+                self._ready.append((self._propose(), told))
+            else:
+                known = [proposal.config for proposal, _ in self._ready]
+                made = self._proposer.propose_batch(self._history, known, min(batch, count - self.ready), seconds)
+                self._ready.extend((proposal, told) for proposal in made)
         except SpaceExhaustedError:
-            return 0
-        return 1
-
-    def _prepare_batch(self, count: int, told: int) -> int:
-        if count < 1:
-            return 0
-        try:
-            made = self._proposer.propose_batch(self._history, [proposal.config for proposal, _ in self._ready], count)
-        except SpaceExhaustedError:
-            return 0
-        self._ready.extend((proposal, told) for proposal in made)
-        return len(made)
+            return []
+        return [proposal.origin for proposal, _ in itertools.islice(self._ready, ready, None)]
 
     @property
     def ready(self) -> int:

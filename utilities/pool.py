@@ -16,10 +16,14 @@ as in any Gaussian conditioning, and costs O(S m (R + b)) a choice: no basis or 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities.acquisition import MIN_VARIANCE, log_expected_improvement, log_mean_exp, log_worth
 from utilities.basis import single
 from utilities.surrogate import Array, Posterior
+
+LEADERS, STALE = 64, 16
+"""Candidates that are scored again after a choice, and choices after which all are."""
 
 
 class Pool:
@@ -51,13 +55,30 @@ class Pool:
         self._taken = np.empty((*self.variance.shape, most), dtype=np.float32)
         self._count = 0
         self._best = best.copy()
+        self._improvement: Array | None = None
         self._open = np.ones(len(x), dtype=np.bool_)
 
     def log_improvement(self, *, noisy: bool = False) -> Array:
-        """Log expected improvement (m,) of the candidates; as `LogExpectedImprovement` where `noisy`."""
-        log_ei = log_expected_improvement(self.mean, self.variance, self._best)[0]
+        """Log expected improvement (m,) of the candidates; as `LogExpectedImprovement` where `noisy`.
+
+        A choice takes improvement off the candidates around it, and little else changes. So only the `LEADERS`, those
+        that were best, are scored again, and all of them after every `STALE` choices.
+        """
+        if self._count % STALE == 0 or self._improvement is None:
+            self._improvement = self._log_improvement(np.arange(len(self._weight)), noisy=noisy)
+        else:
+            promise = np.where(self._open, self._improvement + self._weight, -np.inf)
+            leaders = (
+                np.argpartition(promise, -LEADERS)[-LEADERS:] if len(promise) > LEADERS else np.arange(len(promise))
+            )
+            self._improvement[leaders] = self._log_improvement(leaders, noisy=noisy)
+        return self._improvement
+
+    def _log_improvement(self, which: NDArray[np.intp], *, noisy: bool) -> Array:
+        variance = self.variance[:, which]
+        log_ei = log_expected_improvement(self.mean[:, :, which], variance, self._best)[0]
         if noisy:
-            log_ei = log_ei + log_worth(self.variance, self._noise)[0][:, None]
+            log_ei = log_ei + log_worth(variance, self._noise)[0][:, None]
         return log_mean_exp(log_ei)[0]
 
     def bound(self, kappa: float) -> Array:
@@ -82,19 +103,25 @@ class Pool:
         white = self._rng.standard_normal(self._root.shape[2], dtype=np.float32)
         return np.asarray(-self.mean[s, f] - self._root[s] @ white)
 
+    def take(self, score: Array) -> int | None:
+        """Take the open candidate of the highest `score` (m,); None where none is open."""
+        if not self._open.any():
+            return None
+        j = int(np.argmax(np.where(self._open, score + self._weight, -np.inf)))
+        self._open[j] = False
+        return j
+
     def choose(self, score: Array) -> int | None:
         """Take the open candidate of the highest `score` (m,), and condition on an outcome there.
 
         None where none is open, or as many as wanted were chosen.
         """
-        if self._count == self._taken.shape[2] or not self._open.any():
-            return None
-        j = int(np.argmax(np.where(self._open, score + self._weight, -np.inf)))
-        self._condition(j)
-        return j
+        found = None if self._count == self._taken.shape[2] else self.take(score)
+        if found is not None:
+            self._condition(found)
+        return found
 
     def _condition(self, j: int) -> None:
-        self._open[j] = False
         column = (self._root @ self._root[:, j, :, None])[:, :, 0]
         taken = self._taken[:, :, : self._count]
         column -= (taken @ taken[:, j, :, None])[:, :, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -36,8 +37,13 @@ class Proposer(Protocol):
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration, none of those known or ready; SpaceExhaustedError where there is none."""
 
-    def propose_batch(self, history: History, ready: list[Config], count: int) -> list[Proposal]:
-        """At least one and at most `count` configurations, chosen in one pass; SpaceExhaustedError as `propose`."""
+    def propose_batch(
+        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
+    ) -> list[Proposal]:
+        """At least one and at most `count` configurations, chosen in one pass; SpaceExhaustedError as `propose`.
+
+        `seconds` are what each of them may cost.
+        """
 
     def skip(self, origin: str) -> None:
         """Note that a proposal of that origin was made in an earlier life of the study."""
@@ -94,7 +100,9 @@ class DesignProposer:
             config = self._any_left(history, ready)
         return Proposal(config, self.origin)
 
-    def propose_batch(self, history: History, ready: list[Config], count: int) -> list[Proposal]:
+    def propose_batch(
+        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
+    ) -> list[Proposal]:
         """One: they cost next to nothing."""
         return [self.propose(history, ready)]
 
