@@ -159,7 +159,7 @@ class Cluster:
         wall = SimpleNamespace(perf_counter=self._meter)
         with ExitStack() as stack:
             stack.callback(self._close)
-            stack.enter_context(mock.patch("mpi.mpi_master.time", wall))
+            stack.enter_context(mock.patch("mpi.mpi_ahead.time", wall))
             while not self.master.over and (target is None or self.measures.best > target):
                 self._pass()
         return self.measures.summary(list(self.master.ledger.proposal_seconds))
