@@ -35,6 +35,13 @@ second number of all trials: it knows nothing of its own outcomes. Or it is one 
 so many trials are pending that a few more make no difference."""
 
 
+TURN = 1e-3
+"""Seconds between an outcome and the next trial where that is ready: the way of both messages, and the disk."""
+
+MOST_HELD, HELD_SHARE = 8, 16
+"""Trials that a worker holds, and the part of all trials that are held by all workers, at most."""
+
+
 class Ahead:
     """Makes proposals for the workers that wait, and for those that soon will.
 
@@ -67,6 +74,23 @@ class Ahead:
             return depth > 0 and self._make(depth, 1)
         soon = self._expected(self._ledger.typical_pass)
         return self._optimizer.ready <= soon and self._make(min(soon + batch, left), batch)
+
+    def depth_held(self) -> int:
+        """Trials that a worker should hold beside the one it evaluates: 0 where it hardly waits for the next.
+
+        What is held was chosen early. So a method that learns has only a small part of all its trials held.
+        """
+        evaluation = self._ledger.mean_evaluation
+        if evaluation is None:
+            return 0
+        proposal = self._ledger.typical_proposal
+        wait = TURN + 0.5 * proposal
+        if wait <= WORTH_WAITING * evaluation:
+            return 0
+        depth = min(MOST_HELD, math.ceil(wait / max(evaluation, 1e-9)))
+        if proposal == 0.0:
+            return depth
+        return min(depth, self._ledger.ended // (HELD_SHARE * len(self._ledger.seats)))
 
     def _make(self, depth: int, batch: int) -> bool:
         began = time.perf_counter()

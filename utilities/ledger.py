@@ -106,6 +106,10 @@ class Ledger:
         """Note that a worker begins a trial."""
         self.seats[rank].trial, self.seats[rank].since = number, now
 
+    def trial_at(self, rank: int) -> int | None:
+        """Number of the trial that a worker evaluates."""
+        return self.seats[rank].trial if rank in self.seats else None
+
     def retry(self, rank: int) -> None:
         """Note that a worker's trial is to be evaluated again: the time it took was wasted."""
         self.seats[rank].trial = None
