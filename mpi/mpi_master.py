@@ -110,6 +110,7 @@ class Master:
             self._take_rank(message, source, now)
         elif isinstance(message, Fitted):
             self._refits.take(message, source)
+            self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
             self._run.reported(message.number, message.step, message.value, now)
         elif isinstance(message, Exit):
@@ -316,7 +317,7 @@ class Master:
     def _next_trial(self) -> Trial | None:
         if self._again:
             return self._again.popleft()
-        if self._optimizer.must_wait:
+        if self._proposals.must_wait(self._left):
             return None
         if not self._optimizer.ready:
             self._proposals.serve(len(self._hands.idle), self._left)

@@ -48,6 +48,7 @@ class Ledger:
     recent: deque[ShownTrial] = field(default_factory=lambda: deque(maxlen=RECENT))
     proposal_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_TIMES))
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_fits: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     retries: int = 0
@@ -76,6 +77,15 @@ class Ledger:
     def typical_pass(self) -> float:
         """Median seconds of the last batches of proposals, 0 before the first."""
         return statistics.median(self._latest_passes) if self._latest_passes else 0.0
+
+    @property
+    def typical_fit(self) -> float:
+        """Median seconds of the last refits elsewhere, a second before the first."""
+        return statistics.median(self._latest_fits) if self._latest_fits else 1.0
+
+    def refitted(self, seconds: float) -> None:
+        """Note how long a refit elsewhere took."""
+        self._latest_fits.append(seconds)
 
     def proposed(self, seconds: float, count: int = 1) -> None:
         """Note how long the model took for so many proposals."""
