@@ -26,6 +26,7 @@ from utilities.trial import Outcome, Trial, TrialRecord
 if TYPE_CHECKING:
     from utilities.space import Space
     from utilities.storage.archive import StoredModel
+    from utilities.storage.trial_table import TrialTable
     from utilities.surrogate import Array, FitState
 
 _PACKAGES = ("reverie", "numpy", "scipy", "torch", "h5py", "mpi4py", "msgspec")
@@ -74,6 +75,7 @@ class RunFolder:
         if self._csv.restore(resumption.ended):
             self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
         self._stored: StoredModel | None = None
+        self._table: TrialTable | None = None
         if replay is not None:
             self._restore_archive()
 
@@ -201,15 +203,16 @@ class RunFolder:
             The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
         from utilities.storage.archive import Contents, StoredModel, write_archive
+        from utilities.storage.trial_table import TrialTable
 
-        records = list(self.records.values())
-        names = tuple(space.names)
         if fits:
-            self._stored = StoredModel(fits, self._study.method, names, calibration)
-        inputs = space.to_unit([record.trial.config for record in records])
-        study = self._study.to_dict()
+            self._stored = StoredModel(fits, self._study.method, tuple(space.names), calibration)
+        if self._table is None:
+            self._table = TrialTable(space)
+        self._table.update(self.records)
+        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions)
         with writing(self._archive, "the archive"):
-            write_archive(self._archive, Contents(study, space.names, records, inputs, self._stored, self._versions))
+            write_archive(self._archive, contents)
 
     def model(self) -> StoredModel | None:
         """Surrogates of the last checkpoint; None where there are none for this method and order of parameters."""
