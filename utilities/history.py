@@ -19,7 +19,7 @@ class _Rows:
         self._buffer: Array = np.empty((16, width))
         self._count = 0
 
-    def append(self, row: Array) -> None:
+    def append(self, row: Array | float) -> None:
         if self._count == len(self._buffer):
             self._buffer = np.vstack([self._buffer, np.empty_like(self._buffer)])
         self._buffer[self._count] = row
@@ -126,7 +126,7 @@ class History:
         self._points.append(point)
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(np.array([objective]))
+        self._y.append(objective)
         self.numbers.append(number)
 
     def fail(self, number: int) -> None:
@@ -136,4 +136,4 @@ class History:
 
     def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)
-        self._valid.append(np.array([float(valid)]))
+        self._valid.append(float(valid))

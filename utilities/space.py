@@ -32,6 +32,9 @@ INACTIVE = 0.5
 _MANY = 8
 """Configurations from which on a parameter of all of them at once is cheaper than all parameters of one."""
 
+_BLOCK = 1024
+"""Configurations whose parameters are looked at one after the other: few enough to stay in the processor's cache."""
+
 _ARC = 0.5 * math.pi
 _WEIGHT = math.sqrt(0.5)
 
@@ -177,10 +180,18 @@ class Space:
                 for name, value in config.items():
                     point[self._columns[name]] = self.parameters[name].unit(value)
             return points
-        for column, (name, parameter) in enumerate(self.parameters.items()):
-            rows = [row for row, config in enumerate(configs) if name in config]
-            points[rows, column] = parameter.units([configs[row][name] for row in rows])
+        for first in range(0, len(configs), _BLOCK):
+            self._place(configs[first : first + _BLOCK], points[first : first + _BLOCK])
         return points
+
+    def _place(self, configs: Sequence[Config], points: Array) -> None:
+        """Write the places of `configs` into `points` (m, d), a parameter at a time."""
+        for column, (name, parameter) in enumerate(self.parameters.items()):
+            try:
+                points[:, column] = parameter.units([config[name] for config in configs])
+            except KeyError:
+                rows = [row for row, config in enumerate(configs) if name in config]
+                points[rows, column] = parameter.units([configs[row][name] for row in rows])
 
     def validate(self, config: Mapping[str, Any]) -> Config:
         """Check a configuration and return it with each value in its parameter's own type.

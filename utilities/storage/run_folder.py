@@ -76,6 +76,7 @@ class RunFolder:
             self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
         self._stored: StoredModel | None = None
         self._table: TrialTable | None = None
+        self._archive_due = False
         if replay is not None:
             self._restore_archive()
 
@@ -213,6 +214,7 @@ class RunFolder:
         contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions)
         with writing(self._archive, "the archive"):
             write_archive(self._archive, contents)
+        self._archive_due = False
 
     def model(self) -> StoredModel | None:
         """Surrogates of the last checkpoint; None where there are none for this method and order of parameters."""
@@ -222,7 +224,7 @@ class RunFolder:
         return stored
 
     def _restore_archive(self) -> None:
-        """Take the surrogate from study.h5; build the file anew where it is missing or damaged."""
+        """Take the surrogate from study.h5. Where that is missing or damaged, the next checkpoint writes it anew."""
         from utilities.storage.archive import ArchiveError, ArchiveRefusedError, read_model
 
         try:
@@ -232,9 +234,10 @@ class RunFolder:
         except ArchiveError as error:
             if self._archive.exists():
                 copy = set_aside(self._archive)
+                self._archive.unlink()
                 built = "built anew from the journal; the surrogate is fitted anew"
                 self.messages.append(f"{error}; {built}; the file is kept as {copy.name}")
-            self.checkpoint({}, self._study.space)
+            self._archive_due = True
 
     @property
     def _archive(self) -> Path:
@@ -255,9 +258,11 @@ class RunFolder:
             replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self) -> None:
-        """Put what is left on disk, and let other runs have the folder."""
+        """Put what is left on disk, study.h5 too where there is none, and let other runs have the folder."""
         try:
             self.sync()
+            if self._archive_due:
+                self.checkpoint({}, self._study.space)
         finally:
             self._journal.close()
 
