@@ -1,0 +1,1 @@
+"""How Reverie behaves as trials, workers and observations grow."""
