@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 
-from mpi.mpi_ahead import BLIND, MOST, SHARE, SINGLY, Ahead
+from mpi.mpi_ahead import BLIND, MOST, PARTS, SHARE, SINGLY, Ahead
 from utilities.ledger import Ledger
 from utilities.space import Space
 from utilities.storage.study_file import Study
@@ -75,16 +76,36 @@ def test_many_workers_that_wait_together_get_a_batch() -> None:
     assert [batch for _, batch, _ in maker.asked] == [1, 1, 400 // SHARE]
 
 
-@pytest.mark.parametrize(("told", "most"), [(5, 1), (SINGLY, 1), (2 * SINGLY, 4), (SINGLY * SINGLY, MOST), (200, 39)])
-def test_a_batch_knows_nothing_of_its_own_outcomes_and_is_no_large_part_of_all(told: int, most: int) -> None:
+@pytest.mark.parametrize(("told", "most"), [(5, 1), (SINGLY, 1), (2 * SINGLY, 4), (5000, MOST), (200, 50)])
+@pytest.mark.parametrize("left", [300, sys.maxsize])
+def test_a_batch_knows_nothing_of_its_own_outcomes_and_is_no_large_part_of_all(told: int, most: int, left: int) -> None:
     plan, maker = ahead(workers=3, told=told, evaluation=1e-6, single=0.05)
-    plan.serve(1, 10_000)
+    plan.serve(1, left)
+    if left < sys.maxsize:
+        most = max(most, left // PARTS)
     assert maker.asked == [(most, most, pytest.approx(0.0, abs=1e-6))]
+
+
+def test_in_a_long_run_of_free_evaluations_the_first_ones_come_in_batches_too() -> None:
+    plan, maker = ahead(workers=3, told=20, evaluation=1e-6, single=0.05)
+    plan.serve(1, 2000)
+    slow, other = ahead(workers=3, told=20, evaluation=0.1, single=0.05)
+    slow.serve(1, 2000)
+    assert [maker.asked[0][1], other.asked[0][1]] == [2000 // PARTS, 1]
+
+
+def test_a_refit_is_waited_for_only_where_the_run_would_be_over_before_long() -> None:
+    for left, evaluation, waits in ((40, 1e-6, True), (1000, 0.1, False), (sys.maxsize, 1e-6, False)):
+        plan, maker = ahead(workers=8, told=30, evaluation=evaluation, single=0.02)
+        assert not plan.must_wait(left)
+        maker.must_wait = True
+        plan._ledger.refitted(0.3)
+        assert plan.must_wait(left) == waits
 
 
 def test_with_many_workers_the_first_batches_are_blind_anyway() -> None:
     plan, maker = ahead(workers=64 * BLIND, told=3, evaluation=1.0, single=0.05)
-    plan.serve(500, 10_000)
+    plan.serve(500, sys.maxsize)
     assert maker.asked[0][1] == 64
 
 

@@ -10,18 +10,21 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from utilities.errors import StudyError
+from utilities.space import INACTIVE, Space
 from utilities.storage.archive import (
     ArchiveError,
     Contents,
     StoredModel,
-    improvements,
     read_model,
     read_study,
     write_archive,
 )
+from utilities.storage.trial_table import NUMBERS, WORDS, TrialTable
 from utilities.surrogate import FitState
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
@@ -55,17 +58,24 @@ RECORDS = [
     ended(6, 1.0, 16.0, TrialState.COMPLETE),
     TrialRecord(Trial(7, {"lr": 0.2}), "model"),
 ]
-INPUTS = np.linspace(0.0, 1.0, 16).reshape(8, 2)
+SPACE = Space.from_dict({name: {"type": "float", "low": 0.0, "high": 1.0} for name in NAMES})
+INPUTS = [[0.1, INACTIVE]] * 7 + [[0.2, INACTIVE]]
 STUDY: dict[str, dict[str, Any]] = {
     "study": {"name": "digits", "direction": "minimize"},
     "space": {"lr": {"type": "float"}},
 }
 
 
+def table(records: list[TrialRecord] = RECORDS) -> TrialTable:
+    trials = TrialTable(SPACE)
+    trials.update({record.trial.number: record for record in records})
+    return trials
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "study.h5"
-    write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, MODEL, {"numpy": "2.0"}))
+    write_archive(path, Contents(STUDY, NAMES, table(), MODEL, {"numpy": "2.0"}))
     return path
 
 
@@ -96,7 +106,7 @@ def test_h5py_finds_everything(path: Path) -> None:
 
 
 def test_maximising_turns_the_incumbent_around() -> None:
-    assert [record.trial.number for record in improvements(RECORDS, "maximize")] == [1]
+    assert table().improvements("maximize").tolist() == [1]
 
 
 def test_fits_come_back(path: Path) -> None:
@@ -114,7 +124,7 @@ def test_fits_come_back(path: Path) -> None:
 
 
 def test_study_without_a_trial_or_a_fit(path: Path) -> None:
-    write_archive(path, Contents(STUDY, NAMES, [], np.empty((0, 2)), None, {}))
+    write_archive(path, Contents(STUDY, NAMES, table([]), None, {}))
     assert read_model(path) is None
     with h5py.File(path, "r") as file:
         assert file.attrs["incumbent"] == -1
@@ -125,7 +135,7 @@ def test_replaced_whole_with_the_permissions_of_the_umask(path: Path) -> None:
     assert os.listdir(path.parent) == ["study.h5"]
     mask = os.umask(0o027)
     try:
-        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, None, {}))
+        write_archive(path, Contents(STUDY, NAMES, table(), None, {}))
     finally:
         os.umask(mask)
     assert path.stat().st_mode & 0o777 == 0o640
@@ -138,7 +148,7 @@ def test_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.Monkey
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, None, {}))
+        write_archive(path, Contents(STUDY, NAMES, table(), None, {}))
     assert path.read_bytes() == before
 
 
@@ -164,7 +174,7 @@ def test_missing_archive(tmp_path: Path) -> None:
 def test_newer_format_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("utilities.storage.archive.FORMAT", 3)
-        write_archive(path, Contents(STUDY, NAMES, RECORDS, INPUTS, MODEL, {}))
+        write_archive(path, Contents(STUDY, NAMES, table(), MODEL, {}))
     for read in (read_model, read_study):
         with pytest.raises(StudyError, match=r"a newer version \(archive format 3; this one reads up to 2\)"):
             read(path)
@@ -172,3 +182,27 @@ def test_newer_format_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_study_comes_back(path: Path) -> None:
     assert read_study(path) == (STUDY, {"numpy": "2.0"})
+
+
+@given(st.data())
+def test_a_table_that_grew_is_one_made_at_once(data: st.DataObject) -> None:
+    grown, records = TrialTable(SPACE), dict[int, TrialRecord]()
+    for _ in range(data.draw(st.integers(1, 4))):
+        for number in range(len(records), len(records) + data.draw(st.integers(0, 70))):
+            records[number] = TrialRecord(Trial(number, {"lr": 1.0 / (number + 1)}), "model")
+        for record in records.values():
+            if record.outcome is None and data.draw(st.booleans()):
+                number = record.trial.number
+                record.started, record.worker = float(number), f"{number % 3}@node7"
+                if data.draw(st.booleans()):
+                    record.outcome = Outcome(TrialState.COMPLETE, data.draw(st.floats(0.0, 9.0)), seconds=1.0)
+                    record.completed = number + 1.0
+        grown.update(records)
+    whole = table(list(records.values()))
+    assert len(grown) == len(whole) == len(records)
+    for column in NUMBERS:
+        assert_array_equal(grown[column], whole[column])
+    for column in WORDS:
+        (words, codes), (others, same) = grown.words(column), whole.words(column)
+        assert [words[code] for code in codes] == [others[code] for code in same]
+    assert_array_equal(grown.improvements("minimize"), whole.improvements("minimize"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_folders import rows, study
+from run_folders import opened, rows, study
 
 from utilities.errors import JournalError
 from utilities.storage.journal import Journal
@@ -158,6 +158,23 @@ def test_duplicated_and_reordered_lines_read_as_they_were_meant(
     assert found.refused == ""
     assert sorted(found.trials) == list(range(TRIALS))
     assert sorted(found.outcomes) == list(range(TRIALS - 1))
+
+
+def test_records_before_their_trial_keep_their_order(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        run.asked(Trial(0, config(0)), "initial")
+        run.started(0, "1@node7", 1.0)
+        run.lost(0, "killed", 2.0)
+        run.started(0, "2@node7", 3.0)
+        run.finished(0, outcome(1), 4.0)
+        run.finished(0, outcome(2), 5.0)
+    journal = tmp_path / "digits" / "journal.jsonl"
+    header, asked, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([header, *rest, asked]))
+    with opened(tmp_path) as again:
+        record = again.records[0]
+    assert (record.outcome, record.worker, record.started, record.completed) == (outcome(1), "2@node7", 3.0, 4.0)
+    assert [loss.worker for loss in record.losses] == ["1@node7"]
 
 
 @given(order=st.randoms(use_true_random=False))

@@ -201,6 +201,23 @@ def test_restoring_gives_the_same_next_proposal() -> None:
     assert other.best == one.best
 
 
+def test_restored_knows_to_the_bit_what_the_run_before_knew() -> None:
+    one, records = Optimizer(MIXED, "random", seed=4), []
+    for i, trial in enumerate(one.ask_batch(40)):
+        state = TrialState.COMPLETE if i % 5 else TrialState.FAIL
+        outcome = Outcome(state, mixed(trial.config) if i % 5 else None) if i < 30 else None
+        records.append(TrialRecord(trial, one.origins[i], outcome, completed=float(-i)))
+    for record in reversed(records):
+        one.tell_outcome(record.trial, record.outcome)
+    other = Optimizer(MIXED, "random", seed=4)
+    other.restore(records)
+    for known in ("points", "pending", "outcomes", "numbers", "told", "repeated"):
+        np.testing.assert_equal(getattr(other._history, known), getattr(one._history, known))
+    np.testing.assert_array_equal(other.data.x, one.data.x)
+    np.testing.assert_array_equal(other.data.y, one.data.y)
+    assert other.ask_batch(5) == one.ask_batch(5)
+
+
 def test_restoring_leaves_lost_numbers_unused() -> None:
     first, lost, third = Optimizer(BOWL).ask_batch(3)
     optimizer = Optimizer(BOWL)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from utilities.errors import StudyError
 from utilities.space import INACTIVE, Space
+from utilities.trial import Config, Value
 
 MIXED = {
     "lr": {"type": "float", "low": 1e-6, "high": 1.0, "log": True},
@@ -44,6 +45,14 @@ def test_every_value_is_valid_and_of_its_type(space: Space) -> None:
         assert space.validate(config) == config
         assert type(config["width"]) is int
         assert type(config["lr"]) is float
+
+
+def test_many_configurations_are_to_the_bit_what_each_is_by_itself(space: Space) -> None:
+    configs = space.from_unit(cube(space))
+    points = space.to_unit(configs)
+    np.testing.assert_array_equal(points, np.vstack([space.to_unit([config]) for config in configs]))
+    np.testing.assert_array_equal(space.features(points), np.vstack([space.features(point[None]) for point in points]))
+    assert space.to_unit([]).shape == (0, 8)
 
 
 def test_canonical_points_are_fixed_points(space: Space) -> None:
@@ -156,6 +165,34 @@ def test_feature_pullback_agrees_with_finite_differences(space: Space) -> None:
         np.testing.assert_allclose(slope[:, column], np.where(mask[:, column], numeric, 0.0), atol=1e-4)
 
 
+CONFIGS = Space.from_dict(MIXED).from_unit(cube(Space.from_dict(MIXED), 50))
+values = st.sampled_from([0, 1, 2, 10, 0.5, 1.0, 1e-3, 9.5, True, False, "additive", "multiplicative", "none", "x"])
+
+
+@given(whole=st.sampled_from(CONFIGS), change=st.dictionaries(st.sampled_from([*MIXED, "lrr"]), values, max_size=3))
+def test_holds_is_whether_validate_accepts(whole: Config, change: dict[str, Value]) -> None:
+    space = Space.from_dict(MIXED)
+    for config in ({**whole, **change}, {name: value for name, value in whole.items() if name not in change}):
+        try:
+            space.validate(config)
+        except StudyError:
+            assert not space.holds(config)
+        else:
+            assert space.holds(config)
+
+
+def test_keys_tell_configurations_apart_by_name_value_and_type(space: Space) -> None:
+    configs = space.from_unit(cube(space))
+    assert len({space.key(config) for config in configs}) == len(configs)
+    first = configs[0]
+    assert space.key(dict(reversed(first.items()))) == space.key(first)
+    choices: list[Value] = [True, 1, 1.0, "1", "True", False, 0, 0.0]
+    odd = Space.from_dict({name: {"type": "categorical", "choices": choices} for name in "ab"})
+    pairs: list[Config] = [{"a": a, "b": b} for a in choices for b in choices]
+    assert len({odd.key(config) for config in pairs}) == len(pairs)
+    assert odd.key({"a": -0.0, "b": 1}) == odd.key({"a": 0.0, "b": 1})
+
+
 def test_enumeration_lists_each_configuration_once() -> None:
     space = Space.from_dict(
         {
@@ -207,6 +244,7 @@ BAD = [
     ({"x": {"type": "float", "low": 0, "high": float("inf")}}, "finite"),
     ({"x": {"type": "categorical", "choices": []}}, "choices must not be empty"),
     ({"x": {"type": "categorical", "choices": ["a", "a"]}}, "differ from each other; got 'a' twice"),
+    ({"x": {"type": "categorical", "choices": ["\ud800"]}}, r"half of a surrogate pair; got '\\ud800'"),
     ({"x": {"type": "float", "low": 0, "high": 1, "when": {"y": 1}}}, "unknown parameter 'y'"),
     ({"x": {"type": "float", "low": 0, "high": 1, "when": {"x": 1}}}, "is a float"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class _Rows:
         self._buffer: Array = np.empty((16, width))
         self._count = 0
 
-    def append(self, row: Array) -> None:
+    def append(self, row: Array | float) -> None:
         if self._count == len(self._buffer):
             self._buffer = np.vstack([self._buffer, np.empty_like(self._buffer)])
         self._buffer[self._count] = row
@@ -51,6 +51,7 @@ class History:
         self._space = space
         self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
         self._pending: dict[int, Array] = {}
+        self._features: dict[int, Array] = {}
         self._ended, self._valid = _Rows(len(space.groups)), _Rows(1)
         self._seen: set[Hashable] = set()
         self._keys: dict[int, Hashable] = {}
@@ -102,30 +103,37 @@ class History:
 
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
-        self._pending[number] = self._space.to_unit([config])[0]
-        self._keys[number] = self._space.key(config)
-        self.repeated |= self._keys[number] in self._seen
-        self._seen.add(self._keys[number])
+        self.ask_all([number], [config])
+
+    def ask_all(self, numbers: Sequence[int], configs: Sequence[Config]) -> None:
+        """Note trials that were handed out, in this order: of many, each costs a fraction of one."""
+        points = self._space.to_unit(configs)
+        features = self._space.features(points)
+        for number, config, point, row in zip(numbers, configs, points, features, strict=True):
+            self._pending[number], self._features[number] = point.copy(), row.copy()
+            self._keys[number] = self._space.key(config)
+            self.repeated |= self._keys[number] in self._seen
+            self._seen.add(self._keys[number])
 
     def complete(self, number: int, objective: float) -> None:
         """Note the objective (to be minimised) of a pending trial."""
         point, key = self._pending.pop(number), self._keys.pop(number)
+        row = self._features.pop(number)
         if key in self._objectives:
             self.exact |= self._objectives[key] == objective
             self.noisy = not self.exact
         self._objectives[key] = objective
         self._points.append(point)
-        self._x.append(self._end(point, valid=True))
-        self._y.append(np.array([objective]))
+        self._x.append(row)
+        self._end(row, valid=True)
+        self._y.append(objective)
         self.numbers.append(number)
 
     def fail(self, number: int) -> None:
         """Note that a pending trial failed."""
-        del self._keys[number]
-        self._end(self._pending.pop(number), valid=False)
+        del self._keys[number], self._pending[number]
+        self._end(self._features.pop(number), valid=False)
 
-    def _end(self, point: Array, *, valid: bool) -> Array:
-        row: Array = self._space.features(point[None])[0]
+    def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)
-        self._valid.append(np.array([float(valid)]))
-        return row
+        self._valid.append(float(valid))

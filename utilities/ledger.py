@@ -48,6 +48,7 @@ class Ledger:
     recent: deque[ShownTrial] = field(default_factory=lambda: deque(maxlen=RECENT))
     proposal_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_TIMES))
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_fits: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     retries: int = 0
@@ -77,6 +78,15 @@ class Ledger:
         """Median seconds of the last batches of proposals, 0 before the first."""
         return statistics.median(self._latest_passes) if self._latest_passes else 0.0
 
+    @property
+    def typical_fit(self) -> float:
+        """Median seconds of the last refits elsewhere, a second before the first."""
+        return statistics.median(self._latest_fits) if self._latest_fits else 1.0
+
+    def refitted(self, seconds: float) -> None:
+        """Note how long a refit elsewhere took."""
+        self._latest_fits.append(seconds)
+
     def proposed(self, seconds: float, count: int = 1) -> None:
         """Note how long the model took for so many proposals."""
         self.proposal_seconds.extend([seconds / count] * count)
@@ -105,6 +115,10 @@ class Ledger:
     def start(self, rank: int, number: int, now: float) -> None:
         """Note that a worker begins a trial."""
         self.seats[rank].trial, self.seats[rank].since = number, now
+
+    def trial_at(self, rank: int) -> int | None:
+        """Number of the trial that a worker evaluates."""
+        return self.seats[rank].trial if rank in self.seats else None
 
     def retry(self, rank: int) -> None:
         """Note that a worker's trial is to be evaluated again: the time it took was wasted."""

@@ -209,9 +209,12 @@ class Optimizer:
         return self._proposer.propose(self._history, [proposal.config for proposal, _ in self._ready])
 
     def _register(self, trial: Trial, origin: str) -> None:
+        self._note(trial, origin)
+        self._history.ask(trial.number, trial.config)
+
+    def _note(self, trial: Trial, origin: str) -> None:
         self._asked[trial.number] = trial
         self.origins[trial.number] = origin
-        self._history.ask(trial.number, trial.config)
 
     # --- tell -------------------------------------------------------------------------------------------------------
 
@@ -249,14 +252,14 @@ class Optimizer:
         ValueError
             A number is there twice, or was given out before.
         """
-        ended: list[TrialRecord] = []
-        for record in sorted(records, key=lambda record: record.trial.number):
+        held = sorted(records, key=lambda record: record.trial.number)
+        for record in held:
             if record.trial.number < self._next_number:
                 raise ValueError(f"trial {self._next_number} or later must be restored next; got {record.trial.number}")
-            self._register(record.trial, record.origin)
+            self._note(record.trial, record.origin)
             self._proposer.skip(record.origin)
-            if record.outcome is not None:
-                ended.append(record)
+        self._history.ask_all([record.trial.number for record in held], [record.trial.config for record in held])
+        ended = [record for record in held if record.outcome is not None]
         for record in sorted(ended, key=lambda record: record.completed or 0.0):
             self.tell_outcome(record.trial, record.outcome)
 

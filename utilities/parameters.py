@@ -31,6 +31,9 @@ LARGEST_GRID = 100_000
 DIGITS = 12
 """Decimal digits kept of a float: enough for any use, few enough to survive the way to the unit cube and back."""
 
+_NUMBER = (int, float)
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def same_value(a: object, b: object) -> bool:
     """Whether two choices are the same: ``True`` is not 1 and ``1.0`` is not 1."""
@@ -48,6 +51,14 @@ class _Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class _Range(_Parameter, frozen=True, kw_only=True):
     log: bool = False
     grid: int | None = None
+
+    def scaled(self, value: float) -> float:
+        """`value` on this parameter's scale."""
+        return math.log(value) if self.log else float(value)
+
+    def all_scaled(self, values: Sequence[float]) -> Array:
+        """Values (m,) on this parameter's scale: to the bit as `scaled` of each, which numpy's logarithm is not."""
+        return np.array(list(map(math.log, values)) if self.log else values, dtype=np.float64)
 
     def check_range(self, low: float, high: float, where: str) -> None:
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -94,14 +105,18 @@ class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only
             rounded = round(self.low + unit * (self.high - self.low), DIGITS - 1 - magnitude)
         return min(max(rounded, self.low), self.high)
 
+    def _edges(self) -> tuple[float, float]:
+        return (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+
     def unit(self, value: Any) -> float:
         """Place of `value` in [0, 1]."""
-        if self.log:
-            low = math.log(self.low)
-            place = (math.log(value) - low) / (math.log(self.high) - low)
-        else:
-            place = (value - self.low) / (self.high - self.low)
-        return min(max(place, 0.0), 1.0)
+        first, last = self._edges()
+        return min(max((self.scaled(value) - first) / (last - first), 0.0), 1.0)
+
+    def units(self, values: Sequence[Any]) -> Array:
+        """Places (m,) of m values: to the bit as `unit` of each."""
+        first, last = self._edges()
+        return np.clip((self.all_scaled(values) - first) / (last - first), 0.0, 1.0)
 
     def snap(self, unit: Array) -> Array:
         """Canonical places: any place is one."""
@@ -113,7 +128,7 @@ class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only
 
     def accepts(self, value: object) -> bool:
         """Whether `value` may be set."""
-        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        return isinstance(value, _NUMBER) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def normal(self, value: Any) -> float:
         """`value` in this parameter's own type."""
@@ -162,7 +177,12 @@ class IntParameter(_Range, frozen=True, tag="int", tag_field="type", kw_only=Tru
     def unit(self, value: Any) -> float:
         """Centre of the cell of `value` (on a log scale, the place of `value` in it)."""
         first, last = self._edges()
-        return ((math.log(value) if self.log else value) - first) / (last - first)
+        return (self.scaled(value) - first) / (last - first)
+
+    def units(self, values: Sequence[Any]) -> Array:
+        """Places (m,) of m values: to the bit as `unit` of each."""
+        first, last = self._edges()
+        return np.asarray((self.all_scaled(values) - first) / (last - first))
 
     def snap(self, unit: Array) -> Array:
         """Canonical place of the integer in whose cell each `unit` lies."""
@@ -205,6 +225,8 @@ class CategoricalParameter(_Parameter, frozen=True, tag="categorical", tag_field
         for choice in self.choices:
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise StudyError(f"{where} choices must be finite; got {choice}")
+            if isinstance(choice, str) and _HALF.search(choice):
+                raise StudyError(f"{where} choices must not hold half of a surrogate pair; got {choice!a}")
             if (type(choice), choice) in seen:
                 raise StudyError(f"{where} choices must differ from each other; got {quoted(choice)} twice")
             seen.add((type(choice), choice))
@@ -225,6 +247,11 @@ class CategoricalParameter(_Parameter, frozen=True, tag="categorical", tag_field
     def unit(self, value: object) -> float:
         """Centre of the cell of `value`."""
         return (self.index(value) + 0.5) / self.levels
+
+    def units(self, values: Sequence[Value]) -> Array:
+        """Places (m,) of m values: to the bit as `unit` of each."""
+        indices = {(type(choice), choice): index for index, choice in enumerate(self.choices)}
+        return (np.array([indices[type(value), value] for value in values]) + 0.5) / self.levels
 
     def snap(self, unit: Array) -> Array:
         """Centre of the cell that holds each `unit`."""

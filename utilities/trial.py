@@ -1,4 +1,7 @@
-"""A trial and its outcome: what the optimiser proposes, what a worker evaluates, what the journal keeps."""
+"""A trial and its outcome: what the optimiser proposes, what a worker evaluates, what the journal keeps.
+
+None of these can be part of a cycle, so the garbage collector has no need to look at them: there may be very many.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class TrialState(StrEnum):
     FAIL = "FAIL"
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, gc=False):
     """A configuration to be evaluated.
 
     Attributes
@@ -45,7 +48,7 @@ class Trial(msgspec.Struct, frozen=True):
     budget: float | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of evaluating a trial.
 
     Attributes
@@ -74,7 +77,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.message.partition("\n")[0]
 
 
-class Loss(msgspec.Struct, frozen=True):
+class Loss(msgspec.Struct, frozen=True, gc=False):
     """An evaluation that came to nothing by no fault of the trial.
 
     Attributes
@@ -92,7 +95,7 @@ class Loss(msgspec.Struct, frozen=True):
     time: float
 
 
-class TrialRecord(msgspec.Struct):
+class TrialRecord(msgspec.Struct, gc=False):
     """Everything the run knows of one trial.
 
     Attributes

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from utilities.errors import ReverieError, StudyError
 from utilities.storage.atomic import replace_file
-from utilities.trial import TrialRecord, TrialState
 
 if TYPE_CHECKING:
+    from utilities.storage.trial_table import TrialTable
     from utilities.surrogate import Array, FitState
 
 FORMAT = 2
@@ -79,11 +79,9 @@ class Contents:
         The study's tables, ``study`` and ``space``.
     names
         The d parameters of the space.
-    records
-        The n trials by ascending number.
-    inputs : array (n, d)
-        Their places in the unit cube.
-    fit
+    trials
+        All n of them.
+    model
         The surrogate as last fitted, None where there is none.
     versions
         Version of each package by name.
@@ -91,30 +89,9 @@ class Contents:
 
     study: Mapping[str, Mapping[str, Any]]
     names: Sequence[str]
-    records: Sequence[TrialRecord]
-    inputs: Array
+    trials: TrialTable
     model: StoredModel | None
     versions: Mapping[str, str]
-
-
-def improvements(records: Sequence[TrialRecord], direction: str) -> list[TrialRecord]:
-    """Each completed trial that was better than all before it, in the order of completion."""
-    sign = 1.0 if direction == "minimize" else -1.0
-    ended = [r for r in records if r.state is TrialState.COMPLETE and _objective(r) == _objective(r)]
-    best: list[TrialRecord] = []
-    for record in sorted(ended, key=lambda r: r.completed or 0.0):
-        if not best or sign * (_objective(record) - _objective(best[-1])) < 0:
-            best.append(record)
-    return best
-
-
-def _objective(record: TrialRecord) -> float:
-    held = None if record.outcome is None else record.outcome.objective
-    return _number(held)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def write_archive(path: Path, contents: Contents) -> None:
@@ -136,15 +113,17 @@ def write_archive(path: Path, contents: Contents) -> None:
 
 def _write(file: Any, contents: Contents) -> None:
     direction = contents.study["study"]["direction"]
-    best = improvements(contents.records, direction)
+    best, numbers = contents.trials.improvements(direction), contents.trials["number"]
     file.attrs["format"] = FORMAT
     file.attrs["direction"] = direction
-    file.attrs["incumbent"] = best[-1].trial.number if best else -1
+    file.attrs["incumbent"] = numbers[best[-1]] if len(best) else -1
     file["study"] = _strings([json.dumps(contents.study, ensure_ascii=False)])[0]
     file.create_group("versions").attrs.update(contents.versions)
     file["parameter_names"] = _strings(contents.names)
-    _write_trials(file.create_group("trials"), contents)
-    _write_incumbent(file.create_group("incumbent"), best)
+    _write_trials(file.create_group("trials"), contents.trials)
+    incumbent = file.create_group("incumbent")
+    for column in ("number", "objective", "completed"):
+        incumbent[column] = contents.trials[column][best]
     if contents.model is not None:
         _write_fits(file.create_group("surrogate"), contents.model)
         _write_calibration(file.create_group("calibration"), contents.model)
@@ -159,35 +138,14 @@ def _strings(values: Sequence[str]) -> Any:
     return np.array(encoded, dtype=h5py.string_dtype("utf-8", max([1, *map(len, encoded)])))
 
 
-def _numbers(values: Sequence[float | None]) -> Array:
-    import numpy as np
+def _write_trials(group: Any, trials: TrialTable) -> None:
+    from utilities.storage.trial_table import NUMBERS, WORDS
 
-    return np.array([_number(value) for value in values], dtype=np.float64)
-
-
-def _write_trials(group: Any, contents: Contents) -> None:
-    records = contents.records
-    group["number"] = _integers(records)
-    group["inputs"] = contents.inputs
-    group["objective"] = _numbers([_objective(record) for record in records])
-    group["seconds"] = _numbers([None if r.outcome is None else r.outcome.seconds for r in records])
-    group["started"] = _numbers([record.started for record in records])
-    group["completed"] = _numbers([record.completed for record in records])
-    group["state"] = _strings([record.state.value for record in records])
-    group["origin"] = _strings([record.origin for record in records])
-    group["worker"] = _strings([record.worker for record in records])
-
-
-def _integers(records: Sequence[TrialRecord]) -> Any:
-    import numpy as np
-
-    return np.array([record.trial.number for record in records], dtype=np.int64)
-
-
-def _write_incumbent(group: Any, best: Sequence[TrialRecord]) -> None:
-    group["number"] = _integers(best)
-    group["objective"] = _numbers([_objective(record) for record in best])
-    group["completed"] = _numbers([record.completed for record in best])
+    for column in NUMBERS:
+        group[column] = trials[column]
+    for column in WORDS:
+        words, indices = trials.words(column)
+        group[column] = _strings(words)[indices]
 
 
 def _write_fits(group: Any, model: StoredModel) -> None:

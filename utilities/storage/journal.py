@@ -6,7 +6,7 @@ Whatever a crash leaves of the last records is cut off when the journal is opene
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -39,7 +39,13 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> tuple[Journal, list[Record]]:
-        """Open or create the journal at `path`, and read what it holds.
+        """`follow` the journal at `path`, and keep its records in a list: for one that is small."""
+        records: list[Record] = []
+        return cls.follow(path, records.append), records
+
+    @classmethod
+    def follow(cls, path: Path, take: Callable[[Record], None]) -> Journal:
+        """Open or create the journal at `path`, and give each record that it holds to `take`, in their order.
 
         Raises
         ------
@@ -54,7 +60,7 @@ class Journal:
         try:
             warnings = lock.take(file, path)
             try:
-                records = _read(file, path, warnings)
+                _read(file, path, warnings, take)
                 sync_folder(path.parent)
             except BaseException:
                 lock.release(path)
@@ -62,7 +68,7 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        return cls(path, file, warnings), records
+        return cls(path, file, warnings)
 
     def append(self, record: Record) -> None:
         """Buffer a record for the next `sync`.
@@ -121,9 +127,8 @@ class Journal:
 # --- lines ------------------------------------------------------------------------------------------------------------
 
 
-def _read(file: FileIO, path: Path, warnings: list[str]) -> list[Record]:
+def _read(file: FileIO, path: Path, warnings: list[str], take: Callable[[Record], None]) -> None:
     """Read all records; cut damaged ones off at the end, with a warning."""
-    records: list[Record] = []
     lost: list[Line] = []
     text = b"\n"
     for line in read_lines(file):
@@ -135,7 +140,7 @@ def _read(file: FileIO, path: Path, warnings: list[str]) -> list[Record]:
             raise JournalError(_damage(lost, path))
         if line.number == 1:
             check_format(line.body, path)
-        records.append(decode(line, path))
+        take(decode(line, path))
     if lost:
         if lost[0].number == 1:
             _refuse_unless_begun(lost, path)
@@ -143,7 +148,6 @@ def _read(file: FileIO, path: Path, warnings: list[str]) -> list[Record]:
         file.truncate(lost[0].start)
     elif not text.endswith(b"\n"):
         file.write(b"\n")
-    return records
 
 
 def decode(line: Line, path: Path) -> Record:

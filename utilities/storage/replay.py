@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from sys import intern
 
 from utilities.errors import ReverieError, StudyError
 from utilities.space import Space
 from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, Started
-from utilities.trial import Loss, TrialRecord
+from utilities.trial import Loss, Trial, TrialRecord
 
 
 class ContradictionError(ReverieError):
@@ -48,7 +49,7 @@ class Replay:
                 trial = self.known(record.number)
                 if trial.outcome is not None:
                     return False
-                trial.worker, trial.started = record.worker, record.time
+                trial.worker, trial.started = intern(record.worker), record.time
             case Lost():
                 return self._lose(record)
             case Finished():
@@ -79,12 +80,16 @@ class Replay:
             if self.trials[number].trial != record.trial:
                 raise ContradictionError(f"trial {number} is there twice, with two configurations")
             return False
-        try:
-            self._space.validate(record.trial.config)
-        except StudyError as error:
-            raise ContradictionError(f"trial {number} is of another space: {error}") from None
-        self.trials[number] = TrialRecord(record.trial, record.origin)
+        if not self._space.holds(record.trial.config):
+            self._refuse(record.trial)
+        self.trials[number] = TrialRecord(record.trial, intern(record.origin))
         return True
+
+    def _refuse(self, trial: Trial) -> None:
+        try:
+            self._space.validate(trial.config)
+        except StudyError as error:
+            raise ContradictionError(f"trial {trial.number} is of another space: {error}") from None
 
     def _lose(self, record: Lost) -> bool:
         trial = self.known(record.number)
@@ -99,7 +104,7 @@ class Replay:
         trial = self.known(record.number)
         if trial.outcome is not None:
             return False
-        trial.outcome, trial.worker = record.outcome, record.worker
+        trial.outcome, trial.worker = record.outcome, intern(record.worker)
         trial.started, trial.completed = record.started, record.completed
         return True
 

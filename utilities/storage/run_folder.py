@@ -6,31 +6,28 @@ import json
 import math
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from utilities.errors import JournalError, StudyError
+from utilities.errors import StudyError
 from utilities.storage.atomic import replace_file, set_aside
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
-from utilities.storage.lines import repair_command
 from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
-from utilities.storage.replay import ContradictionError, Replay, questions_first
+from utilities.storage.replay import Replay
+from utilities.storage.resumption import PROPOSING, Resumption
 from utilities.storage.study_file import Study
-from utilities.storage.tables import show
 from utilities.storage.trials_csv import TrialsCsv
 from utilities.trial import Outcome, Trial, TrialRecord
 
 if TYPE_CHECKING:
     from utilities.space import Space
     from utilities.storage.archive import StoredModel
+    from utilities.storage.trial_table import TrialTable
     from utilities.surrogate import Array, FitState
-
-_PROPOSING = ("method", "acquisition", "kappa", "seed")
-"""Settings of a study that shape its proposals, and may change from run to run."""
 
 _PACKAGES = ("reverie", "numpy", "scipy", "torch", "h5py", "mpi4py", "msgspec")
 
@@ -61,24 +58,26 @@ class RunFolder:
         Whether this is the study's first run.
     """
 
-    def __init__(self, folder: Path, study: Study, journal: Journal, held: Sequence[Record]) -> None:
+    def __init__(self, folder: Path, study: Study, journal: Journal, resumption: Resumption) -> None:
+        replay = resumption.finish()
         self.folder = folder
-        self.messages = list(journal.warnings)
-        self.is_new = not held
+        self.messages = journal.warnings + resumption.changes()
+        self.is_new = replay is None
         self._study, self._journal = study, journal
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
         self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
-        if not held:
+        if replay is None:
             self._keep_strays()
-        self._replay = self._resume(held) if held else Replay(self._begin())
+        self._replay = replay or Replay(self._begin())
         self.records = self._replay.trials
-        if self._csv.restore(self._unwritten):
+        if self._csv.restore(resumption.ended):
             self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
-        self._unwritten.clear()
         self._stored: StoredModel | None = None
-        if held:
+        self._table: TrialTable | None = None
+        self._archive_due = False
+        if replay is not None:
             self._restore_archive()
 
     @classmethod
@@ -96,9 +95,10 @@ class RunFolder:
         folder = root / study.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            journal, held = Journal.open(folder / "journal.jsonl")
+            resumption = Resumption(folder, study)
+            journal = Journal.follow(folder / "journal.jsonl", resumption.take)
             try:
-                return cls(folder, study, journal, held)
+                return cls(folder, study, journal, resumption)
             except BaseException:
                 journal.close()
                 raise
@@ -133,59 +133,12 @@ class RunFolder:
         self._journal.sync()
         return header
 
-    def _resume(self, held: Sequence[Record]) -> Replay:
-        header = held[0]
-        if not isinstance(header, Header):
-            raise JournalError(f"{self._journal.path}: a journal must begin with its header; line 1 is none")
-        self._refuse_another_study(header)
-        replay = Replay(header)
-        for index, record in questions_first(held):
-            try:
-                if replay.apply(record) and isinstance(record, Finished):
-                    self._unwritten.append(replay.known(record.number))
-            except ContradictionError as error:
-                path = self._journal.path
-                fix = f"`{repair_command(path)}` takes such records out"
-                raise JournalError(f"{path}: line {index + 1}: {error}; {fix}") from None
-        replay.trials = dict(sorted(replay.trials.items()))
-        for trial in replay.trials.values():
-            if trial.outcome is None:
-                trial.started, trial.worker = None, ""
-        runs = [record for record in held if isinstance(record, SessionStart)]
-        self._note_changes(runs[-1] if runs else header)
-        return replay
-
-    def _refuse_another_study(self, header: Header) -> None:
-        study = self._study
-        lines = [
-            f"[study] {line}"
-            for line in _changes(
-                {"direction": header.direction, "objective": header.objective, "command": header.command},
-                {"direction": study.direction, "objective": study.objective, "command": study.command},
-            )
-        ]
-        then, now = header.space, study.space.to_dict()
-        lines += [f"[space.{name}] is gone" for name in then if name not in now]
-        lines += [f"[space.{name}] is new" for name in now if name not in then]
-        for name in then.keys() & now.keys():
-            lines += [f"[space.{name}] {line}" for line in _changes(then[name], now[name])]
-        if lines:
-            difference = "\n  ".join(sorted(lines))
-            raise StudyError(
-                f"{self.folder}: holds another study of this name, which differs from {study.source}:\n  {difference}\n"
-                "Give this study another name, or another folder with --output."
-            )
-
-    def _note_changes(self, last: Header | SessionStart) -> None:
-        then, now = ({key: getattr(run, key) for key in _PROPOSING} for run in (last, self._study))
-        self.messages += [f"{self.folder}: continues with another {line}" for line in _changes(then, now)]
-
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def session(self, ranks: int, now: float) -> None:
         """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
         study, host = self._study, socket.gethostname()
-        settings = {key: getattr(study, key) for key in _PROPOSING}
+        settings = {key: getattr(study, key) for key in PROPOSING}
         self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings))
 
     def asked(self, trial: Trial, origin: str) -> None:
@@ -251,15 +204,17 @@ class RunFolder:
             The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
         from utilities.storage.archive import Contents, StoredModel, write_archive
+        from utilities.storage.trial_table import TrialTable
 
-        records = list(self.records.values())
-        names = tuple(space.names)
         if fits:
-            self._stored = StoredModel(fits, self._study.method, names, calibration)
-        inputs = space.to_unit([record.trial.config for record in records])
-        study = self._study.to_dict()
+            self._stored = StoredModel(fits, self._study.method, tuple(space.names), calibration)
+        if self._table is None:
+            self._table = TrialTable(space)
+        self._table.update(self.records)
+        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions)
         with writing(self._archive, "the archive"):
-            write_archive(self._archive, Contents(study, space.names, records, inputs, self._stored, self._versions))
+            write_archive(self._archive, contents)
+        self._archive_due = False
 
     def model(self) -> StoredModel | None:
         """Surrogates of the last checkpoint; None where there are none for this method and order of parameters."""
@@ -269,7 +224,7 @@ class RunFolder:
         return stored
 
     def _restore_archive(self) -> None:
-        """Take the surrogate from study.h5; build the file anew where it is missing or damaged."""
+        """Take the surrogate from study.h5. Where that is missing or damaged, the next checkpoint writes it anew."""
         from utilities.storage.archive import ArchiveError, ArchiveRefusedError, read_model
 
         try:
@@ -279,9 +234,10 @@ class RunFolder:
         except ArchiveError as error:
             if self._archive.exists():
                 copy = set_aside(self._archive)
+                self._archive.unlink()
                 built = "built anew from the journal; the surrogate is fitted anew"
                 self.messages.append(f"{error}; {built}; the file is kept as {copy.name}")
-            self.checkpoint({}, self._study.space)
+            self._archive_due = True
 
     @property
     def _archive(self) -> Path:
@@ -302,19 +258,13 @@ class RunFolder:
             replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self) -> None:
-        """Put what is left on disk, and let other runs have the folder."""
+        """Put what is left on disk, study.h5 too where there is none, and let other runs have the folder."""
         try:
             self.sync()
+            if self._archive_due:
+                self.checkpoint({}, self._study.space)
         finally:
             self._journal.close()
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """``low: was 0.1, now 0.2`` for each key that differs; 1, 1.0 and true differ."""
-    for key in {**then, **now}:
-        old, new = then.get(key), now.get(key)
-        if json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True):
-            yield f"{key}: was {show(old)}, now {show(new)}"
 
 
 def _finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from utilities.storage.atomic import replace_file
 from utilities.trial import TrialRecord
 
 _FIXED = ("number", "value", "state", "datetime_start", "datetime_complete", "duration")
+_PART = 1000
 _NOTES = ("failure", "worker", "origin")
 
 
@@ -49,12 +50,22 @@ class TrialsCsv:
         """
         self._records = list(records)
         self._widen(self._records)
-        data = self._table()
-        old = self.path.read_bytes() if self.path.exists() else None
-        if old != data:
-            replace_file(self.path, data)
+        there = self.path.exists()
+        if there and self._matches():
+            self._size = self.path.stat().st_size
+            return False
+        self._replace()
+        return there
+
+    def _matches(self) -> bool:
+        """Whether the file holds just the table."""
+        with self.path.open("rb") as file:
+            return all(file.read(len(part)) == part for part in self._table()) and not file.read(1)
+
+    def _replace(self) -> None:
+        data = b"".join(self._table())
+        replace_file(self.path, data)
         self._size = len(data)
-        return old not in (None, data)
 
     def append(self, records: Sequence[TrialRecord]) -> None:
         """Append the rows of trials that ended.
@@ -69,9 +80,7 @@ class TrialsCsv:
         self._records.extend(records)
         size, self._size = self._size, -1
         if self._widen(records) or not self.path.exists() or self.path.stat().st_size != size:
-            data = self._table()
-            replace_file(self.path, data)
-            self._size = len(data)
+            self._replace()
             return
         data = _lines(map(self._row, records))
         try:
@@ -103,10 +112,13 @@ class TrialsCsv:
             column = f"metric_{column}"
         return column
 
-    def _table(self) -> bytes:
+    def _table(self) -> Iterator[bytes]:
+        """The whole table, in parts: of very many trials, all of it would take up much memory."""
         params = [f"params_{name}" for name in self._parameters]
         attrs = [f"user_attrs_{name}" for name in (*_NOTES, *self._metrics.values())]
-        return _lines([[*_FIXED, *params, *attrs], *map(self._row, self._records)])
+        yield _lines([[*_FIXED, *params, *attrs]])
+        for first in range(0, len(self._records), _PART):
+            yield _lines(map(self._row, self._records[first : first + _PART]))
 
     def _row(self, record: TrialRecord) -> list[object]:
         outcome, config = record.outcome, record.trial.config
@@ -119,11 +131,11 @@ class TrialsCsv:
             _local(record.started),
             _local(record.completed),
             _duration(record.started, record.completed),
-            *(config.get(name) for name in self._parameters),
+            *map(config.get, self._parameters),
             " ".join(outcome.reason.split()),
             record.worker,
             record.origin,
-            *(outcome.metrics.get(name) for name in self._metrics),
+            *map(outcome.metrics.get, self._metrics),
         ]
 
 
@@ -135,9 +147,8 @@ def _duration(started: float | None, completed: float | None) -> str | None:
     if started is None or completed is None:
         return None
     span = timedelta(seconds=max(0.0, completed - started))
-    rest = span - timedelta(days=span.days)
-    clock = (datetime.min + rest).time().isoformat(timespec="microseconds")
-    return f"{span.days} days {clock}"
+    minutes, seconds = divmod(span.seconds, 60)
+    return f"{span.days} days {minutes // 60:02}:{minutes % 60:02}:{seconds:02}.{span.microseconds:06}"
 
 
 class _Lines(list[str]):
