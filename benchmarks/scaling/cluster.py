@@ -139,7 +139,7 @@ class Cluster:
             self._run,
             PlainDisplay(io.StringIO()),
             WorkerDuty(spec, str(folder)),
-            trainer=self._trainer_rank,
+            trainers=tuple(range(1, trainers + 1)),
             ahead=ahead,
             now=0.0,
         )
