@@ -226,7 +226,7 @@ def encode(message: Message) -> bytes:
     return _ENCODER.encode(message)
 
 
-def decode(tag: int, data: bytes) -> Message:
+def decode(tag: int, data: bytes | memoryview) -> Message:
     """Take the message with `tag` out of bytes."""
     return _DECODERS[tag].decode(data)
 

@@ -401,6 +401,7 @@ class Master:
         letters = self.answer(now)
         if not letters and self._ahead and self._open:
             self._changed |= self._proposals.stock(self._left) and bool(self._hands.roomy)
+        self._gate.catch_up(now)
         if now - self._checkpointed > CHECKPOINT_SECONDS and not self._gate.shut:
             self.checkpoint(now)
         return letters
