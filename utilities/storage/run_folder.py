@@ -162,8 +162,13 @@ class RunFolder:
         record = self._replay.known(number)
         self._note(Finished(number, outcome, record.worker, record.started, completed))
 
-    def sync(self) -> None:
+    def sync(self, *, rows: bool = True) -> None:
         """Put everything noted on disk: the journal with one fsync, then the rows of trials.csv.
+
+        Parameters
+        ----------
+        rows
+            Whether to write these rows; they can wait for a later call, for they follow from the journal.
 
         Raises
         ------
@@ -174,10 +179,15 @@ class RunFolder:
         """
         self._journal.sync()
         self._unsynced.clear()
-        if self._unwritten or self._csv.stale:
+        if rows and self.has_rows:
             ended, self._unwritten = self._unwritten, []
             with writing(self._csv.path, "the table of trials"):
                 self._csv.append(ended)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether trials.csv lacks rows."""
+        return bool(self._unwritten) or self._csv.stale
 
     @property
     def unsynced(self) -> list[int]:
