@@ -7,10 +7,15 @@
 | EVALUATE | master -> worker  | trial                                                         |
 | REPORT   | worker -> master  | trial number, step, value                                     |
 | STOP     | master -> worker  | trial number: end it early                                    |
+| RECALL   | master -> worker  | trial number: do not begin it                                 |
+| RETURNED | worker -> master  | trial number: it was not begun                                |
 | DONE     | worker -> master  | trial number, outcome                                         |
 | FIT      | master -> trainer | kind of surrogate, rows that the trainer does not have yet    |
 | FITTED   | trainer -> master | parameters                                                    |
 | EXIT     | master -> rank    | exit status; the rank answers EXIT and ends                   |
+
+A worker may get an EVALUATE while it evaluates: it holds that trial and begins it as soon as it is done with those
+before.
 
 Messages travel as MessagePack; the MPI tag tells which one it is. Arrays travel as bytes with a shape, so that ranks
 which need no numerics never import numpy.
@@ -52,6 +57,8 @@ class Tag(IntEnum):
     FIT = 7
     FITTED = 8
     EXIT = 9
+    RECALL = 10
+    RETURNED = 11
 
 
 class PackedArray(msgspec.Struct, frozen=True):
@@ -128,6 +135,20 @@ class Stop(msgspec.Struct, frozen=True):
     number: int
 
 
+class Recall(msgspec.Struct, frozen=True):
+    """Give back a trial that is held; nothing is to be done where it has begun."""
+
+    tag: ClassVar[Tag] = Tag.RECALL
+    number: int
+
+
+class Returned(msgspec.Struct, frozen=True):
+    """A trial was given back, not begun."""
+
+    tag: ClassVar[Tag] = Tag.RETURNED
+    number: int
+
+
 class Done(msgspec.Struct, frozen=True):
     """A trial has ended.
 
@@ -174,11 +195,13 @@ class Exit(msgspec.Struct, frozen=True):
     status: int = 0
 
 
-Message: TypeAlias = Ready | Start | Evaluate | Report | Stop | Done | Fit | Fitted | Exit
+Message: TypeAlias = Ready | Start | Evaluate | Report | Stop | Recall | Returned | Done | Fit | Fitted | Exit
 Letter: TypeAlias = tuple[int, Message]
 """A message and the rank it goes to, or comes from."""
 
-_KINDS: tuple[type[Message], ...] = (Ready, Start, Evaluate, Report, Stop, Done, Fit, Fitted, Exit)
+_KINDS: tuple[type[Message], ...] = (
+    *(Ready, Start, Evaluate, Report, Stop, Recall, Returned, Done, Fit, Fitted, Exit),
+)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Message]] = {
     int(kind.tag): msgspec.msgpack.Decoder(kind) for kind in _KINDS

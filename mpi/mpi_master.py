@@ -6,10 +6,10 @@ so just as well. Times are seconds since the epoch.
 
 from __future__ import annotations
 
-import math
-import time
+import sys
 from collections import deque
 
+from mpi.mpi_ahead import Ahead
 from mpi.mpi_definitions import (
     Done,
     Evaluate,
@@ -18,12 +18,15 @@ from mpi.mpi_definitions import (
     Letter,
     Message,
     Ready,
+    Recall,
     Report,
+    Returned,
     Start,
     WorkerDuty,
 )
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
+from mpi.mpi_hands import Hands
 from mpi.mpi_refits import Refits
 from utilities.display.progress import Display
 from utilities.errors import DiskError, SpaceExhaustedError
@@ -34,8 +37,6 @@ from utilities.storage.study_file import Study
 from utilities.trial import Outcome, Trial, TrialState
 
 CHECKPOINT_SECONDS = 60.0
-WORTH_WAITING = 0.01
-"""A proposal that takes less than this share of an evaluation is made when needed, with all that is known then."""
 
 
 class Master:
@@ -78,13 +79,14 @@ class Master:
         self._refits = Refits(optimizer, study.seed, trainer)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
+        self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
         self._again = deque(record.trial for record in run.records.values() if record.outcome is None)
         self._gate = DiskGate(run, display)
-        self._waiting: deque[int] = deque()
-        self._running: dict[int, tuple[int, Trial]] = {}
+        self._hands = Hands()
+        self._recalled: set[int] = set()
         self._ranks: dict[int, str] = {}
-        self._welcomes: list[Letter] = []
+        self._outbox: list[Letter] = []
         self.exhausted = False
         self._changed = True
         self._checkpointed = now
@@ -102,10 +104,13 @@ class Master:
         self._changed = True
         if isinstance(message, Done):
             self._take_outcome(message, source, now)
+        elif isinstance(message, Returned):
+            self._take_back(source, message.number)
         elif isinstance(message, Ready):
             self._take_rank(message, source, now)
         elif isinstance(message, Fitted):
             self._refits.take(message, source)
+            self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
             self._run.reported(message.number, message.step, message.value, now)
         elif isinstance(message, Exit):
@@ -116,31 +121,38 @@ class Master:
     def _take_rank(self, message: Ready, source: int, now: float) -> None:
         self._ranks[source] = message.host
         if self.over:
-            self._welcomes.append((source, Exit(self.status)))
+            self._outbox.append((source, Exit(self.status)))
             return
         if source == self._refits.trainer:
-            self._welcomes.append((source, self._refits.welcome()))
+            self._outbox.append((source, self._refits.welcome()))
             return
-        self._welcomes.append((source, Start(self._duty)))
+        self._outbox.append((source, Start(self._duty)))
         self.ledger.seat(source, message.host, now)
-        self._waiting.append(source)
+        self._hands.enter(source)
 
     def _take_outcome(self, message: Done, source: int, now: float) -> None:
-        worker, trial = self._running.get(message.number, (None, None))
-        if trial is None or worker != source:
+        trial = self._hands.take(source, message.number)
+        if trial is None:
             return  # of a rank that was given up: somebody else has its trial
-        del self._running[message.number]
+        self._recalled.discard(message.number)
         if message.unloadable:
             self._again.appendleft(trial)
             self.ending.error = message.outcome.message
             self.stop("the objective could not be loaded", now, grace=0.0)
+            self._hands.next_of(source)
             return
         if message.killed and self.ending.closing:  # batch systems signal trials too: it is cut off, not to blame
             self._again.appendleft(trial)
             self.ledger.take_back(source)
         elif not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
             self._record(trial, message.outcome, source, now)
-        self._waiting.append(source)
+        following = self._hands.next_of(source)
+        if following is not None:
+            self._note_start(source, following, now)
+
+    def _note_start(self, worker: int, trial: Trial, now: float) -> None:
+        self._run.started(trial.number, self.ledger.worker(worker), now)
+        self.ledger.start(worker, trial.number, now)
 
     def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         self._run.finished(trial.number, outcome, now)
@@ -192,27 +204,25 @@ class Master:
 
     def _lose_worker(self, rank: int, name: str, now: float) -> str:
         """Give up a worker; returns what becomes of its trial."""
-        trial = next((trial for worker, trial in self._running.values() if worker == rank), None)
+        trials = self._hands.leave(rank)
+        self._again.extendleft(reversed(trials[1:]))
         fate = ""
-        if trial is not None:
-            del self._running[trial.number]
-            why = f"{name} was lost"
+        if trials:
+            trial, why = trials[0], f"{name} was lost"
             if self._retry(trial, why, rank, now):
                 fate = f"; trial {trial.number} is evaluated again"
             else:
                 outcome = Outcome(TrialState.FAIL, seconds=self.ledger.seconds_at(rank, now), message=why)
                 self._record(trial, outcome, rank, now)
                 fate = f"; trial {trial.number} has failed: it was tried {self._study.retries + 1} times"
-        if rank in self._waiting:
-            self._waiting.remove(rank)
         self.ledger.leave(rank, now)
         return fate
 
     def _turn_trainer_into_worker(self, rank: int, now: float) -> None:
         self._refits.make_here()
-        self._welcomes.append((rank, Start(self._duty)))
+        self._outbox.append((rank, Start(self._duty)))
         self.ledger.seat(rank, self._ranks[rank], now)
-        self._waiting.append(rank)
+        self._hands.enter(rank)
         self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
 
     # --- messages out -----------------------------------------------------------------------------------------------
@@ -228,8 +238,8 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = list(self._welcomes)
-        self._welcomes.clear()
+        letters = list(self._outbox)
+        self._outbox.clear()
         waited = self._gate.shut
         if not self.over and not waited:
             letters += [*self._refit(now), *self._hand_out(now)]
@@ -251,8 +261,9 @@ class Master:
             if len(self.ledger.seats) == 1:
                 self._refits.make_here()
                 self._display.say("the master refits the surrogate from now on")
-            elif self._waiting:
-                rank = self._waiting.pop()
+            elif self._hands.idle:
+                rank = self._hands.idle[-1]
+                self._hands.leave(rank)
                 letters.append(self._refits.pass_to(rank))
                 self.ledger.leave(rank, now)
                 self._display.say(f"{self._name(rank)} refits the surrogate from now on")
@@ -260,37 +271,62 @@ class Master:
 
     def _hand_out(self, now: float) -> list[Letter]:
         letters: list[Letter] = []
-        while self._waiting and self._open:
+        idle = self._hands.idle
+        while idle and self._open:
             slow = not self._again and not self._optimizer.ready
             trial = self._next_trial()
             if trial is None:
                 break
-            worker = self._waiting.popleft()
-            self._running[trial.number] = (worker, trial)
-            self._run.started(trial.number, self.ledger.worker(worker), now)
-            self.ledger.start(worker, trial.number, now)
-            letters.append((worker, Evaluate(trial)))
-            if slow and self._waiting and self.ledger.typical_proposal > 1e-3:
+            letters.append(self._give(idle.popleft(), trial, now))
+            if slow and idle and self.ledger.typical_proposal > 1e-3:
                 self._changed = True
                 break
+        return letters + (self._recall() if idle and self._left <= 0 else self._give_to_hold(now))
+
+    def _give(self, worker: int, trial: Trial, now: float) -> Letter:
+        if self._hands.give(worker, trial):
+            self._note_start(worker, trial, now)
+        return worker, Evaluate(trial)
+
+    def _give_to_hold(self, now: float) -> list[Letter]:
+        """Hand workers that evaluate what they will evaluate next, where they would wait for that.
+
+        Only what is ready at once; and near the end of the budget nothing, which an idle worker might begin sooner.
+        """
+        roomy, seats = self._hands.roomy, len(self.ledger.seats)
+        depth = self._proposals.depth_held() if self._ahead and roomy else 0
+        letters: list[Letter] = []
+        while depth and roomy and self._open and self._left > (1 + depth) * seats:
+            if not (self._again or self._optimizer.ready or self.ledger.typical_proposal == 0.0):
+                break
+            worker = next(iter(roomy))
+            del roomy[worker]
+            for _ in range(depth + 1 - self._hands.count(worker)):
+                trial = self._next_trial()
+                if trial is None:
+                    return letters
+                letters.append(self._give(worker, trial, now))
         return letters
+
+    def _recall(self) -> list[Letter]:
+        """Ask for the trials that are held, not begun, and not asked for yet."""
+        held = [(worker, trial.number) for worker, trial in self._hands.held() if trial.number not in self._recalled]
+        self._recalled.update(number for _, number in held)
+        return [(worker, Recall(number)) for worker, number in held]
 
     def _next_trial(self) -> Trial | None:
         if self._again:
             return self._again.popleft()
-        if self._optimizer.must_wait:
+        if self._proposals.must_wait(self._left):
             return None
-        ready = self._optimizer.ready
-        began = time.perf_counter()
+        if not self._optimizer.ready:
+            self._proposals.serve(len(self._hands.idle), self._left)
         try:
             trial = self._optimizer.ask()
         except SpaceExhaustedError:
             self.exhausted = True
             return None
-        origin = self._optimizer.origins[trial.number]
-        if not ready and origin == "model":
-            self.ledger.proposed(time.perf_counter() - began)
-        self._run.asked(trial, origin)
+        self._run.asked(trial, self._optimizer.origins[trial.number])
         return trial
 
     # --- when to go on, and when to end -----------------------------------------------------------------------------
@@ -303,12 +339,18 @@ class Master:
     @property
     def _open(self) -> bool:
         """Whether another trial may start."""
-        budget = math.inf if self._study.budget is None else self._study.budget
         more = bool(self._again) or not self.exhausted
-        return not self.ending.closing and more and self.ledger.ended + len(self._running) < budget
+        return not self.ending.closing and more and self._left + len(self._again) > 0
+
+    @property
+    def _left(self) -> int:
+        """Trials that the budget leaves to be proposed."""
+        if self._study.budget is None:
+            return sys.maxsize
+        return self._study.budget - self.ledger.ended - len(self._hands) - len(self._again)
 
     def _finished(self, now: float) -> bool:
-        if self._running or self._gate.shut:
+        if len(self._hands) or self._gate.shut:
             return self.ending.out_of_grace(now)
         if self.ending.closing:
             return True
@@ -327,14 +369,22 @@ class Master:
         self.ending.stop(why, now, grace)
         for worker, message in self._gate.recall(Evaluate):
             if isinstance(message, Evaluate):
-                self._take_back(worker, message.trial)
+                self._take_back(worker, message.trial.number)
+        self._outbox += self._recall()
         self._changed = True
 
-    def _take_back(self, worker: int, trial: Trial) -> None:
-        del self._running[trial.number]
+    def _take_back(self, worker: int, number: int) -> None:
+        """Have a trial that was not begun wait again."""
+        begun = self.ledger.trial_at(worker) == number
+        trial = self._hands.take(worker, number)
+        if trial is None:
+            return
+        self._recalled.discard(number)
         self._again.appendleft(trial)
-        self._waiting.append(worker)
-        self.ledger.take_back(worker)
+        if begun:
+            self.ledger.take_back(worker)
+        if begun or not self._hands.count(worker):
+            self._hands.next_of(worker)
 
     @property
     def status(self) -> int:
@@ -347,7 +397,7 @@ class Master:
         """Use the time in which nothing arrives: answer who still waits, make a proposal ahead."""
         letters = self.answer(now)
         if not letters and self._ahead and self._open:
-            self._propose_ahead()
+            self._changed |= self._proposals.stock(self._left) and bool(self._hands.roomy)
         if now - self._checkpointed > CHECKPOINT_SECONDS and not self._gate.shut:
             self.checkpoint(now)
         return letters
@@ -357,25 +407,6 @@ class Master:
             self.stop(TIME_LIMIT, now)
         if self.ending.out_of_grace(now) and not self.over:
             self._changed = True
-
-    def _propose_ahead(self) -> None:
-        depth = self._depth()
-        if depth == 0 or self._optimizer.must_wait:
-            return
-        began = time.perf_counter()
-        if self._optimizer.prepare(depth):
-            self.ledger.proposed(time.perf_counter() - began)
-
-    def _depth(self) -> int:
-        """Number of requests expected while one proposal is made; 0 where a worker hardly notices that it waits."""
-        evaluation, proposal = self.ledger.mean_evaluation, self.ledger.typical_proposal
-        if evaluation is None or proposal < WORTH_WAITING * evaluation:
-            return 0
-        workers = len(self.ledger.seats)
-        expected = math.ceil(workers * proposal / max(evaluation, 1e-6))
-        budget = math.inf if self._study.budget is None else self._study.budget
-        left = budget - self.ledger.ended - len(self._running) - len(self._again)
-        return int(max(0, min(max(1, expected), workers, left)))
 
     def checkpoint(self, now: float) -> None:
         """Write study.h5; where that fails, the display is told."""

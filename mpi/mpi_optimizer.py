@@ -181,14 +181,16 @@ def _work(post: Post, duty: WorkerDuty) -> Start | Exit:
     """Evaluate until told to do something else."""
     with Worker(duty, threads_per_rank(post.local_size)) as worker:
         while True:
-            letter = post.wait_for_one() if worker.trial is None else post.next()
+            letter = post.wait_for_one() if worker.idle else post.next()
             if letter is not None:
                 _, message = letter
                 if isinstance(message, Start | Exit):
                     _send_event(post, worker, 0.0)
                     return message
-                worker.handle(message)
-            elif worker.trial is not None:
+                reply = worker.handle(message)
+                post.send([] if reply is None else [(MASTER, reply)])
+            else:
+                worker.begin()
                 _send_event(post, worker, _POLL_SECONDS)
 
 

@@ -7,12 +7,13 @@ objective needs is imported in the child process that evaluates it.
 from __future__ import annotations
 
 import os
+from collections import deque
 from pathlib import Path
 from typing import Self
 
 from learning_objective import evaluation
 from learning_objective.evaluation import Evaluator
-from mpi.mpi_definitions import Done, Evaluate, Message, Report, Stop, WorkerDuty
+from mpi.mpi_definitions import Done, Evaluate, Message, Recall, Report, Returned, Stop, WorkerDuty
 from utilities.trial import Trial
 
 
@@ -43,6 +44,7 @@ class Worker:
             threads=threads,
         )
         self.trial: Trial | None = None
+        self._held: deque[Trial] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -56,8 +58,8 @@ class Worker:
         """End the child process, whatever it does."""
         self._evaluator.close()
 
-    def handle(self, message: Message) -> None:
-        """Begin a trial, or end it early.
+    def handle(self, message: Message) -> Message | None:
+        """Take a trial, end one early, or give one back; returns what the master is to be told.
 
         Raises
         ------
@@ -65,13 +67,29 @@ class Worker:
             Not a message for a worker.
         """
         if isinstance(message, Evaluate):
-            self.trial = message.trial
-            self._evaluator.start(message.trial)
+            self._held.append(message.trial)
         elif isinstance(message, Stop):
             if self.trial is not None and self.trial.number == message.number:
                 self._evaluator.request_stop()
+        elif isinstance(message, Recall):
+            for trial in self._held:
+                if trial.number == message.number:
+                    self._held.remove(trial)
+                    return Returned(trial.number)
         else:
             raise TypeError(f"a worker does not expect {type(message).__name__}")
+        return None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to evaluate."""
+        return self.trial is None and not self._held
+
+    def begin(self) -> None:
+        """Begin the next trial that is held, where none runs."""
+        if self.trial is None and self._held:
+            self.trial = self._held.popleft()
+            self._evaluator.start(self.trial)
 
     def poll(self, seconds: float) -> Message | None:
         """Wait at most `seconds` for the running trial to report or to end."""

@@ -46,6 +46,7 @@ def _loop(session: Session) -> None:
                     worker = stack.enter_context(Worker(message.duty, threads_per_rank(1)))
                 elif worker is not None:
                     worker.handle(message)
+                    worker.begin()
             event = worker.poll(_POLL_SECONDS) if worker is not None and worker.trial is not None else None
             now = time.time()
             session.tick(now)

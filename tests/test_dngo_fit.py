@@ -202,3 +202,22 @@ def test_unusable_data_are_refused(x: np.ndarray, y: np.ndarray, message: str) -
 def test_numbers_too_low_are_refused(numbers: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         DNGO(*numbers)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_sums_of_the_fit_stand_for_its_observations(members: int) -> None:
+    """With them or without, the posterior is the same; for other observations they are not used."""
+    observed, unseen = data(60), np.random.default_rng(3).random((20, COLUMNS))
+    fitted_to = Dataset(observed.x[:40], observed.y[:40])
+    surrogate = DNGO(COLUMNS, members, 4)
+    parameters = surrogate.fit(fitted_to, np.random.default_rng(4))
+    bare = {name: array for name, array in parameters.items() if name != "gram"}
+    replaced = Dataset(np.vstack([observed.x[1:], observed.x[:1]]), np.append(observed.y[1:], observed.y[0]))
+    for known in (observed, fitted_to, replaced, Dataset(observed.x[:39], observed.y[:39])):
+        quick, slow = surrogate.condition(parameters, known), surrogate.condition(bare, known)
+        for one, other in zip(quick.predict(unseen), slow.predict(unseen), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+    doctored = {**parameters, "gram": 2.0 * parameters["gram"]}
+    assert surrogate.condition(doctored, replaced).predict(unseen)[0] == pytest.approx(
+        surrogate.condition(bare, replaced).predict(unseen)[0], rel=1e-6
+    )

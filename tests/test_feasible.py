@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from utilities.feasible import Constraint, Feasible, Probably, promise, scheduled
+from utilities.feasible import Constraint, Feasible, Probably, conditioned, promise, scheduled
 from utilities.optimizer import Optimizer
 from utilities.surrogate import Array
-from utilities.validity import Validity
+from utilities.validity import Validity, condition, fit
 
 UNIT = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in "ab"}
 GROUPS = np.arange(2)
@@ -65,6 +65,36 @@ def test_refits_lag_at_most_a_tenth_behind() -> None:
     assert [scheduled(n) for n in (1, 9, 57, 99, 100, 109, 110, 1099, 12_345)] == [
         *(1, 9, 57, 99, 100, 100, 110, 1000, 12_000)
     ]
+
+
+def test_outcomes_told_one_by_one_are_known_as_well_as_all_at_once() -> None:
+    rng = np.random.default_rng(5)
+    x, unseen = rng.random((560, 2)), rng.random((200, 2))
+    valid = np.hypot(x[:, 0] - 0.5, x[:, 1] - 0.5) > 0.3
+    assert [conditioned(n) for n in (499, 500, 549, 550, 12_345)] == [499, 500, 500, 550, 12_200]
+    constraint = Constraint(GROUPS)
+    for count in (500, 517, 549):
+        found = constraint.validity(x[:count], valid[:count])
+    theta = fit(x[:500], valid[:500], GROUPS)
+    whole = condition(theta, x[:549], valid[:549], GROUPS)
+    assert found is not None
+    truth = np.hypot(unseen[:, 0] - 0.5, unseen[:, 1] - 0.5) > 0.3
+    agreement = np.mean(found.likely(unseen) == whole.likely(unseen))
+    assert agreement > 0.97
+    assert np.mean(found.likely(unseen) == truth) > 0.95
+
+
+def test_an_outcome_that_was_told_counts_at_once() -> None:
+    constraint, rng = Constraint(GROUPS), np.random.default_rng(6)
+    x = rng.random((520, 2)) * [1.0, 0.5]
+    valid = x[:, 0] > 0.1
+    place = np.array([[0.6, 0.9]])
+    before = constraint.validity(x, valid)
+    x, valid = np.vstack([x, place + 0.01 * rng.standard_normal((4, 2))]), np.append(valid, [False] * 4)
+    after = constraint.validity(x, valid)
+    assert before is not None
+    assert after is not None
+    assert after.log_probability(place)[0] < before.log_probability(place)[0] - 0.3
 
 
 def run(optimizer: Optimizer, valid: Any, count: int) -> list[bool]:

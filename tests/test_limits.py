@@ -42,7 +42,7 @@ def test_a_trial_that_takes_too_much_memory_fails_alone(study, tmp_path, where):
     assert outcome.state is TrialState.FAIL
     found = re.fullmatch(r"exceeded trial_memory of 200 MiB \(it had (\d+) MiB\)", outcome.reason)
     assert found
-    assert int(found[1]) > 200
+    assert int(found[1]) >= 200  # rounded
     assert not evaluator.killed
     assert evaluate(evaluator, {"where": "nowhere"}, number=2).objective == 1.0
 

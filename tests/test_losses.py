@@ -222,9 +222,9 @@ def test_a_killed_trial_is_evaluated_again_and_fails_where_it_is_killed_every_ti
 
 def failing(cluster: Cluster, numbers_: range) -> None:
     cluster.outcome = lambda config, number: (  # type: ignore[method-assign]
-        Outcome(TrialState.FAIL, message="OSError: no such file")
+        Outcome(TrialState.FAIL, seconds=1.0, message="OSError: no such file")
         if number in numbers_
-        else Outcome(TrialState.COMPLETE, 1.0)
+        else Outcome(TrialState.COMPLETE, 1.0, seconds=1.0)
     )
 
 

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from virtual_cluster import Cluster, numbers, reopened
@@ -192,19 +191,6 @@ def test_a_run_with_a_trainer_never_fits_on_the_master(tmp_path: Path, monkeypat
     cluster = Cluster(tmp_path, workers=2, trainer=1, method="gp", budget=12)
     monkeypatch.setattr("utilities.model.Model.refit", lambda *_: pytest.fail("the master fitted"))
     assert cluster.drive() == 0
-
-
-def test_proposals_are_made_ahead_only_where_a_worker_would_notice(tmp_path: Path) -> None:
-    quick = Cluster(tmp_path / "a", method="gp", seconds=0.01, budget=16, workers=2)
-    quick.drive()
-    slow = Cluster(tmp_path / "b", method="gp", seconds=1000.0, budget=16, workers=2)
-    slow.drive()
-    assert quick.master._depth() == 0
-    quick.study = msgspec.structs.replace(quick.study, budget=100)
-    quick.master._study = quick.study
-    assert quick.master._depth() >= 1
-    slow.master._study = quick.study
-    assert slow.master._depth() == 0
 
 
 def test_a_rank_that_reports_after_the_end_is_sent_home(tmp_path: Path) -> None:

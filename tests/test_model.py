@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from utilities.expert import Expert
+from utilities.expert import CHUNK, Expert
 from utilities.fitting import COMPANION_ROWS, fit_surrogate
 from utilities.model import DNGO_FROM, GP_UNTIL, Model
 from utilities.space import Space
@@ -167,3 +167,52 @@ def test_calibration_is_kept_at_each_refit_and_comes_back() -> None:
     other = Model(SPACE, "gp", 0)
     other.restore_calibration({"gp": table})
     np.testing.assert_array_equal(other.calibration()["gp"], table)
+
+
+def test_a_new_fit_is_gone_over_to_in_steps_and_the_old_one_serves_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utilities.expert.CHUNK", 8)
+    assert CHUNK > 8
+    everything = data(60)
+    old, new = (fit_surrogate("dngo", SPACE, Dataset(everything.x[:n], everything.y[:n]), 0, None) for n in (20, 30))
+    expert, fresh = Expert(SPACE, "dngo"), Expert(SPACE, "dngo")
+    expert.adopt(old, 20)
+    before = expert.observe(everything)
+    expert.adopt(new, 30)
+    assert expert.fitted == 30
+    assert expert.parameters is new
+    assert not expert.due(33)
+    steps = 0
+    while expert.observe(everything) is before:
+        steps += 1
+    assert steps == 3
+    fresh.adopt(new, 30)
+    x = np.random.default_rng(1).random((7, 2))
+    for mine, theirs in zip(expert.observe(everything).predict(x), fresh.observe(everything).predict(x), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-8)
+
+
+def test_the_companion_of_dngo_never_grows_beyond_bounds() -> None:
+    everything = data(700)
+    fitted = Dataset(everything.x[:150], everything.y[:150])
+    expert = refitted("dngo", fitted)
+    for count in range(150, 700, 50):
+        known = Dataset(everything.x[:count], everything.y[:count])
+        expert.observe(known)
+        companion = expert.companion(known)
+        assert companion is not None
+        assert len(companion.rows) <= 2 * COMPANION_ROWS
+    best = known.x[np.argmin(known.y)]
+    moved = refitted("dngo", fitted).companion(known)
+    assert moved is not None
+    distance = np.abs(known.x - best).sum(axis=1)
+    assert np.median(distance[moved.rows]) < np.median(distance)
+
+
+def test_bad_foresight_brings_a_refit_only_after_some_growth() -> None:
+    """So that all refits of a run together stay linear in it."""
+    expert = refitted("dngo", data(20))
+    expert.adopt(expert.parameters or {}, 1000)
+    expert.scores.add(np.r_[np.zeros(20), np.full(5, -50.0)], np.full(25, 0.5))
+    assert expert.scores.fallen
+    assert not expert.due(1020)
+    assert expert.due(1030)

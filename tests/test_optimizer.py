@@ -173,10 +173,10 @@ def test_prepared_proposals_are_made_one_by_one_and_renewed_after_an_outcome() -
     optimizer = Optimizer(BOWL, "gp", seed=5)
     run(optimizer, bowl, 7)
     running = optimizer.ask()
-    assert [optimizer.prepare(2) for _ in range(3)] == [True, True, False]
+    assert [optimizer.prepare(2) for _ in range(3)] == [["model"], ["model"], []]
     assert optimizer.ready == 2
     optimizer.tell(running, bowl(running.config))
-    assert [optimizer.prepare(2) for _ in range(3)] == [True, True, False]
+    assert [optimizer.prepare(2) for _ in range(3)] == [["model"], ["model"], []]
     first, second = optimizer.ask(), optimizer.ask()
     assert optimizer.ready == 0
     assert first.config != second.config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import io
+import itertools
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,8 @@ from mpi.mpi_definitions import (
     Letter,
     Message,
     Ready,
+    Recall,
+    Returned,
     Start,
     TrainerDuty,
     WorkerDuty,
@@ -62,6 +65,8 @@ class Cluster:
         self.display = PlainDisplay(io.StringIO())
         self.master = Master(self.study, self.optimizer, self.run, self.display, duty, trainer=trainer, now=0.0)
         self.trainer_rank, self.seconds, self.now = trainer, seconds, 0.0
+        self._free: dict[int, float] = {}
+        self._order = itertools.count()
         self.events: list[tuple[float, int, int, Message]] = []
         self.evaluated: Counter[int] = Counter()
         self.fits: list[Fit] = []
@@ -71,7 +76,7 @@ class Cluster:
             self._post(0.0, rank, Ready(f"node{rank}"))
 
     def _post(self, delay: float, rank: int, message: Message) -> None:
-        heapq.heappush(self.events, (self.now + delay, len(self.events) + 1000 * rank, rank, message))
+        heapq.heappush(self.events, (self.now + delay, 1_000_000 * rank + next(self._order), rank, message))
 
     def outcome(self, config: dict[str, Any], number: int) -> Outcome:
         return Outcome(TrialState.COMPLETE, bowl(config), seconds=self.seconds)
@@ -84,15 +89,28 @@ class Cluster:
                 self.trainer = Trainer(copy.duty)
             elif isinstance(copy, Evaluate):
                 self.evaluated[copy.trial.number] += 1
-                self._post(
-                    self.seconds, rank, Done(copy.trial.number, self.outcome(copy.trial.config, copy.trial.number))
-                )
+                self._free[rank] = max(self.now, self._free.get(rank, 0.0)) + self.seconds
+                done = Done(copy.trial.number, self.outcome(copy.trial.config, copy.trial.number))
+                self._post(self._free[rank] - self.now, rank, done)
+            elif isinstance(copy, Recall):
+                self._give_back(rank, copy.number)
             elif isinstance(copy, Fit):
                 self.fits.append(copy)
                 self._post(2.5, rank, self.trainer.fit(copy))
             elif isinstance(copy, Exit):
                 self.exits[rank] = copy.status
                 self._post(0.0, rank, copy)
+
+    def _give_back(self, rank: int, number: int) -> None:
+        """Give back a trial that has not begun; those held after it stay where they are in time."""
+        for event in self.events:
+            if event[2] == rank and isinstance(event[3], Done) and event[3].number == number:
+                if event[0] - self.seconds > self.now:
+                    self.events.remove(event)
+                    heapq.heapify(self.events)
+                    self.evaluated[number] -= 1
+                    self._post(0.0, rank, Returned(number))
+                return
 
     def drive(self, until: float = 1e6) -> int:
         """Carry messages until the master is done or the time is up; return its exit status."""

@@ -140,7 +140,7 @@ class LogExpectedImprovement:
         log_ei = log_expected_improvement(mean, variance, self.best)[0]
         if self._noisy:
             log_ei = log_ei + log_worth(variance, self._posterior.noise())[0][:, None]
-        return _log_mean_exp(log_ei)[0]
+        return log_mean_exp(log_ei)[0]
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
@@ -149,7 +149,7 @@ class LogExpectedImprovement:
         if self._noisy:
             worth, slope = log_worth(variance, self._posterior.noise())
             log_ei, by_variance = log_ei + worth[:, None], by_variance + slope[:, None]
-        value, share = _log_mean_exp(log_ei)
+        value, share = log_mean_exp(log_ei)
         return value, pullback(share * by_mean, (share * by_variance).sum(axis=1))
 
     def rough(self) -> Acquisition:
@@ -217,6 +217,22 @@ class NegativeDraw:
         return self
 
 
+class NoPreference:
+    """The same score everywhere: what constrains an acquisition, by itself."""
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        return np.zeros(len(x))
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        return np.zeros(len(x)), np.zeros_like(x)
+
+    def rough(self) -> Acquisition:
+        """Return itself."""
+        return self
+
+
 class NegativeMean:
     """Minus the posterior mean, averaged over components and fantasies: its maximiser is the predicted best point."""
 
@@ -238,7 +254,7 @@ class NegativeMean:
         return NegativeMean(self._posterior.thin(ROUGH))
 
 
-def _log_mean_exp(log_values: Array) -> tuple[Array, Array]:
+def log_mean_exp(log_values: Array) -> tuple[Array, Array]:
     """Log of the mean over the first two axes (S, F, m) -> (m,), and each element's share of the sum."""
     peak = log_values.max(axis=(0, 1))
     weights = np.exp(log_values - peak)

@@ -25,7 +25,8 @@ from utilities.space import Space
 from utilities.surrogate import Array
 
 SWEEP = 1024
-PERTURBED = 1024
+"""Quasi-random candidates, and as many perturbed ones."""
+
 SCREENED = 100
 """Candidates that a rough score leaves for the acquisition."""
 
@@ -83,15 +84,19 @@ def maximise(
         finest = order[:FINEST]
         ranked = np.concatenate([finest[_best(acquisition, whole.x[finest])], order[FINEST:]])
         return np.asarray(whole.points[ranked])
-    candidates = space.snap(
-        np.vstack([sobol_points(len(space), SWEEP, rng), perturb(anchors, PERTURBED, len(space), rng), anchors])
-    )
+    candidates = candidates_around(space, anchors, rng, SWEEP)
     candidates = candidates[_best(acquisition.rough(), space.features(candidates))[:SCREENED]]
     candidates = candidates[_best(acquisition, space.features(candidates))]
     starts = _spread_out(candidates, STARTS)
     points, values = _ascend(space, acquisition, starts, rng)
     order = np.argsort(-values, kind="stable")
     return np.vstack([points[order], candidates])
+
+
+def candidates_around(space: Space, anchors: Array, rng: np.random.Generator, count: int) -> Array:
+    """Canonical points (2 count + a, d): a quasi-random sweep, perturbations of the anchors (a, d), and these."""
+    sweep, perturbed = sobol_points(len(space), count, rng), perturb(anchors, count, len(space), rng)
+    return space.snap(np.vstack([sweep, perturbed, anchors]))
 
 
 def _best(acquisition: Acquisition, x: Array) -> NDArray[np.intp]:
@@ -142,9 +147,38 @@ def _ascend(space: Space, acquisition: Acquisition, points: Array, rng: np.rando
     return points, values
 
 
-def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array) -> tuple[Array, Array]:
-    """One L-BFGS-B ascent of the sum over all points along their floats; a point that did not gain stays."""
+def polish(space: Space, acquisition: Acquisition, points: Array, others: Array) -> Array:
+    """Ascend from `points` (b, d) along their floats, each in a box of its own: they cannot meet.
+
+    A box reaches half way to the nearest of the other points and of `others` (q, d), in the largest difference of a
+    coordinate.
+    """
+    if not len(space.continuous) or not len(points):
+        return points
+    everything = np.vstack([points, others])
+    distance = np.stack([np.abs(everything - point).max(axis=1) for point in points])
+    distance[np.arange(len(points)), np.arange(len(points))] = 1.0
+    reach = 0.5 * distance.min(axis=1, keepdims=True)
+    values = acquisition.value(space.features(points))
+    return _climb(space, acquisition, points, values, np.maximum(points - reach, 0.0), np.minimum(points + reach, 1.0))[
+        0
+    ]
+
+
+def _climb(
+    space: Space,
+    acquisition: Acquisition,
+    points: Array,
+    values: Array,
+    low: Array | float = 0.0,
+    high: Array | float = 1.0,
+) -> tuple[Array, Array]:
+    """One L-BFGS-B ascent of the sum over all points along their floats; a point that did not gain stays.
+
+    The points stay within `low` and `high`, numbers or of their shape.
+    """
     floats = space.continuous
+    low, high = (np.broadcast_to(bound, points.shape)[:, floats] for bound in (low, high))
 
     def negative(flat: Array) -> tuple[float, Array]:
         here = points.copy()
@@ -154,9 +188,10 @@ def _climb(space: Space, acquisition: Acquisition, points: Array, values: Array)
 
     flat = points[:, floats].ravel()
     limits = {"maxiter": ASCENT_STEPS, "ftol": ASCENT_TOLERANCE}
-    found = minimize(negative, flat, jac=True, method="L-BFGS-B", bounds=[(0.0, 1.0)] * len(flat), options=limits)
+    bounds = np.column_stack([low.ravel(), high.ravel()])
+    found = minimize(negative, flat, jac=True, method="L-BFGS-B", bounds=bounds, options=limits)
     moved = points.copy()
-    moved[:, floats] = np.clip(found.x.reshape(len(points), -1), 0.0, 1.0)
+    moved[:, floats] = np.clip(found.x.reshape(len(points), -1), low, high)
     reached = acquisition.value(space.features(moved))
     better = reached > values
     return np.where(better[:, None], moved, points), np.where(better, reached, values)

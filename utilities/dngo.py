@@ -8,13 +8,15 @@ s   hyperparameter samples of each    D   basis functions of a network    R   fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from utilities.basis import Basis
 from utilities.dngo_posterior import DNGOPosterior
 from utilities.fourier_features import FourierFeatures, search_lengthscales
-from utilities.linear_regressor import Gram, sample_hyperparameters, squared_misfits
+from utilities.linear_regressor import Gram, quadratic_basis, sample_hyperparameters, squared_misfits
 from utilities.neural_net import Network, train
 from utilities.surrogate import Dataset, Parameters, standardisation
 
@@ -108,7 +110,9 @@ class DNGO:
             ``weight_0`` to ``weight_3``, ``bias_0`` to ``bias_3`` (see `Network`), ``hyperparameters`` (M, s, 3 + 2p)
             (z of `utilities.linear_regressor`), the ``inflation`` () that is in them, the number of ``folds`` (), 0 if
             nothing was held out, ``offset`` () and ``scale`` () of the standardisation. With Fourier features also
-            their ``frequencies`` (M, p, R) and the ``lengthscale`` (p,) that these were drawn for.
+            their ``frequencies`` (M, p, R) and the ``lengthscale`` (p,) that these were drawn for. The sums over the
+            ``observations`` () that the regressions rest on are ``gram`` (M, D + 2p + 2, D + 2p + 2): to condition on
+            the same ones again does without them.
 
         Raises
         ------
@@ -137,11 +141,17 @@ class DNGO:
             fitted["lengthscale"] = search_lengthscales(data.x, y, rng, known)
             fourier = FourierFeatures.draw(fitted["lengthscale"], self._members, frequencies, rng)
         basis = Basis(network, fourier)
-        hyperparameters, inflation = self._regress(basis, data.x, y, held, rng, learned)
+        used = _grams(basis, data.x, y, ~held)
+        hyperparameters, inflation = self._regress(basis, data.x, y, held, used, rng, learned)
+        unseen = _grams(basis, data.x, y, held)
+        fitted["gram"] = np.array([gram.matrix + rest.matrix for gram, rest in zip(used, unseen, strict=True)])
+        fitted["observations"] = np.array(float(len(data)))
         return {**basis.to_arrays(), **fitted, "hyperparameters": hyperparameters, "inflation": np.array(inflation)}
 
     def condition(self, parameters: Parameters, data: Dataset) -> DNGOPosterior:
         """Posterior given `data`, which may be empty.
+
+        Where its first rows are those of the fit, their sums are taken from there.
 
         Raises
         ------
@@ -151,7 +161,10 @@ class DNGO:
         data.check(self._columns, least=0)
         basis = Basis.from_arrays(parameters)
         offset, scale = float(parameters["offset"]), float(parameters["scale"])
-        grams = _grams(basis, data.x, (data.y - offset) / scale)
+        y = (data.y - offset) / scale
+        known = _known_grams(parameters, data.x, y)
+        begin = known[0].count if known else 0
+        grams = _grams(basis, data.x[begin:], y[begin:], known=known)
         return DNGOPosterior.given(offset, scale, basis, parameters["hyperparameters"], grams)
 
     def _held_out(self, count: int) -> NDArray[np.bool_]:
@@ -169,15 +182,16 @@ class DNGO:
         x: Array,
         y: Array,
         held: NDArray[np.bool_],
+        used: list[Gram],
         rng: np.random.Generator,
         previous: Parameters | None,
     ) -> tuple[Array, float]:
-        """Hyperparameters (M, s, 3 + 2p) given what each network learned from, and the inflation that is in them."""
+        """Hyperparameters (M, s, 3 + 2p) given what each network learned from, `used`, and the inflation in them."""
         chains = [None] * self._members
         if previous is not None:
             chains = list(_inflated(previous["hyperparameters"][:, -1], 1.0 / float(previous["inflation"])))
         samples, misfits = [], []
-        for member, gram in enumerate(_grams(basis, x, y, ~held)):
+        for member, gram in enumerate(used):
             drawn = sample_hyperparameters(gram.spectrum, rng, count=self._samples, previous=chains[member])
             unseen = x[held[member]], y[held[member]]
             phi = basis.phi(unseen[0])[member]
@@ -201,12 +215,35 @@ def _inflated(hyperparameters: Array, inflation: float) -> Array:
     return np.asarray(hyperparameters - shift)
 
 
-def _grams(basis: Basis, x: Array, y: Array, used: NDArray[np.bool_] | None = None) -> list[Gram]:
-    """Sufficient statistics of each network's regression of `y`, given the observations (M, n) it may use."""
-    grams = [Gram.empty(basis.size, x.shape[1])] * basis.members
+def _grams(
+    basis: Basis, x: Array, y: Array, used: NDArray[np.bool_] | None = None, known: Sequence[Gram] = ()
+) -> list[Gram]:
+    """Sufficient statistics of each network's regression of `y`, given the observations (M, n) it may use.
+
+    They are added to the `known` ones.
+    """
+    grams = list(known) or [Gram.empty(basis.size, x.shape[1])] * basis.members
     for first in range(0, len(y), BLOCK):
         rows = slice(first, first + BLOCK)
         for member, phi in enumerate(basis.phi(x[rows])):
             mask = slice(None) if used is None else used[member, rows]
             grams[member] = grams[member].add(phi[mask], x[rows][mask], y[rows][mask])
     return grams
+
+
+def _known_grams(parameters: Parameters, x: Array, y: Array) -> list[Gram]:
+    """Sufficient statistics that are in `parameters`, none where the first rows of the data are not those of the fit.
+
+    A journal that was repaired may lack some. The sums of x, x^2 and y are in the statistics, and tell.
+    """
+    if "gram" not in parameters:
+        return []
+    count = int(parameters["observations"])
+    matrices = np.asarray(parameters["gram"])
+    rows = np.column_stack([quadratic_basis(x[:count]), y[:count]])
+    sums = np.append(rows.sum(axis=0), y[:count] @ y[:count])
+    features = matrices.shape[1] - rows.shape[1]
+    expected = np.append(matrices[0, features, features:], matrices[0, -1, -1])
+    if len(rows) < count or not np.allclose(sums, expected, rtol=1e-9, atol=1e-9 * count):
+        return []
+    return [Gram(matrix, count, features) for matrix in matrices]

@@ -287,6 +287,44 @@ class DNGOPosterior:
         """Itself: pending points cost next to nothing."""
         return self
 
+    def relevant(self, x_pending: Array) -> Array:
+        """All of them: they cost little more than their basis."""
+        return x_pending
+
+    def for_batch(self, turn: int, pending: int) -> DNGOPosterior:
+        """Posterior of a single network, another one each turn, decomposed."""
+        one = slice(turn % len(self.weights), turn % len(self.weights) + 1)
+        member = replace(
+            self,
+            basis=self.basis.member(one.start),
+            hyperparameters=self.hyperparameters[one],
+            grams=None if self.grams is None else self.grams[one],
+            vectors=self.vectors[one],
+            values=self.values[one],
+            precision=self.precision[one],
+            weights=self.weights[one],
+            theta=self.theta[one],
+            narrowing=self.narrowing[one],
+        )
+        return member._decomposed()
+
+    def root(self, x: Array) -> Array:
+        """Root A (S, m, R) of the covariance at `x` (m, p), without noise: it is ``A A^T`` for each component.
+
+        R is D. Where points are kept apart, ``K^-1 - G G^T`` is factorised.
+        """
+        psi = self.basis.phi(x) @ self.vectors
+        members, samples, _, features = self.weights.shape
+        if not self.narrowing.shape[3]:
+            scaled = psi[:, None] / np.sqrt(self.precision)[:, :, None]
+            return np.asarray(scaled.reshape(members * samples, len(x), features))
+        narrowing = self.narrowing.transpose(0, 2, 1, 3)
+        covariance = -narrowing @ narrowing.transpose(0, 1, 3, 2)
+        diagonal = np.arange(features)
+        covariance[:, :, diagonal, diagonal] += 1.0 / self.precision
+        factors = np.array([[jittered_cholesky(c) for c in of_one] for of_one in covariance])
+        return np.asarray((psi[:, None] @ factors).reshape(members * samples, len(x), features))
+
     def draw(self, rng: np.random.Generator) -> RegressionDraw:
         """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
         members, samples, fantasies, features = self.weights.shape

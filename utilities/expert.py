@@ -9,12 +9,29 @@ from numpy.typing import NDArray
 
 from utilities.basins import Closed
 from utilities.calibration import FALLEN_OVER, Scores, foresee
-from utilities.fitting import condition, of_companion, transform_of
+from utilities.fitting import COMPANION_ROWS, around_incumbent, condition, of_companion, transform_of
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 
 GP_GROWTH, DNGO_GROWTH = 0.02, 0.15
 """Growth of the observations after which a refit is due."""
+
+
+LEAST_GROWTH = 0.03
+"""Growth below which no refit is due, however badly the surrogate foresees: all refits of a run stay linear in it."""
+
+CHUNK = 2048
+"""Observations that a new fit is conditioned on at a time, while proposals go on by the old one."""
+
+
+@dataclass
+class _Fit:
+    """A fit that is to be used, and how far it is prepared."""
+
+    parameters: Parameters
+    fitted: int
+    posterior: Posterior | None = None
+    known: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,19 @@ class Expert:
         self._companion: View | None = None
         self._companion_conditioned = 0
         self.scores = Scores()
-        self.parameters: Parameters | None = None
-        self.fitted = 0
+        self._parameters: Parameters | None = None
+        self._fitted = 0
+        self._next: _Fit | None = None
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """Of the latest fit; None before the first."""
+        return self._parameters if self._next is None else self._next.parameters
+
+    @property
+    def fitted(self) -> int:
+        """Observations of the latest fit."""
+        return self._fitted if self._next is None else self._next.fitted
 
     def due(self, count: int) -> bool:
         """Whether a refit is worth its time with `count` observations."""
@@ -63,7 +91,8 @@ class Expert:
             return True
         growth = GP_GROWTH if self.kind == "gp" else DNGO_GROWTH
         grown = count - self.fitted
-        return grown >= max(1, round(growth * self.fitted)) or (grown >= FALLEN_OVER and self.scores.fallen)
+        soon = max(FALLEN_OVER, round(LEAST_GROWTH * self.fitted))
+        return grown >= max(1, round(growth * self.fitted)) or (grown >= soon and self.scores.fallen)
 
     def overdue(self, count: int) -> bool:
         """Whether to propose by it would waste evaluations: nothing was learned yet, or from too few data."""
@@ -72,20 +101,35 @@ class Expert:
     def adopt(self, parameters: Parameters, fitted: int) -> None:
         """Take the result of a fit to the first `fitted` observations, made here or elsewhere."""
         self.scores.note(fitted)
-        self.parameters, self.fitted = parameters, fitted
-        self._posterior, self._companion = None, None
+        self._next = _Fit(parameters, fitted)
+
+    def _switch(self, data: Dataset) -> None:
+        """Go over to the latest fit, once its posterior is given all that the present one is: a `CHUNK` a call."""
+        fit = self._next
+        if fit is None:
+            return
+        if fit.posterior is None:
+            seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
+            fit.posterior, fit.known = condition(self.kind, self._space, fit.parameters, seen), fit.fitted
+        transform = transform_of(fit.parameters)
+        while fit.known < self._conditioned:
+            rows = slice(fit.known, min(fit.known + CHUNK, self._conditioned))
+            fit.posterior = fit.posterior.extend(data.x[rows], transform.apply(data.y[rows]))
+            fit.known = rows.stop
+            if self._posterior is not None and fit.known < self._conditioned:
+                return
+        self._parameters, self._fitted, self._next = fit.parameters, fit.fitted, None
+        self._posterior, self._conditioned, self._companion = fit.posterior, fit.known, None
 
     def observe(self, data: Dataset) -> Posterior:
         """Posterior given `data`, whose first rows are those of the last call; what was foreseen of new rows is judged.
 
         Rows that a fit has seen before they came here are conditioned on without a judgement.
         """
-        parameters = self._known()
-        posterior = self._posterior
+        self._switch(data)
+        posterior, parameters = self._posterior, self._known()
         if posterior is None:
-            self._conditioned = max(self._conditioned, self.fitted)
-            seen = Dataset(data.x[: self._conditioned], data.y[: self._conditioned])
-            posterior = condition(self.kind, self._space, parameters, seen)
+            raise RuntimeError("the model must be fitted before it is asked for a posterior")
         if len(data) > self._conditioned:
             x, y = data.x[self._conditioned :], data.y[self._conditioned :]
             transform = transform_of(parameters)
@@ -103,21 +147,23 @@ class Expert:
 
     def companion(self, data: Dataset) -> View | None:
         """Posterior of the companion given its part of `data` and all newer rows outside the closed region."""
+        self._switch(data)
         own = of_companion(self._known())
         if not own:
             return None
-        if self._companion is None:
-            self._companion = self._first_companion(own, data)
-            self._companion_conditioned = self.fitted
         view = self._companion
+        if view is None:
+            view, self._companion_conditioned = self._first_companion(own, data), self._fitted
+        if self.kind == "dngo" and len(view.rows) + len(data) - self._companion_conditioned > 2 * COMPANION_ROWS:
+            view, self._companion_conditioned = self._moved_companion(own, data, view.closed), len(data)
         new = np.arange(self._companion_conditioned, len(data))
         if view.closed is not None:
             new = new[view.closed.depth(data.x[new])[0] <= 0.0]
         if len(new):
             posterior = view.posterior.extend(data.x[new], transform_of(own).apply(data.y[new]))
-            self._companion = View(posterior, np.concatenate([view.rows, new]), view.closed)
-        self._companion_conditioned = len(data)
-        return self._companion
+            view = View(posterior, np.concatenate([view.rows, new]), view.closed)
+        self._companion, self._companion_conditioned = view, len(data)
+        return view
 
     def _first_companion(self, own: Parameters, data: Dataset) -> View:
         rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
@@ -125,7 +171,15 @@ class Expert:
         if not inside.any():
             return View(posterior, rows)
         lengthscale = np.exp(own["log_lengthscale"].mean(axis=0))[self._space.groups]
-        return View(posterior, rows, Closed(data.x[: self.fitted], inside, lengthscale))
+        return View(posterior, rows, Closed(data.x[: self._fitted], inside, lengthscale))
+
+    def _moved_companion(self, own: Parameters, data: Dataset, closed: Closed | None) -> View:
+        """Companion around the present incumbent: as many rows as ever, whatever came since the fit."""
+        outside = np.arange(len(data))
+        if closed is not None:
+            outside = outside[closed.depth(data.x)[0] <= 0.0]
+        rows = around_incumbent(data, outside)
+        return View(condition("gp", self._space, own, Dataset(data.x[rows], data.y[rows])), rows, closed)
 
     def to_user(self, mean: float, sd: float) -> tuple[float, float]:
         """Median, and half the width of the central 68 % interval, of a standardised prediction in the user's units."""
@@ -135,6 +189,6 @@ class Expert:
         return float(middle), float(high - low) / 2.0
 
     def _known(self) -> Parameters:
-        if self.parameters is None:
+        if self._parameters is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
-        return self.parameters
+        return self._parameters

@@ -22,6 +22,10 @@ OPTIMISM = 1.0
 CAUTION, TRUSTED = 5.0, 0.8
 """Weight of log P / TRUSTED where P[valid] is below that."""
 
+STEPS = ((500, 50), (10_000, 200))
+"""From the first number of outcomes on, the posterior is conditioned on all of them at every so-manieth, and told of
+those since."""
+
 _TRUSTED = math.log(TRUSTED)
 _LOG_HALF = math.log(0.5)
 _SLOPE = 100.0
@@ -117,6 +121,8 @@ class Constraint:
         self._groups = groups
         self._parameters: Parameters = {}
         self._fitted = 0
+        self._base: Validity | None = None
+        self._begun = 0
         self._validity: Validity | None = None
         self._known = 0
 
@@ -126,16 +132,26 @@ class Constraint:
             return None
         if self._validity is None or self._known != len(x):
             self._refit(x, valid)
-            self._validity, self._known = condition(self._parameters, x, valid, self._groups), len(x)
+            begun = conditioned(len(x))
+            if self._base is None or self._begun != begun:
+                self._base, self._begun = condition(self._parameters, x[:begun], valid[:begun], self._groups), begun
+            self._validity, self._known = self._base.tell(x[begun:], valid[begun:]), len(x)
         return self._validity
 
     def _refit(self, x: Array, valid: NDArray[np.bool_]) -> None:
         count = scheduled(len(x))
         if count != self._fitted:
             self._parameters, self._fitted = fit(x[:count], valid[:count], self._groups), count
+            self._base = None
 
 
 def scheduled(count: int) -> int:
     """Outcomes, of `count`, that hyperparameters are fitted to: a multiple of 1 below 100, of 10 below 1000, ..."""
     step: int = 10 ** max(0, len(str(count)) - 2)
+    return count - count % step
+
+
+def conditioned(count: int) -> int:
+    """Outcomes, of `count`, that the posterior is conditioned on as a whole."""
+    step = max((step for least, step in STEPS if count >= least), default=1)
     return count - count % step

@@ -103,5 +103,12 @@ def _companion_rows(
         return (outside, inside) if inside.any() else (np.empty(0, dtype=np.intp), nowhere)
     if len(outside) < _FEWEST:
         outside, inside = np.arange(len(data)), nowhere
-    distance = np.sum((data.x[outside] - data.x[outside[np.argmin(data.y[outside])]]) ** 2, axis=1)
-    return np.sort(outside[np.argsort(distance, kind="stable")[:COMPANION_ROWS]]), inside
+    return around_incumbent(data, outside), inside
+
+
+def around_incumbent(data: Dataset, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of `rows` (k,) of the observations, the `COMPANION_ROWS` nearest to the best of them, in ascending order."""
+    if len(rows) <= COMPANION_ROWS:
+        return rows
+    distance = np.sum((data.x[rows] - data.x[rows[np.argmin(data.y[rows])]]) ** 2, axis=1)
+    return np.sort(rows[np.argpartition(distance, COMPANION_ROWS)[:COMPANION_ROWS]])

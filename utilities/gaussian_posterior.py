@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.cholesky import extended_inverse_factors
+from utilities.cholesky import extended_inverse_factors, jittered_cholesky
 from utilities.drawn_functions import GaussianDraw, PriorDraw
 from utilities.kernels import Kernel, distance_pullback
 from utilities.surrogate import Pullback
@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 
 _BLOCK = 2**17  # entries of the cross-covariance worked on at a time: they stay in the cache
 _WORK = 10 * 300**2  # components x squared rows that a search through a fantasised posterior can afford
+_BATCHED = 4  # components that a batch is chosen by
+_MOST_PENDING, _HOPE = 200, 2.0  # pending points to condition on, by mean less so many deviations
 _LEAST_VARIANCE = 1e-12  # of the prior variance: below it a variance is rounding error
 
 
@@ -148,6 +150,25 @@ class GaussianPosterior:
         rows = self.embedded.shape[1] + pending
         components = max(1, _WORK // (rows * rows))
         return self if components >= self.noise_variance.size else self.thin(components)
+
+    def relevant(self, x_pending: Array) -> Array:
+        """At most `_MOST_PENDING` of the pending points (q, p): those with the lowest confidence bounds."""
+        if len(x_pending) <= _MOST_PENDING:
+            return x_pending
+        mean, variance = self.thin(1).predict(x_pending)
+        bound = mean[0, 0] - _HOPE * np.sqrt(variance[0])
+        return x_pending[np.sort(np.argsort(bound, kind="stable")[:_MOST_PENDING])]
+
+    def for_batch(self, turn: int, pending: int) -> GaussianPosterior:
+        """Posterior of at most `_BATCHED` of the components, the same in every turn, and as `affordable`."""
+        return self.thin(_BATCHED).affordable(pending)
+
+    def root(self, x: Array) -> Array:
+        """Root A (S, m, m) of the covariance at `x` (m, p), without noise: it is ``A A^T`` for each component."""
+        z = self.kernel.embed(x)
+        whitened = self._whitened_cross(z)
+        covariance = self.kernel.between(z, z) - whitened @ np.swapaxes(whitened, 1, 2)
+        return np.array([jittered_cholesky(c) for c in covariance])
 
     def draw(self, rng: np.random.Generator) -> GaussianDraw:
         """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere. Costs O(n^2)."""

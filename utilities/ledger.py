@@ -48,6 +48,8 @@ class Ledger:
     recent: deque[ShownTrial] = field(default_factory=lambda: deque(maxlen=RECENT))
     proposal_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_TIMES))
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_fits: deque[float] = field(default_factory=lambda: deque(maxlen=5))
+    _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
@@ -68,13 +70,27 @@ class Ledger:
 
     @property
     def typical_proposal(self) -> float:
-        """Median seconds of the last proposals, 0 before the first."""
+        """Median seconds of the last proposals made one by one, 0 before the first."""
         return statistics.median(self._latest_proposals) if self._latest_proposals else 0.0
 
-    def proposed(self, seconds: float) -> None:
-        """Note how long the model took for a proposal."""
-        self.proposal_seconds.append(seconds)
-        self._latest_proposals.append(seconds)
+    @property
+    def typical_pass(self) -> float:
+        """Median seconds of the last batches of proposals, 0 before the first."""
+        return statistics.median(self._latest_passes) if self._latest_passes else 0.0
+
+    @property
+    def typical_fit(self) -> float:
+        """Median seconds of the last refits elsewhere, a second before the first."""
+        return statistics.median(self._latest_fits) if self._latest_fits else 1.0
+
+    def refitted(self, seconds: float) -> None:
+        """Note how long a refit elsewhere took."""
+        self._latest_fits.append(seconds)
+
+    def proposed(self, seconds: float, count: int = 1) -> None:
+        """Note how long the model took for so many proposals."""
+        self.proposal_seconds.extend([seconds / count] * count)
+        (self._latest_proposals if count == 1 else self._latest_passes).append(seconds)
 
     def restore(self, records: Iterable[TrialRecord]) -> None:
         """Count the trials that ended in earlier runs."""
@@ -99,6 +115,10 @@ class Ledger:
     def start(self, rank: int, number: int, now: float) -> None:
         """Note that a worker begins a trial."""
         self.seats[rank].trial, self.seats[rank].since = number, now
+
+    def trial_at(self, rank: int) -> int | None:
+        """Number of the trial that a worker evaluates."""
+        return self.seats[rank].trial if rank in self.seats else None
 
     def retry(self, rank: int) -> None:
         """Note that a worker's trial is to be evaluated again: the time it took was wasted."""

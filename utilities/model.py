@@ -1,8 +1,8 @@
 """The surrogates of a study: which are in use, how much each is trusted, whose turn it is.
 
 ``auto`` has a Gaussian process while it is the cheaper, a DNGO from `DNGO_FROM` observations on, and in between both,
-whose shares of the proposals follow how well each foresaw the latest outcomes (see `utilities.calibration`). The other
-methods have one surrogate.
+whose shares of the proposals follow how well each foresaw the latest outcomes (see `utilities.calibration`). Where time
+is short it has a DNGO alone. The other methods have one surrogate.
 """
 
 from __future__ import annotations
@@ -35,16 +35,24 @@ class Model:
         One of MODEL_METHODS.
     seed
         Of the fits.
+
+    Attributes
+    ----------
+    hasty
+        Whether time is short.
     """
 
     def __init__(self, space: Space, method: str, seed: int) -> None:
         self._space, self._method, self._seed = space, method, seed
+        self.hasty = False
         self._experts: dict[str, Expert] = {}
 
     def kinds(self, count: int) -> tuple[str, ...]:
         """Kinds of surrogate in use with `count` observations."""
         if self._method != "auto":
             return (self._method,)
+        if self.hasty:
+            return ("dngo",)
         return ("gp",) * (count < GP_UNTIL) + ("dngo",) * (count >= DNGO_FROM)
 
     def expert(self, kind: str) -> Expert:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities import portfolio
+from utilities import batches, portfolio
 from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
 from utilities.basins import Outside
 from utilities.candidate_search import Whole, maximise, perturb
 from utilities.designs import sobol_points
+from utilities.errors import SpaceExhaustedError
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.history import History
 from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
 from utilities.model import Model
-from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config
+from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
 from utilities.space import Space
-from utilities.surrogate import Array, FitState, Parameters
+from utilities.surrogate import Array, FitState, Parameters, Posterior
 from utilities.trial import Config
 from utilities.validity import Validity
 
 FANTASIES = 40
 """Mixture components x fantasies over which EI is averaged, at least."""
+
+EARLY = 128
+"""Trials before which a refit is worth waiting for."""
+
+LEISURE = 2e-3
+"""Seconds for a proposal of a batch, below which it is a Thompson sample."""
 
 VALIDITY_FANTASIES = 16
 PROSPECTS = 32
@@ -84,12 +93,11 @@ class ModelProposer:
         self._model = Model(space, method, seed)
         self._constraint = Constraint(space.groups)
         self._whole = Whole.of(space)
+        self._passes = 0
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
-        self._model.observe(history.data)
-        if self._inline and self.fit_due(history):
-            self._model.refit(history.data)
+        self._update(history)
         if self._in_design(history):
             return self._design.propose(history, ready)
         noise = self._model.noise(history.data) if self._model.fitted else 0.0
@@ -101,6 +109,83 @@ class ModelProposer:
         repeats = history.noisy and noise > DOUBTFUL_NOISE
         config = None if ranked is None else new_config(self._space, ranked, history, ready, repeats=repeats)
         return self._design.propose(history, ready) if config is None else Proposal(config, "model")
+
+    def propose_batch(
+        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
+    ) -> list[Proposal]:
+        """Several configurations of the model in one pass; one where `propose` would not search, or `count` is 1.
+
+        A whole pass is by one surrogate: they take turns from pass to pass. With less than `LEISURE` seconds for each,
+        expected improvement and exploration make way for Thompson samples.
+        """
+        self._model.hasty = seconds < LEISURE
+        self._update(history)
+        if count == 1 or self._unfit(history) or not self._model.fitted:
+            return [self.propose(history, ready)]
+        noise = self._model.noise(history.data)
+        if noise > DOUBTFUL_NOISE and not history.repeated:
+            return [self.propose(history, ready)]
+        pending = np.vstack([history.pending, self._space.to_unit(ready)])
+        turn = history.told + len(pending)
+        names = [self._acquisition_name(history, len(pending) + i, turn + i) for i in range(count)]
+        if self._model.hasty:
+            names = ["thompson" if name in ("ei", "explore") else name for name in names]
+        searched = [name for name in names if name != "design"]
+        proposals: list[Proposal] = []
+        if searched:
+            points = self._choose(history, pending, searched)
+            repeats = history.noisy and noise > DOUBTFUL_NOISE
+            fresh = new_configs(self._space, points, history, ready, repeats=repeats)
+            proposals = [Proposal(config, "model") for config in itertools.islice(fresh, len(searched))]
+        while len(proposals) < count:
+            known = ready + [proposal.config for proposal in proposals]
+            try:
+                proposals.append(self._design.propose(history, known))
+            except SpaceExhaustedError:
+                if not proposals:
+                    raise
+                break
+        return proposals
+
+    def _choose(self, history: History, pending: Array, names: list[str]) -> Array:
+        """Points for a batch, one by each acquisition of `names`, and others to fall back on."""
+        self._passes += 1
+        rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
+        view = self._model.choose(history.data, self._passes)
+        x_pending = view.posterior.relevant(self._space.features(pending))
+        posterior = view.posterior.for_batch(self._passes, len(x_pending))
+        validity = self._constraint.validity(*history.outcomes)
+        likely = x_pending[-PROMISING:]
+        if validity is not None:
+            likely = likely[validity.likely(likely)]
+        observed = history.data.x[_promising(view, history)]
+        known = np.vstack([observed, likely])
+        anchors = self._anchors(view, posterior, history)
+        knowledge = batches.Knowledge(
+            posterior,
+            pending,
+            x_pending,
+            known,
+            observed,
+            anchors,
+            validity,
+            view.closed,
+            history.noisy,
+            self._goal.kappa,
+        )
+        if set(names) == {"thompson"}:
+            return batches.draw(self._space, knowledge, len(names), rng, self._whole)
+        return batches.choose(self._space, knowledge, names, rng, self._whole)
+
+    def _acquisition_name(self, history: History, pending: int, turn: int) -> str:
+        name = self._goal.acquisition
+        return portfolio.choose(len(history.data), pending, turn) if name == "ei" else name
+
+    def _update(self, history: History) -> None:
+        """Take what is new, and refit if that is due and to be done here."""
+        self._model.observe(history.data)
+        if self._inline and self.fit_due(history):
+            self._model.refit(history.data)
 
     def _ranked(self, history: History, ready: list[Config]) -> Array | None:
         """Points, best first; None where a point of the design is wanted."""
@@ -117,9 +202,7 @@ class ModelProposer:
             if validity is None or len(history.data) == 0:
                 return None
             return self._search_valid(history, validity, rng)
-        name = self._goal.acquisition
-        if name == "ei":
-            name = portfolio.choose(len(history.data), len(pending), turn)
+        name = self._acquisition_name(history, len(pending), turn)
         if name == "design" or not self._model.fitted:
             return None
         view = self._model.choose(history.data, turn)
@@ -128,7 +211,7 @@ class ModelProposer:
             acquisition = Feasible(acquisition, validity)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
-        return maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)
+        return maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
 
     def _search_valid(self, history: History, validity: Validity, rng: np.random.Generator) -> Array:
         # Few candidates: the very maximum lies in a corner, far from all failures, as long as there are corners left.
@@ -147,6 +230,7 @@ class ModelProposer:
         """
         if name == "thompson":
             return NegativeDraw(view.posterior.draw(rng))
+        x_pending = view.posterior.relevant(x_pending)
         posterior = fantasised = view.posterior.affordable(len(x_pending))
         if len(x_pending):
             count = 1 if name == "explore" else max(2, -(-FANTASIES // len(posterior.noise())))
@@ -159,10 +243,10 @@ class ModelProposer:
         known = np.vstack([observed, likely])
         return LogExpectedImprovement(fantasised, known, noisy=history.noisy)
 
-    def _anchors(self, view: View, history: History) -> Array:
-        """Return the observed points with the lowest posterior mean."""
+    def _anchors(self, view: View, posterior: Posterior, history: History) -> Array:
+        """Return the observed points with the lowest mean of a posterior."""
         rows = _promising(view, history)
-        mean = view.posterior.predict(history.data.x[rows])[0].mean(axis=(0, 1))
+        mean = posterior.predict(history.data.x[rows])[0].mean(axis=(0, 1))
         return history.points[rows[np.argsort(mean, kind="stable")[:ANCHORS]]]
 
     def _in_design(self, history: History) -> bool:
@@ -188,7 +272,7 @@ class ModelProposer:
         validity = self._constraint.validity(*history.outcomes)
         if validity is not None:
             acquisition = Probably(acquisition, validity)
-        point = maximise(self._space, acquisition, rng, self._anchors(view, history), self._whole)[:1]
+        point = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)[:1]
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
         return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
@@ -198,8 +282,12 @@ class ModelProposer:
         return None if self._unfit(history) else self._model.due(len(history.data))
 
     def must_wait(self, history: History) -> bool:
-        """Whether the design is through and what is known of the surrogate comes from far too few data."""
-        return not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
+        """Whether the design is through and what is known of the surrogate comes from far too few data.
+
+        From `EARLY` trials on nobody is to wait for a refit: there are few of them, and they change little.
+        """
+        early = not self._model.fitted or history.told < EARLY
+        return early and not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""
@@ -228,4 +316,4 @@ def _promising(view: View, history: History) -> NDArray[np.intp]:
     """Rows of the view with the lowest objectives: few enough for a proposal's cost not to grow with the run."""
     if len(view.rows) <= PROMISING:
         return view.rows
-    return view.rows[np.argsort(history.data.y[view.rows], kind="stable")[:PROMISING]]
+    return view.rows[np.argpartition(history.data.y[view.rows], PROMISING)[:PROMISING]]

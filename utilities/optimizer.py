@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -150,27 +151,43 @@ class Optimizer:
                 break
         return trials
 
-    def prepare(self, count: int) -> bool:
-        """Make one proposal towards having `count` ready, so that as many calls of ask() answer at once.
+    def prepare(self, count: int, batch: int = 1, seconds: float = math.inf) -> list[str]:
+        """Make proposals towards having `count` ready, so that as many calls of ask() answer at once.
 
-        When there are as many, the oldest that the model made before the latest outcome is made anew.
+        Parameters
+        ----------
+        count
+            Proposals wanted.
+        batch
+            How many may be made in one pass: each costs less than one by itself, and is searched less finely. With 1,
+            and `count` ready, the oldest that the model made before the latest outcome is made anew.
+        seconds
+            What a proposal of a batch may cost; how finely they are searched depends on it.
 
         Returns
         -------
-        bool
-            Whether one was made; False when there is nothing to do, or nothing left to propose.
+        list of str
+            Origins of the proposals made; empty when there is nothing to do, or nothing left to propose.
         """
-        told = self._history.told
-        if self.ready >= count:
+        told, ready = self._history.told, len(self._ready)
+        if batch == 1 and self.ready >= count:
             stale = next((entry for entry in self._ready if entry[1] < told and entry[0].origin == "model"), None)
             if stale is None:
-                return False
+                return []
             self._ready.remove(stale)
+            count, ready = count + 1, ready - 1
+        if self.ready >= count:
+            return []
         try:
-            self._ready.append((self._propose(), told))
+            if batch == 1:
+                self._ready.append((self._propose(), told))
+            else:
+                known = [proposal.config for proposal, _ in self._ready]
+                made = self._proposer.propose_batch(self._history, known, min(batch, count - self.ready), seconds)
+                self._ready.extend((proposal, told) for proposal in made)
         except SpaceExhaustedError:
-            return False
-        return True
+            return []
+        return [proposal.origin for proposal, _ in itertools.islice(self._ready, ready, None)]
 
     @property
     def ready(self) -> int:

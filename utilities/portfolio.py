@@ -89,6 +89,10 @@ class PureExploration:
         """Return the same over a few components."""
         return PureExploration(self._posterior.thin(ROUGH), self._fantasised.thin(ROUGH), self._x_known, self._kappa)
 
+    def penalty(self, x: Array) -> Array:
+        """What `value` takes off the log of sigma (m,) at `x` (m, p)."""
+        return np.asarray(_SLOPE * np.maximum(self._excess(*self._predict(x)), 0.0))
+
     def _predict(self, x: Array) -> tuple[Array, Array]:
         """Mean (S, m), of a posterior without fantasies, and sigma (S, m)."""
         mean, variance = self._posterior.predict(x)

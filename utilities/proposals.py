@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
@@ -35,6 +36,14 @@ class Proposer(Protocol):
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration, none of those known or ready; SpaceExhaustedError where there is none."""
+
+    def propose_batch(
+        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
+    ) -> list[Proposal]:
+        """At least one and at most `count` configurations, chosen in one pass; SpaceExhaustedError as `propose`.
+
+        `seconds` are what each of them may cost.
+        """
 
     def skip(self, origin: str) -> None:
         """Note that a proposal of that origin was made in an earlier life of the study."""
@@ -90,6 +99,12 @@ class DesignProposer:
         if config is None:
             config = self._any_left(history, ready)
         return Proposal(config, self.origin)
+
+    def propose_batch(
+        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
+    ) -> list[Proposal]:
+        """One: they cost next to nothing."""
+        return [self.propose(history, ready)]
 
     def skip(self, origin: str) -> None:
         """Count a point drawn earlier; a grid finds its place by itself."""
@@ -161,10 +176,22 @@ def new_config(
 
     With `repeats`, one that completed and is not pending will do as well.
     """
+    return next(new_configs(space, points, history, ready, repeats=repeats), None)
+
+
+def new_configs(
+    space: Space,
+    points: Array | Iterator[Array],
+    history: History,
+    ready: list[Config],
+    *,
+    repeats: bool = False,
+) -> Iterator[Config]:
+    """Configurations among `points` (m, d) that are neither known nor ready, each once; as `new_config`."""
     waiting = {space.key(config) for config in ready}
     for point in points:
         config = space.from_unit(point[None])[0]
         wanted = not history.knows(config) or (repeats and history.is_repeatable(config))
-        if wanted and space.key(config) not in waiting:
-            return config
-    return None
+        if wanted and (key := space.key(config)) not in waiting:
+            waiting.add(key)
+            yield config

@@ -114,6 +114,18 @@ class Posterior(Protocol):
     def affordable(self, pending: int) -> Posterior:
         """Posterior thinned to what is affordable with so many pending points to come."""
 
+    def relevant(self, x_pending: Array) -> Array:
+        """Return the most promising ones of the pending points (q, p), as many as it affords to be conditioned on."""
+
+    def for_batch(self, turn: int, pending: int) -> Posterior:
+        """Few of the components, cheap enough to choose a batch by, with so many pending points to come.
+
+        In another `turn` they may be others.
+        """
+
+    def root(self, x: Array) -> Array:
+        """Root A (S, m, R) of the covariance at `x` (m, p), without noise: it is ``A A^T`` for each component."""
+
     def draw(self, rng: np.random.Generator) -> DrawnFunction:
         """Draw a function of a component and fantasy chosen at random, to be evaluated anywhere."""
 

@@ -45,7 +45,7 @@ LENGTHSCALE_PRIOR = (math.log(0.4), 1.0)
 AMPLITUDE_PRIOR = (math.log(5.0), 0.5)
 """Location and scale of the normal prior on the log amplitude."""
 
-FITTED, KEPT = 150, 300
+FITTED, KEPT, COMPARED = 150, 300, 2000
 """Most outcomes that theta is fitted to, and that a posterior is made from."""
 
 _SEARCH = 15
@@ -101,7 +101,7 @@ class ValidityKernel:
 def informative(x: Array, valid: Labels, most: int) -> NDArray[np.intp]:
     """Rows, ascending, of at most `most` outcomes: half of them those nearest to the other kind, the rest evenly.
 
-    Costs O(n log n). Where all are of one kind, all are taken evenly.
+    Of each kind at most `COMPARED` are looked at, evenly chosen. Where all are of one kind, all are taken evenly.
 
     Parameters
     ----------
@@ -110,17 +110,27 @@ def informative(x: Array, valid: Labels, most: int) -> NDArray[np.intp]:
     most
         An even number.
     """
-    count = len(x)
-    if count <= most:
-        return np.arange(count)
-    distance = np.zeros(count)
+    if len(x) <= most:
+        return np.arange(len(x))
+    looked_at = np.concatenate([_evenly(np.flatnonzero(valid == kind), COMPARED) for kind in (False, True)])
+    looked_at = np.sort(looked_at)
+    nearest = looked_at[np.argsort(_distance_to_others(x[looked_at], valid[looked_at]), kind="stable")[: most // 2]]
+    others = np.ones(len(x), dtype=np.bool_)
+    others[nearest] = False
+    return np.sort(np.concatenate([nearest, _evenly(np.flatnonzero(others), most // 2)]))
+
+
+def _evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
+
+
+def _distance_to_others(x: Array, valid: Labels) -> Array:
+    """Distance (n,) of each of `x` (n, p) to the nearest one of the other kind, 0 where there is none."""
+    distance = np.zeros(len(x))
     if valid.any() and not valid.all():
         distance[valid] = cKDTree(x[~valid]).query(x[valid])[0]
         distance[~valid] = cKDTree(x[valid]).query(x[~valid])[0]
-    order = np.argsort(distance, kind="stable")
-    far = np.sort(order[most // 2 :])
-    evenly = far[np.linspace(0, len(far) - 1, most // 2).astype(np.intp)]
-    return np.sort(np.concatenate([order[: most // 2], evenly]))
+    return distance
 
 
 def fit(x: Array, valid: Labels, groups: NDArray[np.int64]) -> Parameters:
@@ -261,12 +271,27 @@ class Validity:
         curvature bound (Boehning & Lindsay 1988), so one factor serves all of them and every sweep gains, and one
         variance, by the mean of their curvatures. Called on a posterior with F = 1.
         """
-        cross = self.kernel.between(x_pending, self.x)
-        whitened = cross @ self.whitener.T
-        covariance = self.kernel.between(x_pending, x_pending) - whitened @ whitened.T
-        mean = cross @ self.dual[0]
+        covariance, mean = self._joint(x_pending)
         noise = rng.standard_normal((count, len(mean)))
-        target = targets(mean + noise @ jittered_cholesky(covariance).T > 0.0)
+        return self._told(x_pending, targets(mean + noise @ jittered_cholesky(covariance).T > 0.0))
+
+    def tell(self, x: Array, valid: Labels) -> Validity:
+        """Posterior with the outcomes `valid` (k,) of `x` (k, p), too: as `fantasize`, but that they are known.
+
+        Cheaper than `condition` on all outcomes, and nearly the same. Called on a posterior with F = 1.
+        """
+        return self._told(x, targets(valid)[None]) if len(x) else self
+
+    def _joint(self, x: Array) -> tuple[Array, Array]:
+        """Covariance (q, q) and mean (q,) of the latent function at `x` (q, p)."""
+        cross = self.kernel.between(x, self.x)
+        whitened = cross @ self.whitener.T
+        return self.kernel.between(x, x) - whitened @ whitened.T, np.asarray(cross @ self.dual[0])
+
+    def _told(self, x: Array, target: Array) -> Validity:
+        """Posterior with outcomes `target` (F, q) at `x` (q, p)."""
+        covariance, mean = self._joint(x)
+        whitened = self.kernel.between(x, self.x) @ self.whitener.T
         weights, probability = _regress(mean, covariance, target)
         curvature = np.mean(probability * (1.0 - probability), axis=0)
         inverse = inverse_of_triangle(jittered_cholesky(covariance + np.diag(1.0 / curvature)))
@@ -277,7 +302,7 @@ class Validity:
         whitener[known:, :known] = -inverse @ away
         whitener[known:, known:] = inverse
         dual = np.hstack([self.dual[0] - weights @ away, weights])
-        return Validity(self.kernel, np.vstack([self.x, x_pending]), dual, whitener)
+        return Validity(self.kernel, np.vstack([self.x, x]), dual, whitener)
 
 
 def condition(parameters: Parameters, x: Array, valid: Labels, groups: NDArray[np.int64]) -> Validity:

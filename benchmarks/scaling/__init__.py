@@ -1,1 +1,1 @@
-"""How Reverie behaves as trials, workers and observations grow."""
+"""How far one master and its surrogate go: many workers, many observations, many trials, many ranks."""
