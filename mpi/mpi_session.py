@@ -87,8 +87,8 @@ class Session:
         )
         self._resume()
         self._display = make_display()
-        for line in self._run.messages:
-            self._display.say(line)
+        self._told = 0
+        self._tell()
         trials = str(self._run.folder.absolute() / "trials")
         duty = WorkerDuty(spec, trials, study.trial_timeout, study.trial_memory, study.isolation)
         self._troubles: list[str] = []
@@ -107,8 +107,15 @@ class Session:
             if fit.rows <= len(self._optimizer.data):
                 self._optimizer.adopt(*fit)
 
+    def _tell(self) -> None:
+        """Say what the folder has to say."""
+        for line in self._run.messages[self._told :]:
+            self._display.say(line)
+        self._told = len(self._run.messages)
+
     def tick(self, now: float) -> None:
         """Act on signals that were noted, at once on a second one, and show how it goes."""
+        self._tell()
         while (number := next_signal()) is not None:
             name = number.name
             waits = "no new trials; waiting for the running ones. Once more stops at once"
@@ -134,6 +141,7 @@ class Session:
             summary["resume_command"] = resume_command(self._ranks)
         self._attempt(partial(self._run.write_summary, summary))
         self._attempt(self._run.close)
+        self._tell()
         self._display.close()
         if self._run.unsynced:
             self._troubles.append(_loss(self._run.unsynced))

@@ -354,3 +354,8 @@ def test_idle_ranks_take_no_time_and_workers_load_no_numerics(studio: Studio) ->
             assert "multiarray" in loaded[rank]
         for rank, library in [(rank, name) for rank in (2, 3) for name in ("multiarray", "scipy", "libtorch")]:
             assert library not in loaded[rank]
+        for rank in (2, 3):
+            status = Path(f"/proc/{ranks[rank]}/status").read_text()
+            resident = re.search(r"VmRSS:\s*(\d+) kB", status)
+            assert resident is not None
+            assert int(resident[1]) < 60_000  # there may be thousands of them

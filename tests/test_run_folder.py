@@ -133,9 +133,10 @@ def test_torn_record_is_told(tmp_path: Path) -> None:
     journal = run.folder / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-10])
     with opened(tmp_path) as run:
-        assert '"finished" of trial 0) was torn' in run.messages[0]
-        assert "trials.csv did not match the journal and has been written anew" in run.messages[1]
+        (message,) = run.messages
+        assert '"finished" of trial 0) was torn' in message
         assert run.records[0].state is TrialState.WAITING
+    assert "trials.csv did not match the journal and has been written anew" in run.messages[1]
     assert [row["number"] for row in rows(run.folder)] == ["1"]
 
 
@@ -177,7 +178,24 @@ def test_budget_limits_and_order_may_change(tmp_path: Path) -> None:
     turned = dict(reversed(SPACE.items()))
     with opened(tmp_path, study(turned, budget=7, time_limit=3.0, trial_timeout=1.0, folder=Path("/x"))) as run:
         assert len(run.records) == 4
-        assert run.messages == [f"{run.folder / 'trials.csv'} did not match the journal and has been written anew"]
+    assert run.messages == [f"{run.folder / 'trials.csv'} did not match the journal and has been written anew"]
+
+
+def test_the_table_of_an_earlier_run_is_mended_before_a_row_follows(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        play(run)
+    table = run.folder / "trials.csv"
+    table.write_bytes(b"rubbish")
+    with opened(tmp_path) as run:
+        run.session(4, 2000.0)
+        run.sync()
+        assert table.read_bytes() == b"rubbish"  # nobody waits for the table before there is an outcome
+        run.finished(2, GOOD, 2001.0)
+        run.sync()
+        assert [row["number"] for row in rows(run.folder)] == ["1", "0", "2"]
+        assert run.messages == [f"{table} did not match the journal and has been written anew"]
+    assert [row["number"] for row in rows(run.folder)] == ["1", "0", "2"]
+    assert len(run.messages) == 1
 
 
 def test_another_method_or_seed_is_told_once(tmp_path: Path) -> None:

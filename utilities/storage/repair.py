@@ -227,5 +227,5 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         source=str(done.journal),
     )
     opened = RunFolder.open(folder.parent, study)
-    done.messages += opened.messages
     opened.close()
+    done.messages += opened.messages

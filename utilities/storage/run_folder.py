@@ -53,7 +53,8 @@ class RunFolder:
     records
         All trials by ascending number. Those that an earlier run left running are waiting.
     messages
-        What the user should be told about the folder, a sentence each.
+        What the user should be told about the folder, a sentence each. More may come: trials.csv of an earlier run is
+        compared with the journal only when a row follows, for workers would wait for it at the start.
     is_new
         Whether this is the study's first run.
     """
@@ -72,8 +73,9 @@ class RunFolder:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())
         self.records = self._replay.trials
-        if self._csv.restore(resumption.ended):
-            self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
+        self._earlier: list[TrialRecord] | None = resumption.ended
+        if replay is None:
+            self._write_rows()
         self._stored: StoredModel | None = None
         self._table: TrialTable | None = None
         self._archive_due = False
@@ -180,14 +182,22 @@ class RunFolder:
         self._journal.sync()
         self._unsynced.clear()
         if rows and self.has_rows:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        with writing(self._csv.path, "the table of trials"):
+            if self._earlier is not None:
+                if self._csv.restore(self._earlier):
+                    self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
+                self._earlier = None
             ended, self._unwritten = self._unwritten, []
-            with writing(self._csv.path, "the table of trials"):
+            if ended or self._csv.stale:
                 self._csv.append(ended)
 
     @property
     def has_rows(self) -> bool:
         """Whether trials.csv lacks rows."""
-        return bool(self._unwritten) or self._csv.stale
+        return bool(self._unwritten) or (self._earlier is None and self._csv.stale)
 
     @property
     def unsynced(self) -> list[int]:
@@ -268,9 +278,11 @@ class RunFolder:
             replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
 
     def close(self) -> None:
-        """Put what is left on disk, study.h5 too where there is none, and let other runs have the folder."""
+        """Put what is left on disk, mend trials.csv and study.h5 where need be, and let other runs have the folder."""
         try:
             self.sync()
+            if self._earlier is not None:
+                self._write_rows()
             if self._archive_due:
                 self.checkpoint({}, self._study.space)
         finally:
