@@ -109,12 +109,12 @@ def test_without_charges_a_seed_gives_the_same_run(tmp_path: Path, method: str) 
 
 @pytest.mark.parametrize("trainers", [1, 2])
 def test_trainers_fit_elsewhere_and_on_their_own_clocks(tmp_path: Path, trainers: int) -> None:
-    cluster, summary = simulate(tmp_path, method="dngo", trainers=trainers, budget=24, costs=Costs())
+    cluster, summary = simulate(tmp_path, method="dngo", trainers=trainers, budget=16, costs=Costs())
     assert summary.fits >= trainers
     assert sorted(cluster._trainers) == list(range(1, trainers + 1))
     assert summary.fit_seconds > 0.0
     assert cluster.trainer_megabytes > 50.0
-    assert cluster.optimizer.fits["dngo"].rows >= 14
+    assert cluster.optimizer.fits["dngo"].rows >= 3
 
 
 def test_a_run_to_a_target_ends_with_the_outcome_that_reaches_it(tmp_path: Path) -> None:
