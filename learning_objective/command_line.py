@@ -37,6 +37,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: str | None = None
     trial_timeout: str | None = None
     trial_memory: str | None = None
+    trainers: str | None = None
     retries: str | None = None
     max_consecutive_failures: str | None = None
     output: str = "runs"
@@ -126,6 +127,11 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
         "--trial-memory",
         metavar="M",
         help="end a trial that takes more, such as 4G (default: the study file, else no limit)",
+    )
+    add(
+        "--trainers",
+        metavar="K",
+        help="ranks that refit the surrogate side by side, of three or more ranks (default: the study file, else 1)",
     )
     add(
         "--retries",

@@ -17,7 +17,7 @@ from learning_objective.loading import LoadError, load
 from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.output_log import trim
-from learning_objective.results import OUTPUT_FILE, attempt, ending, from_outside, tail_of
+from learning_objective.results import OUTPUT_FILE, Objective, attempt, ending, from_outside, tail_of
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Outcome, Trial, TrialState
 
@@ -104,6 +104,7 @@ class Evaluator:
         self._threads = threads
         self._grace = grace
         self._here = isolation == "none" and spec.benchmark is not None and timeout is memory is None
+        self._objective: Objective | None = None
         self._child: ChildProcess | None = None
         self._loaded = False
         self._trial: Trial | None = None
@@ -221,10 +222,11 @@ class Evaluator:
     def _evaluate_here(self, trial: Trial) -> Outcome:
         begun = time.monotonic()
         try:
-            objective = load(self._spec.label, self._spec.folder)
+            objective = self._objective or load(self._spec.label, self._spec.folder)
         except LoadError as error:
             self.load_error = str(error)
             return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
+        self._objective = objective
         handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial))
         result = attempt(objective, trial.config, handle)
         seconds = time.monotonic() - begun

@@ -39,6 +39,7 @@ def open_study(options: Options) -> Study:
         seed=options.seed,
         trial_timeout=options.trial_timeout,
         trial_memory=options.trial_memory,
+        trainers=options.trainers,
         retries=options.retries,
         max_consecutive_failures=options.max_consecutive_failures,
     )

@@ -168,7 +168,17 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Fit(msgspec.Struct, frozen=True):
-    """Fit a surrogate to the rows sent so far; these follow the first `known` of them."""
+    """Fit a surrogate to the rows sent so far; these follow the first `known` of them.
+
+    Attributes
+    ----------
+    previous
+        Parameters of the last fit, where the trainer lacks them.
+    job
+        Number of the refit.
+    part
+        Which part of the surrogate, of how many.
+    """
 
     tag: ClassVar[Tag] = Tag.FIT
     kind: str
@@ -176,16 +186,19 @@ class Fit(msgspec.Struct, frozen=True):
     x: PackedArray
     y: PackedArray
     previous: dict[str, PackedArray] | None = None
+    job: int = 0
+    part: tuple[int, int] = (0, 1)
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """Parameters fitted to the first `count` rows."""
+    """Parameters fitted to the first `count` rows, of the refit number `job`."""
 
     tag: ClassVar[Tag] = Tag.FITTED
     kind: str
     count: int
     parameters: dict[str, PackedArray]
     seconds: float
+    job: int = 0
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -213,7 +226,7 @@ def encode(message: Message) -> bytes:
     return _ENCODER.encode(message)
 
 
-def decode(tag: int, data: bytes) -> Message:
+def decode(tag: int, data: bytes | memoryview) -> Message:
     """Take the message with `tag` out of bytes."""
     return _DECODERS[tag].decode(data)
 

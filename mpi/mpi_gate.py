@@ -8,6 +8,8 @@ from utilities.errors import DiskError
 from utilities.storage.run_folder import RunFolder
 
 RETRY_SECONDS = 1.0
+ROWS_SECONDS = 1.0
+"""How late a row of trials.csv may be in a run whose master always has something better to do."""
 
 
 class DiskGate:
@@ -29,7 +31,7 @@ class DiskGate:
     def __init__(self, run: RunFolder, display: Display) -> None:
         self._run, self._display = run, display
         self._kept: list[Letter] = []
-        self._next = 0.0
+        self._next = self._rows_at = 0.0
         self.shut = False
 
     def due(self, now: float) -> bool:
@@ -47,10 +49,7 @@ class DiskGate:
         self._kept += letters
         if self.shut and not self.due(now):
             return []
-        try:
-            self._run.sync()
-        except DiskError as error:
-            self._shut(error, now)
+        if not self._sync(now, rows=self.shut or now >= self._rows_at):
             return []
         if self.shut:
             self.shut = False
@@ -62,6 +61,21 @@ class DiskGate:
         back = [letter for letter in self._kept if not kinds or isinstance(letter[1], kinds)]
         self._kept = [letter for letter in self._kept if kinds and not isinstance(letter[1], kinds)]
         return back
+
+    def catch_up(self, now: float) -> None:
+        """Use the time in which nothing arrives to write the rows of trials.csv that are due."""
+        if not self.shut and self._run.has_rows:
+            self._sync(now, rows=True)
+
+    def _sync(self, now: float, *, rows: bool) -> bool:
+        try:
+            self._run.sync(rows=rows)
+        except DiskError as error:
+            self._shut(error, now)
+            return False
+        if rows:
+            self._rows_at = now + ROWS_SECONDS
+        return True
 
     def _shut(self, error: DiskError, now: float) -> None:
         if not self.shut:

@@ -54,8 +54,8 @@ class Master:
         Is told how it goes.
     duty
         What each worker is told at the start.
-    trainer
-        Rank of the trainer, None without one. Every other rank that reports is a worker.
+    trainers
+        Ranks of the trainers. Every other rank that reports is a worker.
     ahead
         Whether to make proposals before they are asked for. Without, a run in one process is reproducible.
     now
@@ -70,13 +70,13 @@ class Master:
         display: Display,
         duty: WorkerDuty,
         *,
-        trainer: int | None = None,
+        trainers: tuple[int, ...] = (),
         ahead: bool = True,
         now: float,
     ) -> None:
         self._study, self._optimizer, self._run, self._display = study, optimizer, run, display
         self._duty, self._ahead = duty, ahead
-        self._refits = Refits(optimizer, study.seed, trainer)
+        self._refits = Refits(optimizer, study.seed, trainers)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
@@ -123,8 +123,8 @@ class Master:
         if self.over:
             self._outbox.append((source, Exit(self.status)))
             return
-        if source == self._refits.trainer:
-            self._outbox.append((source, self._refits.welcome()))
+        if source in self._refits.trainers:
+            self._outbox.append((source, self._refits.welcome(source)))
             return
         self._outbox.append((source, Start(self._duty)))
         self.ledger.seat(source, message.host, now)
@@ -186,21 +186,22 @@ class Master:
         self._changed = True
         name = self._name(rank)
         self.ledger.lost_ranks.append(name)
-        fate = self._lose_trainer() if rank == self._refits.trainer else self._lose_worker(rank, name, now)
+        fate = self._lose_trainer(rank) if rank in self._refits.trainers else self._lose_worker(rank, name, now)
         del self._ranks[rank]
         self._display.say(f"{name} was lost{fate}")
         if others == 0 and not self.over:
             self.stop("every other rank was lost", now, grace=0.0)
-        elif not self.ledger.seats and others == 1 and self._refits.trainer in self._ranks:
-            self._turn_trainer_into_worker(self._refits.trainer, now)
+        elif not self.ledger.seats and len(self._refits.trainers) == others:
+            self._turn_trainers_into_workers(now)
 
     def _name(self, rank: int) -> str:
         host = self._ranks.setdefault(rank, "")
         return f"rank {rank} on {host}" if host else f"rank {rank}"
 
-    def _lose_trainer(self) -> str:
-        self._refits.lose_trainer()
-        return ", which was the trainer"
+    def _lose_trainer(self, rank: int) -> str:
+        alone = len(self._refits.trainers) == 1
+        self._refits.lose(rank)
+        return f", which was {'the' if alone else 'a'} trainer"
 
     def _lose_worker(self, rank: int, name: str, now: float) -> str:
         """Give up a worker; returns what becomes of its trial."""
@@ -218,12 +219,14 @@ class Master:
         self.ledger.leave(rank, now)
         return fate
 
-    def _turn_trainer_into_worker(self, rank: int, now: float) -> None:
+    def _turn_trainers_into_workers(self, now: float) -> None:
+        ranks = [rank for rank in self._refits.trainers if rank in self._ranks]
         self._refits.make_here()
-        self._outbox.append((rank, Start(self._duty)))
-        self.ledger.seat(rank, self._ranks[rank], now)
-        self._hands.enter(rank)
-        self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
+        for rank in ranks:
+            self._outbox.append((rank, Start(self._duty)))
+            self.ledger.seat(rank, self._ranks[rank], now)
+            self._hands.enter(rank)
+            self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
 
     # --- messages out -----------------------------------------------------------------------------------------------
 
@@ -398,6 +401,7 @@ class Master:
         letters = self.answer(now)
         if not letters and self._ahead and self._open:
             self._changed |= self._proposals.stock(self._left) and bool(self._hands.roomy)
+        self._gate.catch_up(now)
         if now - self._checkpointed > CHECKPOINT_SECONDS and not self._gate.shut:
             self.checkpoint(now)
         return letters

@@ -1,6 +1,7 @@
 """Run a study on all ranks of an MPI launch: ``mpiexec -np 4 python -m mpi.mpi_optimizer [STUDY] [options]``.
 
-Rank 0 is the master. With three ranks or more and a method that learns, rank 1 is the trainer; all others are workers.
+Rank 0 is the master. With three ranks or more and a method that learns, rank 1 is the trainer, or as many as the study
+wants are; all others are workers.
 One rank alone runs the study in one process.
 """
 
@@ -36,7 +37,6 @@ from utilities.methods import MODEL_METHODS
 if TYPE_CHECKING:
     from mpi.mpi_session import Session
 
-TRAINER = 1
 _FAREWELL_SECONDS = 10.0
 _LATE_SECONDS = 60.0
 """How long a rank may start later than the run ends."""
@@ -115,8 +115,9 @@ def _open_session(post: Post, options: Options) -> Session:
     from mpi.mpi_session import Session, prepare_study
 
     study, spec = prepare_study(options)
-    trainer = TRAINER if post.size >= 3 and study.method in MODEL_METHODS else None
-    return Session(study, spec, options.output, ranks=post.size, trainer=trainer, ahead=True)
+    trainers = min(study.trainers, post.size - 2) if study.method in MODEL_METHODS else 0
+    ranks = tuple(range(1, 1 + trainers))
+    return Session(study, spec, options.output, ranks=post.size, trainers=ranks, ahead=True)
 
 
 def _collect_last_outcomes(post: Post, session: Session) -> set[int]:

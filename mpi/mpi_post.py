@@ -8,14 +8,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from mpi.mpi_definitions import MASTER, Backoff, Letter, Ready, decode, encode
 from utilities.errors import ReverieError
 
 _LOOK_FOR_THE_DEAD_SECONDS = 0.1
+_SILENT_PROBES = 2
+"""Probes in a row that find no message before none is there: MPICH's Improbe may find nothing while it fetches one."""
+
+_BUFFER_BYTES = 4096
 _LEAVING_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 0.5
 """MPICH's launcher ends the ranks as soon as it hears of an abort, and loses what it has not read by then."""
@@ -49,7 +54,8 @@ class Post:
         self._mpi = MPI
         self._comm = MPI.COMM_WORLD
         self._deaths = {MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING}
-        self._sending: list[Any] = []
+        self._sending: deque[tuple[Any, bytes]] = deque()
+        self._status, self._buffer = MPI.Status(), bytearray(_BUFFER_BYTES)
         self._kept: list[Letter] = []
         self.gone: set[int] = set()
         self._untold: list[int] = []
@@ -71,55 +77,62 @@ class Post:
         for destination, message in letters:
             if destination not in self.gone:
                 data = encode(message)
-                with self._noticing_the_dead():
+                try:
                     request = self._comm.Isend([data, self._mpi.BYTE], dest=destination, tag=int(message.tag))
+                except self._mpi.Exception as error:
+                    self._pass_over(error)
+                else:
                     self._sending.append((request, data))
-        self._sending = [(request, data) for request, data in self._sending if not self._left(request)]
+        # Only up to the first that is still on its way: most have left, and there may be one for each of many workers.
+        while self._sending and self._left(self._sending[0][0]):
+            self._sending.popleft()
 
     def _left(self, request: Any) -> bool:
-        with self._noticing_the_dead():
+        try:
             return bool(request.Test())
-        return True
+        except self._mpi.Exception as error:
+            self._pass_over(error)
+            return True
 
     def receive(self) -> list[Letter]:
         """Take all messages that have arrived, each with its source."""
         letters, self._kept = self._kept, []
         self._look_for_the_dead()
-        while True:
+        silent = 0
+        while silent < _SILENT_PROBES:
             known = len(self.gone)
             letter = self._next()
             if letter is not None:
                 letters.append(letter)
-            elif len(self.gone) == known:
-                return letters
+            silent = silent + 1 if letter is None and len(self.gone) == known else 0
+        return letters
 
     def _next(self) -> Letter | None:
-        status = self._mpi.Status()
-        with self._noticing_the_dead():
-            # MPICH looks before it takes in what has arrived: the second look finds what the first one misses.
-            arrived = self._comm.Improbe(status=status) or self._comm.Improbe(status=status)
-            if arrived is not None:
-                data = bytearray(status.Get_count(self._mpi.BYTE))
-                arrived.Recv([data, self._mpi.BYTE])
-                return status.Get_source(), decode(status.Get_tag(), bytes(data))
-        return None
+        status, byte = self._status, self._mpi.BYTE
+        try:
+            arrived = self._comm.Improbe(status=status)
+            if arrived is None:
+                return None
+            size = status.Get_count(byte)
+            data = self._buffer if size <= _BUFFER_BYTES else bytearray(size)
+            arrived.Recv([data, size, byte])
+        except self._mpi.Exception as error:
+            self._pass_over(error)
+            return None
+        return status.Get_source(), decode(status.Get_tag(), memoryview(data)[:size])
 
     def lost(self) -> list[int]:
         """Ranks that have died and were not told of before. What they sent in time was received before that."""
         told, self._untold = self._untold, []
         return told
 
-    @contextmanager
-    def _noticing_the_dead(self) -> Iterator[None]:
+    def _pass_over(self, error: Any) -> None:
         """Pass over an error that comes of a rank's death, which is noticed; raise every other one."""
-        try:
-            yield
-        except self._mpi.Exception as error:
-            if error.Get_error_class() not in self._deaths:
-                raise
-            self._notice_the_dead()
-            if not self.gone:
-                raise
+        if error.Get_error_class() not in self._deaths:
+            raise error
+        self._notice_the_dead()
+        if not self.gone:
+            raise error
 
     def _look_for_the_dead(self) -> None:
         now = time.monotonic()

@@ -1,75 +1,109 @@
-"""The refits of the surrogate that another rank makes, as the master sees them."""
+"""The refits of the surrogate that other ranks make, as the master sees them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from mpi.mpi_definitions import Fit, Fitted, Letter, PackedArray, Start, TrainerDuty
+from utilities.fitting import merge_parts, most_parts
 from utilities.optimizer import Optimizer
+from utilities.surrogate import Parameters
+
+
+@dataclass
+class _Job:
+    """A refit on its way: who makes which part of it, and what has come of it."""
+
+    number: int
+    kind: str
+    count: int
+    ranks: tuple[int, ...]
+    parts: dict[int, Parameters] = field(default_factory=dict)
 
 
 class Refits:
-    """Asks the trainer for the refits that are due, one at a time, and sends it each row once.
+    """Asks the trainers for the refits that are due, one at a time, and sends each of them every row once.
+
+    Several trainers share the members of an ensemble; a surrogate that is no ensemble is refitted by the first.
 
     Parameters
     ----------
     optimizer
-        Whose surrogate is refitted: with ``refit="external"`` where there is a trainer.
+        Whose surrogate is refitted: with ``refit="external"`` where there are trainers.
     seed
         Of the study.
-    trainer
-        Rank of the trainer, None without one.
+    trainers
+        Their ranks.
 
     Attributes
     ----------
-    trainer
-        As given, or the rank that took over from one that was lost; None meanwhile.
+    trainers
+        Those that live, or took over from ones that were lost.
     vacant
-        Whether the trainer was lost and nobody has taken over yet.
+        Whether all trainers were lost and nobody has taken over yet.
     """
 
-    def __init__(self, optimizer: Optimizer, seed: int, trainer: int | None) -> None:
+    def __init__(self, optimizer: Optimizer, seed: int, trainers: tuple[int, ...]) -> None:
         self._optimizer, self._seed = optimizer, seed
-        self.trainer = trainer
+        self.trainers = list(trainers)
         self.vacant = False
-        self._free = False
-        self._rows_sent = 0
+        self._rows_sent: dict[int, int] = {}
+        self._parts_known: dict[tuple[int, str], tuple[int, int]] = {}
+        self._job: _Job | None = None
+        self._jobs = 0
 
-    def welcome(self) -> Start:
-        """What the trainer is told first; it has nothing to do then."""
-        self._free, self._rows_sent = True, 0
+    def welcome(self, rank: int) -> Start:
+        """What a trainer is told first; it has nothing to do then."""
+        self._rows_sent[rank] = 0
         return Start(TrainerDuty(self._optimizer.space.to_dict(), self._seed))
 
     def ask(self) -> list[Letter]:
-        """Request the refit that is due, where there is a trainer that has nothing to do."""
-        if self.trainer is None or not self._free:
+        """Request the refit that is due, where there are trainers and none is on its way."""
+        ready = [rank for rank in self.trainers if rank in self._rows_sent]
+        if self._job is not None or not ready or len(ready) < len(self.trainers):
             return []
         kind = self._optimizer.fit_due()
         if kind is None:
             return []
-        data, known = self._optimizer.data, self._rows_sent
+        ranks = tuple(ready[: most_parts(kind)])
+        self._jobs += 1
+        self._job = _Job(self._jobs, kind, len(self._optimizer.data), ranks)
+        return [(rank, self._request(rank, kind, (part, len(ranks)))) for part, rank in enumerate(ranks)]
+
+    def _request(self, rank: int, kind: str, part: tuple[int, int]) -> Fit:
+        data, known = self._optimizer.data, self._rows_sent[rank]
         previous = None
         fits = self._optimizer.fits
-        if known == 0 and kind in fits:
+        if kind in fits and self._parts_known.get((rank, kind)) != part:
             previous = {name: PackedArray.pack(array) for name, array in fits[kind].parameters.items()}
-        request = Fit(kind, known, PackedArray.pack(data.x[known:]), PackedArray.pack(data.y[known:]), previous)
-        self._rows_sent, self._free = len(data), False
-        return [(self.trainer, request)]
+        self._rows_sent[rank], self._parts_known[rank, kind] = len(data), part
+        rows = PackedArray.pack(data.x[known:]), PackedArray.pack(data.y[known:])
+        return Fit(kind, known, *rows, previous=previous, job=self._jobs, part=part)
 
     def take(self, message: Fitted, source: int) -> None:
-        """Take a fit; the trainer is free again."""
-        self._free |= source == self.trainer
-        parameters = {name: array.unpack() for name, array in message.parameters.items()}
-        self._optimizer.adopt(message.kind, parameters, message.count)
+        """Take a fit or a part of one; what a refit was given up for is passed over."""
+        job = self._job
+        if job is None or message.job != job.number or source not in job.ranks:
+            return
+        job.parts[job.ranks.index(source)] = {name: array.unpack() for name, array in message.parameters.items()}
+        if len(job.parts) == len(job.ranks):
+            self._job = None
+            self._optimizer.adopt(job.kind, merge_parts([job.parts[part] for part in sorted(job.parts)]), job.count)
 
-    def lose_trainer(self) -> None:
-        """Note that the trainer was lost."""
-        self.trainer, self.vacant = None, True
+    def lose(self, rank: int) -> None:
+        """Note that a trainer was lost; a refit that it had a part in is begun anew by the others."""
+        self.trainers.remove(rank)
+        self._rows_sent.pop(rank, None)
+        self.vacant = not self.trainers
+        if self._job is not None and rank in self._job.ranks:
+            self._job = None
 
     def pass_to(self, rank: int) -> Letter:
         """Make `rank` the trainer."""
-        self.trainer, self.vacant = rank, False
-        return rank, self.welcome()
+        self.trainers, self.vacant = [rank], False
+        return rank, self.welcome(rank)
 
     def make_here(self) -> None:
         """Refit on the master from now on, when it proposes."""
-        self.trainer, self.vacant = None, False
+        self.trainers, self.vacant, self._job = [], False, None
         self._optimizer.refit_inline()

@@ -60,8 +60,8 @@ class Session:
         Folder in which the study's own folder lies.
     ranks
         Number of processes, this one included.
-    trainer
-        Rank of the trainer, None without one.
+    trainers
+        Ranks of the trainers.
     ahead
         Whether to make proposals before they are asked for.
 
@@ -72,7 +72,7 @@ class Session:
     """
 
     def __init__(
-        self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainer: int | None, ahead: bool
+        self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainers: tuple[int, ...], ahead: bool
     ) -> None:
         self._study, self._ranks = study, ranks
         self._run = RunFolder.open(Path(output), study)
@@ -83,7 +83,7 @@ class Session:
             direction=study.direction,
             acquisition=study.acquisition,
             kappa=study.kappa,
-            refit="inline" if trainer is None else "external",
+            refit="external" if trainers else "inline",
         )
         self._resume()
         self._display = make_display()
@@ -94,7 +94,7 @@ class Session:
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
-            study, self._optimizer, self._run, self._display, duty, trainer=trainer, ahead=ahead, now=time.time()
+            study, self._optimizer, self._run, self._display, duty, trainers=trainers, ahead=ahead, now=time.time()
         )
 
     def _resume(self) -> None:

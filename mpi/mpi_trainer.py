@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from mpi.mpi_definitions import Exit, Fit, Fitted, Message, PackedArray, TrainerDuty
-from utilities.fitting import fit_surrogate
+from utilities.fitting import fit_surrogate, part_of
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 
@@ -26,7 +26,7 @@ class Trainer:
         self._seed = duty.seed
         self._x: Array = np.empty((0, len(self._space.groups)))
         self._y: Array = np.empty(0)
-        self._previous: dict[str, Parameters] = {}
+        self._previous: dict[str, tuple[tuple[int, int], Parameters]] = {}
 
     def fit(self, request: Fit) -> Fitted:
         """Fit to the rows known so far and those of the request.
@@ -41,13 +41,17 @@ class Trainer:
         self._x = np.vstack([self._x[: request.known], request.x.unpack()])
         self._y = np.concatenate([self._y[: request.known], request.y.unpack()])
         if request.previous is not None:
-            self._previous[request.kind] = {name: array.unpack() for name, array in request.previous.items()}
+            whole = {name: array.unpack() for name, array in request.previous.items()}
+            self._previous[request.kind] = request.part, part_of(whole, request.part)
         began = time.perf_counter()
         data = Dataset(self._x, self._y)
-        parameters = fit_surrogate(request.kind, self._space, data, self._seed, self._previous.get(request.kind))
-        self._previous[request.kind] = parameters
+        part, previous = self._previous.get(request.kind, (request.part, None))
+        if part != request.part:
+            previous = None
+        parameters = fit_surrogate(request.kind, self._space, data, self._seed, previous, part=request.part)
+        self._previous[request.kind] = request.part, parameters
         packed = {name: PackedArray.pack(np.asarray(array)) for name, array in parameters.items()}
-        return Fitted(request.kind, len(data), packed, time.perf_counter() - began)
+        return Fitted(request.kind, len(data), packed, time.perf_counter() - began, request.job)
 
     def handle(self, message: Message) -> list[Message]:
         """Answer a message of the master's."""

@@ -25,7 +25,7 @@ def run_study(options: Options) -> int:
     """
     try:
         study, spec = prepare_study(options)
-        session = Session(study, spec, options.output, ranks=1, trainer=None, ahead=False)
+        session = Session(study, spec, options.output, ranks=1, trainers=(), ahead=False)
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2

@@ -15,12 +15,13 @@ from benchmarks.scaling.cluster import FREE, Cluster, Costs
 from benchmarks.scaling.measures import Measures, Summary
 from benchmarks.scaling.problems import ACKLEY20
 from benchmarks.scaling.results import append, exponent, read
+from benchmarks.scaling.simulated_worker import SimulatedWorker
 from benchmarks.scaling.subjects.observations import Observations
 from benchmarks.scaling.subjects.race import race
 from benchmarks.scaling.subjects.reverie_methods import ReverieMethod
 from benchmarks.scaling.workload import SLOWER, Workload
 from learning_objective.hartmann import HARTMANN6
-from utilities.trial import Trial, TrialState
+from utilities.trial import Outcome, Trial, TrialState
 
 STEADY = Workload(HARTMANN6, seconds=60.0, sigma=0.0)
 CENTRE = {f"x{i}": 0.5 for i in range(1, 7)}
@@ -125,10 +126,8 @@ def test_a_run_to_a_target_ends_with_the_outcome_that_reaches_it(tmp_path: Path)
 
 def test_what_is_measured_of_intervals_that_overlap_the_steady_part() -> None:
     measures = Measures(workers=2)
-    for asked, sent in ((0.0, 1.0), (0.0, 2.0), (11.0, 12.0), (22.0, 24.0)):
-        measures.hand_out(asked, sent)
-    for began, ended in ((1.0, 11.0), (2.0, 22.0), (12.0, 32.0), (24.0, 44.0)):
-        measures.evaluation(began, ended)
+    for idle_since, began, ended in ((0.0, 1.0, 11.0), (0.0, 2.0, 22.0), (11.0, 12.0, 32.0), (22.0, 24.0, 44.0)):
+        measures.evaluation(idle_since, began, ended)
     measures.work(0.0, 2.0)
     measures.work(23.0, 25.0)
     summary = measures.summary([0.001, 0.003])
@@ -137,8 +136,36 @@ def test_what_is_measured_of_intervals_that_overlap_the_steady_part() -> None:
     assert summary.busy_open == pytest.approx((10.0 + 20.0 + 12.0) / 48.0)
     assert summary.busy_steady == pytest.approx((9.0 + 20.0 + 12.0) / 44.0)
     assert summary.load == pytest.approx(4.0 / 44.0)
-    assert summary.load_steady == pytest.approx(1.0 / 22.0)
+    assert summary.load_steady == pytest.approx(1.0 / 22.0)  # of 2 to 24
     assert (summary.wait_ms, summary.wait_max_ms, summary.proposal_ms) == (1500.0, 2000.0, 2.0)
+
+
+def test_a_worker_gives_back_what_it_has_not_begun_and_moves_up_what_follows() -> None:
+    worker, outcome = SimulatedWorker(), Outcome(TrialState.COMPLETE, 0.0, seconds=10.0)
+    first, second, third = (worker.hold(number, outcome, 0.0, arrived=1.0)[0] for number in range(3))
+    assert [(turn.began, turn.ended) for turn in (first, second, third)] == [(1.0, 11.0), (11.0, 21.0), (21.0, 31.0)]
+    first.announced, second.announced, third.announced = 1, 2, 3
+    assert worker.recall(0, now=5.0) == (False, ())
+    given_back, moved = worker.recall(1, now=5.0)
+    assert given_back
+    assert list(moved) == [third]
+    assert (third.idle_since, third.began, third.ended) == (11.0, 11.0, 21.0)
+    third.announced = 4
+    assert worker.end(0, 1) is first
+    assert worker.end(1, 2) is None
+    assert worker.end(2, 3) is None
+    assert worker.end(2, 4) is third
+    assert worker.hold(3, outcome, 0.0, arrived=30.0)[0].idle_since == 21.0
+
+
+def test_short_evaluations_are_held_by_workers_and_none_is_lost(tmp_path: Path) -> None:
+    costs = Costs(charge=0.0, latency=0.01, message=0.0, disk=0.0)
+    cluster, summary = simulate(tmp_path, Workload(HARTMANN6, 0.05, 0.5), costs=costs, budget=400)
+    assert summary.trials == cluster.master.ledger.ended == 400
+    assert cluster.master.ledger.states[TrialState.COMPLETE] == 400
+    # Without holding, each would wait for two messages: 20 ms of 70.
+    assert summary.wait_ms == 0.0
+    assert summary.busy_steady > 0.9
 
 
 def test_incumbents_count_failures_as_evaluations() -> None:

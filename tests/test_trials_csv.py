@@ -111,6 +111,17 @@ def test_metrics_with_the_names_of_other_columns(path: Path) -> None:
     assert (row["user_attrs_metric_metric_worker"], row["user_attrs_metric_failure"]) == ("2.0", "3.0")
 
 
+def test_rows_that_a_killed_run_had_not_written_yet_are_added_without_a_word(path: Path) -> None:
+    records = [ended(number, a=1.0) for number in range(5)]
+    TrialsCsv(path, ["lr"]).restore(records)
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for kept in (1, 3, 5):
+        path.write_bytes(b"".join(lines[:kept]))
+        assert TrialsCsv(path, ["lr"]).restore(records) is False
+        assert path.read_bytes() == whole
+
+
 def test_file_that_does_not_match_is_written_anew(path: Path) -> None:
     records = [ended(0, a=1.0), ended(1, b=2.0)]
     assert TrialsCsv(path, ["lr"]).restore(records) is False

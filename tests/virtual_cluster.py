@@ -63,7 +63,15 @@ class Cluster:
         self.optimizer.restore(self.run.records.values())
         duty = WorkerDuty(ObjectiveSpec(objective="branin", command=None, folder=str(folder)), str(folder))
         self.display = PlainDisplay(io.StringIO())
-        self.master = Master(self.study, self.optimizer, self.run, self.display, duty, trainer=trainer, now=0.0)
+        self.master = Master(
+            self.study,
+            self.optimizer,
+            self.run,
+            self.display,
+            duty,
+            trainers=() if trainer is None else (trainer,),
+            now=0.0,
+        )
         self.trainer_rank, self.seconds, self.now = trainer, seconds, 0.0
         self._free: dict[int, float] = {}
         self._order = itertools.count()

@@ -8,12 +8,14 @@ s   hyperparameter samples of each    D   basis functions of a network    R   fr
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utilities.basis import Basis
+from utilities.dngo_parts import MEMBERS, inflated, inflation_of
 from utilities.dngo_posterior import DNGOPosterior
 from utilities.fourier_features import FourierFeatures, search_lengthscales
 from utilities.linear_regressor import Gram, quadratic_basis, sample_hyperparameters, squared_misfits
@@ -39,9 +41,6 @@ eight functions with 25 and 90, nothing.
 FOLDS = 6
 HELD_OUT_FROM = 2 * FOLDS
 """Observations from which an ensemble holds a sixth out."""
-
-PRIOR_MISFITS = 4
-"""Held-out observations of misfit 1 that the inflation of the variances starts from."""
 
 BLOCK = 4096
 """Observations whose basis is held in memory at a time."""
@@ -77,7 +76,7 @@ class DNGO:
     """
 
     def __init__(
-        self, columns: int, members: int = 3, samples: int | None = None, frequencies: int | None = None
+        self, columns: int, members: int = MEMBERS, samples: int | None = None, frequencies: int | None = None
     ) -> None:
         samples = (10 if members == 1 else 4) if samples is None else samples
         if frequencies is None:
@@ -89,7 +88,18 @@ class DNGO:
                 "columns, members and samples must be at least 1, frequencies at least 0: "
                 f"got {columns}, {members}, {samples} and {frequencies}"
             )
-        self._columns, self._members, self._samples = columns, members, samples
+        self._columns, self._samples = columns, samples
+        self._alone, self._which = members == 1, range(members)
+
+    def part(self, place: int, parts: int) -> DNGO:
+        """The same with every so-manieth network alone, from `place` on (see `utilities.dngo_parts`)."""
+        some = copy.copy(self)
+        some._which = self._which[place::parts]
+        return some
+
+    @property
+    def _members(self) -> int:
+        return len(self._which)
 
     def fit(self, data: Dataset, rng: np.random.Generator, previous: Parameters | None = None) -> Parameters:
         """Train the networks, then sample the hyperparameters given their bases.
@@ -108,7 +118,8 @@ class DNGO:
         -------
         dict
             ``weight_0`` to ``weight_3``, ``bias_0`` to ``bias_3`` (see `Network`), ``hyperparameters`` (M, s, 3 + 2p)
-            (z of `utilities.linear_regressor`), the ``inflation`` () that is in them, the number of ``folds`` (), 0 if
+            (z of `utilities.linear_regressor`), the ``inflation`` () that is in them, the sum and number of the
+            ``misfits`` (2,) that it comes from, the number of ``folds`` (), 0 if
             nothing was held out, ``offset`` () and ``scale`` () of the standardisation. With Fourier features also
             their ``frequencies`` (M, p, R) and the ``lengthscale`` (p,) that these were drawn for. The sums over the
             ``observations`` () that the regressions rest on are ``gram`` (M, D + 2p + 2, D + 2p + 2): to condition on
@@ -132,7 +143,7 @@ class DNGO:
         else:
             start = _in_units(learned, offset, scale)
         many = len(data) > MANY
-        steps = (PAPER_STEPS if self._members == 1 else STEPS)[learned is not None] + MORE_STEPS * many
+        steps = (PAPER_STEPS if self._alone else STEPS)[learned is not None] + MORE_STEPS * many
         network = train(data.x, y, rng, start, steps, ~held)
         fitted = {"folds": np.array(folds), "offset": np.array(offset), "scale": np.array(scale)}
         fourier = None
@@ -142,11 +153,13 @@ class DNGO:
             fourier = FourierFeatures.draw(fitted["lengthscale"], self._members, frequencies, rng)
         basis = Basis(network, fourier)
         used = _grams(basis, data.x, y, ~held)
-        hyperparameters, inflation = self._regress(basis, data.x, y, held, used, rng, learned)
+        hyperparameters, misfits = self._regress(basis, data.x, y, held, used, rng, learned)
+        inflation = inflation_of(*misfits)
         unseen = _grams(basis, data.x, y, held)
         fitted["gram"] = np.array([gram.matrix + rest.matrix for gram, rest in zip(used, unseen, strict=True)])
         fitted["observations"] = np.array(float(len(data)))
-        return {**basis.to_arrays(), **fitted, "hyperparameters": hyperparameters, "inflation": np.array(inflation)}
+        fitted |= {"hyperparameters": inflated(hyperparameters, inflation), "inflation": np.array(inflation)}
+        return {**basis.to_arrays(), **fitted, "misfits": misfits}
 
     def condition(self, parameters: Parameters, data: Dataset) -> DNGOPosterior:
         """Posterior given `data`, which may be empty.
@@ -172,9 +185,9 @@ class DNGO:
 
         By their place, so that a network which learns on from an earlier fit has never seen what is held out.
         """
-        if self._members == 1 or count < HELD_OUT_FROM:
+        if self._alone or count < HELD_OUT_FROM:
             return np.zeros((self._members, count), dtype=np.bool_)
-        return np.equal(np.arange(count) % FOLDS, np.arange(self._members)[:, None] % FOLDS)
+        return np.asarray(np.arange(count) % FOLDS == np.array(self._which)[:, None] % FOLDS)
 
     def _regress(
         self,
@@ -185,11 +198,14 @@ class DNGO:
         used: list[Gram],
         rng: np.random.Generator,
         previous: Parameters | None,
-    ) -> tuple[Array, float]:
-        """Hyperparameters (M, s, 3 + 2p) given what each network learned from, `used`, and the inflation in them."""
+    ) -> tuple[Array, Array]:
+        """Hyperparameters (M, s, 3 + 2p) given what each network learned from, `used`.
+
+        Also the sum and the number of the misfits (2,) of what they did not learn from.
+        """
         chains = [None] * self._members
         if previous is not None:
-            chains = list(_inflated(previous["hyperparameters"][:, -1], 1.0 / float(previous["inflation"])))
+            chains = list(inflated(previous["hyperparameters"][:, -1], 1.0 / float(previous["inflation"])))
         samples, misfits = [], []
         for member, gram in enumerate(used):
             drawn = sample_hyperparameters(gram.spectrum, rng, count=self._samples, previous=chains[member])
@@ -198,21 +214,13 @@ class DNGO:
             misfits.append(np.mean([squared_misfits(gram.spectrum, z, phi, *unseen) for z in drawn], axis=0))
             samples.append(drawn)
         total = np.concatenate(misfits)
-        inflation = max(1.0, (PRIOR_MISFITS + float(total.sum())) / (PRIOR_MISFITS + total.size))
-        return _inflated(np.array(samples), inflation), inflation
+        return np.array(samples), np.array([total.sum(), total.size])
 
 
 def _in_units(parameters: Parameters, offset: float, scale: float) -> Network:
     """Networks of an earlier fit, with outputs in the units of this one."""
     earlier_offset, earlier_scale = float(parameters["offset"]), float(parameters["scale"])
     return Network.from_arrays(parameters).rescale(earlier_scale / scale, (earlier_offset - offset) / scale)
-
-
-def _inflated(hyperparameters: Array, inflation: float) -> Array:
-    """Multiply all variances, 1/alpha and 1/beta, by `inflation`: means stay as they are."""
-    shift = np.zeros(hyperparameters.shape[-1])
-    shift[:2] = np.log(inflation)
-    return np.asarray(hyperparameters - shift)
 
 
 def _grams(

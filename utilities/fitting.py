@@ -12,10 +12,13 @@ companion, that proposes in turn with it:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from utilities.basins import exhausted
+from utilities.dngo_parts import MEMBERS, members_of, merge_members
 from utilities.output_transform import OutputTransform, identity_transform
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
@@ -33,41 +36,79 @@ _FEWEST = 5
 _PREFIX = "companion_"
 
 
-def make_surrogate(kind: str, space: Space) -> Surrogate:
-    """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`."""
+def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1)) -> Surrogate:
+    """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`.
+
+    A `part` of it, of so many, can be fitted by itself: see `most_parts`.
+    """
     if kind in ("gp", "local"):
         from utilities.gaussian_process import GaussianProcess
 
         return GaussianProcess(space.groups, space.warped, samples=8 if kind == "gp" else LOCAL_SAMPLES)
     from utilities.dngo import DNGO
 
-    return DNGO(len(space.groups), members=1 if kind == "dngo-paper" else 3)
+    return DNGO(len(space.groups), members=1 if kind == "dngo-paper" else MEMBERS).part(*part)
 
 
-def fit_surrogate(kind: str, space: Space, data: Dataset, seed: int, previous: Parameters | None) -> Parameters:
+def most_parts(kind: str) -> int:
+    """Parts in which the surrogate `kind` can be fitted side by side."""
+    return MEMBERS if kind == "dngo" else 1
+
+
+def fit_surrogate(
+    kind: str, space: Space, data: Dataset, seed: int, previous: Parameters | None, *, part: tuple[int, int] = (0, 1)
+) -> Parameters:
     """Fit the surrogate `kind`, its companion and their output transforms to objectives in the user's units.
 
-    The randomness depends on the seed and on the number of observations alone. The companion's parameters have names of
-    their own prefix; ``rows`` and ``inside`` among them say which observations it was fitted to, and which lie in
-    exhausted basins.
+    The randomness depends on the seed, the number of observations and the part alone. The companion's parameters have
+    names of their own prefix; ``rows`` and ``inside`` among them say which observations it was fitted to, and which lie
+    in exhausted basins.
+
+    Parameters
+    ----------
+    part
+        Which part of the surrogate, of how many: see `most_parts`, `merge_parts`. The last has the companion with it.
     """
-    rng = np.random.default_rng([seed, 2, len(data)])
-    fitted = _fit_one(kind, space, data, rng, previous)
+    place, parts = part
+    rng = np.random.default_rng([seed, 2, len(data)] if parts == 1 else [seed, 2, len(data), place])
+    fitted = _fit_one(kind, make_surrogate(kind, space, part), data, rng, previous)
+    if place + 1 < parts:
+        return fitted
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
         return fitted
-    part = Dataset(data.x[rows], data.y[rows])
+    part_data = Dataset(data.x[rows], data.y[rows])
     before = None if previous is None else of_companion(previous)
-    companion = _fit_one("gp" if kind == "gp" else "local", space, part, rng, before or None)
+    local = "gp" if kind == "gp" else "local"
+    companion = _fit_one(local, make_surrogate(local, space), part_data, rng, before or None)
     companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
     return {**fitted, **{_PREFIX + name: array for name, array in companion.items()}}
 
 
+def part_of(parameters: Parameters, part: tuple[int, int]) -> Parameters:
+    """What a fit of that part goes on from, of the parameters of a whole fit."""
+    place, parts = part
+    if parts == 1:
+        return parameters
+    own = {name: array for name, array in parameters.items() if not name.startswith(_PREFIX)}
+    companion = {name: array for name, array in parameters.items() if name.startswith(_PREFIX)}
+    return {**members_of(own, range(place, MEMBERS, parts)), **companion}
+
+
+def merge_parts(parts: Sequence[Parameters]) -> Parameters:
+    """Parameters of a whole fit, from those of its parts in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    own = [{name: array for name, array in part.items() if not name.startswith(_PREFIX)} for part in parts]
+    companion = {name: array for name, array in parts[-1].items() if name.startswith(_PREFIX)}
+    return {**merge_members(own), **companion}
+
+
 def _fit_one(
-    kind: str, space: Space, data: Dataset, rng: np.random.Generator, previous: Parameters | None
+    kind: str, surrogate: Surrogate, data: Dataset, rng: np.random.Generator, previous: Parameters | None
 ) -> dict[str, Array]:
     transform = identity_transform() if kind == "dngo-paper" else OutputTransform.fit(data.y)
-    fitted = make_surrogate(kind, space).fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
+    fitted = surrogate.fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 
 

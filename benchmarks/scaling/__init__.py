@@ -1,1 +1,1 @@
-"""How far one master and its surrogate go: many workers, many observations, many trials, many ranks."""
+"""How far one master and its surrogate go: many workers, many observations, many ranks, long journals."""

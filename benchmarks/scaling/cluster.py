@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 from benchmarks.scaling.measures import Measures, Summary
+from benchmarks.scaling.simulated_worker import SimulatedWorker, Turn
 from benchmarks.scaling.trainer_process import TrainerProcess
 from benchmarks.scaling.workload import Workload
 from learning_objective.objective_spec import ObjectiveSpec
@@ -121,7 +122,6 @@ class Cluster:
         values = {"name": "simulated", "objective": benchmark.name, "source": benchmark.name, **settings}
         self._study = Study(space=space, folder=folder, **values)  # type: ignore[arg-type]
         self._run = RunFolder.open(folder, self._study)
-        self._trainer_rank = 1 if trainers else None
         study = self._study
         self.optimizer = Optimizer(
             space,
@@ -139,7 +139,7 @@ class Cluster:
             self._run,
             PlainDisplay(io.StringIO()),
             WorkerDuty(spec, str(folder)),
-            trainer=self._trainer_rank,
+            trainers=tuple(range(1, trainers + 1)),
             ahead=ahead,
             now=0.0,
         )
@@ -148,10 +148,7 @@ class Cluster:
         self._look_at, self._quiet = 0.0, 0
         self._arrivals: list[tuple[float, int, int, Message]] = []
         self._sent = 0
-        self._asked_at: dict[int, float] = {}
-        self._free_at: dict[int, float] = {}
-        self._values: dict[int, float] = {}
-        self._spans: dict[int, tuple[float, float]] = {}
+        self._workers: dict[int, SimulatedWorker] = {}
         self._trainers: dict[int, TrainerProcess] = {}
         self.trainer_megabytes = 0.0
         for rank in range(1, workers + trainers + 1):
@@ -168,8 +165,6 @@ class Cluster:
         return self.measures.summary(list(self.master.ledger.proposal_seconds))
 
     def _close(self) -> None:
-        for span in self._spans.values():
-            self.measures.evaluation(*span)
         self._run.close()
         for trainer in self._trainers.values():
             self.trainer_megabytes = max(self.trainer_megabytes, trainer.megabytes)
@@ -195,12 +190,13 @@ class Cluster:
     def _receive(self) -> list[Letter]:
         letters: list[Letter] = []
         while self._arrivals and self._arrivals[0][0] <= self.now:
-            _, _, source, message = heapq.heappop(self._arrivals)
+            _, sent, source, message = heapq.heappop(self._arrivals)
             if isinstance(message, Done):
-                if message.number not in self._spans:
-                    continue  # it was given back, not begun
-                self.measures.evaluation(*self._spans.pop(message.number))
-                self.measures.outcome(self.now, self._values.pop(message.number))
+                turn = self._workers[source].end(message.number, sent)
+                if turn is None:
+                    continue
+                self.measures.outcome(self.now, turn.value)
+                self.measures.evaluation(turn.idle_since, turn.began, turn.ended)
             letters.append((source, message))
         return letters
 
@@ -217,22 +213,23 @@ class Cluster:
 
     # --- the other ranks --------------------------------------------------------------------------------------------
 
-    def _arrive(self, when: float, source: int, message: Message) -> None:
-        """Let a message arrive at the master."""
-        if isinstance(message, Ready | Done):
-            self._asked_at[source] = when
+    def _arrive(self, when: float, source: int, message: Message) -> int:
+        """Let a message arrive at the master; returns its number among all."""
         self._sent += 1
         heapq.heappush(self._arrivals, (when, self._sent, source, message))
+        return self._sent
 
     def _deliver(self, rank: int, message: Message, data: bytes) -> None:
         """Let a rank receive a message, and do what it does then."""
         arrives = self.now + self._costs.latency
         if isinstance(message, Evaluate):
-            self._evaluate(rank, message, arrives)
+            outcome, value = self._workload.evaluate(message.trial)
+            self._announce(rank, self._workers[rank].hold(message.trial.number, outcome, value, arrives))
         elif isinstance(message, Recall):
-            if self._spans.get(message.number, (0.0, 0.0))[0] > arrives:
-                del self._spans[message.number]
+            given_back, moved = self._workers[rank].recall(message.number, arrives)
+            if given_back:
                 self._arrive(arrives + self._costs.latency, rank, Returned(message.number))
+            self._announce(rank, moved)
         elif isinstance(message, Fit):
             answers, seconds = self._trainers[rank].handle(message.tag, data)
             self.measures.fit(self._costs.charge * seconds)
@@ -241,15 +238,12 @@ class Cluster:
         elif isinstance(message, Start):
             if isinstance(message.duty, TrainerDuty):
                 self._trainers[rank] = TrainerProcess(message.duty)
+            else:
+                self._workers[rank] = SimulatedWorker()
         elif not isinstance(message, Exit):
             raise TypeError(f"a simulated rank knows no {type(message).__name__}")
 
-    def _evaluate(self, rank: int, message: Evaluate, arrives: float) -> None:
-        outcome, value = self._workload.evaluate(message.trial)
-        began = max(arrives, self._free_at.get(rank, 0.0))
-        ended = began + outcome.seconds
-        self._free_at[rank] = ended
-        self._values[message.trial.number] = value
-        self.measures.hand_out(self._asked_at[rank], self.now)
-        self._spans[message.trial.number] = (began, ended)
-        self._arrive(ended + self._costs.latency, rank, Done(message.trial.number, outcome))
+    def _announce(self, rank: int, turns: Iterable[Turn]) -> None:
+        """Let outcomes arrive when their trials have ended."""
+        for turn in turns:
+            turn.announced = self._arrive(turn.ended + self._costs.latency, rank, Done(turn.number, turn.outcome))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 class Summary:
     """A run in figures. Times are virtual seconds.
 
-    The whole run reaches from the start to the last outcome; it is open until the last trial was handed out, and steady
-    from when every worker had a trial until then.
+    The whole run reaches from the start to the last outcome; it is open until the last trial begins, and steady from
+    when every worker has begun one until then.
 
     Attributes
     ----------
@@ -32,8 +32,8 @@ class Summary:
     proposal_ms, proposal_p99_ms
         Milliseconds that the model took for one of the last 10,000 proposals, median and 99 % quantile; NaN without.
     wait_ms, wait_p99_ms, wait_max_ms
-        Milliseconds from when a worker's message was at the master to when a trial was on its way: median, 99 %
-        quantile, maximum; the steady part.
+        Milliseconds that a worker waited from the end of a trial to the beginning of its next, messages included:
+        median, 99 % quantile, maximum.
     fits, fit_seconds, fit_longest
         Refits, seconds of them in all, and of the longest.
     best
@@ -75,14 +75,13 @@ class Measures:
     curve: list[tuple[float, int, float]] = field(default_factory=list)
     _evaluations: array[float] = field(default_factory=lambda: array("d"))
     _passes: array[float] = field(default_factory=lambda: array("d"))
-    _waits: array[float] = field(default_factory=lambda: array("d"))
     _fits: array[float] = field(default_factory=lambda: array("d"))
     ended: int = 0
     best: float = math.inf
 
-    def evaluation(self, began: float, ended: float) -> None:
-        """Note that a worker evaluates from `began` to `ended`."""
-        self._evaluations.extend((began, ended))
+    def evaluation(self, idle_since: float, began: float, ended: float) -> None:
+        """Note that a worker waits from `idle_since` to `began`, then evaluates until `ended`."""
+        self._evaluations.extend((idle_since, began, ended))
 
     def outcome(self, now: float, value: float) -> None:
         """Note an outcome that reaches the master, infinite where it is a failure."""
@@ -95,10 +94,6 @@ class Measures:
         """Note that the master works from `began` to `ended`."""
         if ended > began:
             self._passes.extend((began, ended))
-
-    def hand_out(self, asked: float, sent: float) -> None:
-        """Note that a worker that asked at `asked` was sent a trial at `sent`."""
-        self._waits.extend((asked, sent))
 
     def fit(self, seconds: float) -> None:
         """Note a refit."""
@@ -113,12 +108,12 @@ class Measures:
 
     def summary(self, proposal_seconds: list[float]) -> Summary:
         """The run in figures; `proposal_seconds` are the master's own records."""
-        waits, evaluations, passes = _pairs(self._waits), _pairs(self._evaluations), _pairs(self._passes)
-        sent = waits[:, 1]
-        end = float(evaluations[:, 1].max(initial=0.0))
-        steady = (float(sent[: self.workers].max(initial=0.0)), float(sent.max(initial=0.0)))
-        late = waits[self.workers :]
-        delays = 1e3 * (late[:, 1] - late[:, 0])
+        turns, passes = np.array(self._evaluations).reshape(-1, 3), np.array(self._passes).reshape(-1, 2)
+        evaluations = turns[:, 1:]
+        first = turns[:, 0] == 0.0
+        end = float(turns[:, 2].max(initial=0.0))
+        steady = (float(turns[first, 1].max(initial=0.0)), float(turns[:, 1].max(initial=0.0)))
+        delays = 1e3 * (turns[~first, 1] - turns[~first, 0])
         proposals = 1e3 * np.array(proposal_seconds)
         fits = np.array(self._fits)
         return Summary(
@@ -140,10 +135,6 @@ class Measures:
             fit_longest=float(fits.max(initial=0.0)),
             best=self.best,
         )
-
-
-def _pairs(values: array[float]) -> NDArray[np.float64]:
-    return np.array(values).reshape(-1, 2)
 
 
 def _share(intervals: NDArray[np.float64], span: tuple[float, float]) -> float:

@@ -69,7 +69,7 @@ def report() -> None:
         "master and optimiser in virtual time, their CPU time charged, messages of 1 ms, 1 ms of disk for each pass",
         "that leaves records. Busy from the start, and steady: to the last hand-out, from when the first worker was",
         "ready and from when all had a trial; the whole run ends with the last straggler. Times of one shared core.",
-        "Waits: from the arrival of an outcome to the next trial's departure. Regenerate:",
+        "Waits: from the end of a worker's trial to the beginning of its next. Regenerate:",
         "`python -m benchmarks.scaling.utilisation`.",
         "",
     ]

@@ -164,8 +164,13 @@ class RunFolder:
         record = self._replay.known(number)
         self._note(Finished(number, outcome, record.worker, record.started, completed))
 
-    def sync(self) -> None:
+    def sync(self, *, rows: bool = True) -> None:
         """Put everything noted on disk: the journal with one fsync, then the rows of trials.csv.
+
+        Parameters
+        ----------
+        rows
+            Whether to write these rows; they can wait for a later call, for they follow from the journal.
 
         Raises
         ------
@@ -176,7 +181,7 @@ class RunFolder:
         """
         self._journal.sync()
         self._unsynced.clear()
-        if self._unwritten or (self._earlier is None and self._csv.stale):
+        if rows and self.has_rows:
             self._write_rows()
 
     def _write_rows(self) -> None:
@@ -188,6 +193,11 @@ class RunFolder:
             ended, self._unwritten = self._unwritten, []
             if ended or self._csv.stale:
                 self._csv.append(ended)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether trials.csv lacks rows."""
+        return bool(self._unwritten) or (self._earlier is None and self._csv.stale)
 
     @property
     def unsynced(self) -> list[int]:

@@ -54,6 +54,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seed of the proposals and, through the trials' own seeds, of the objective.
     trial_memory
         Bytes of memory for one trial; None means no limit.
+    trainers
+        Ranks of a parallel run that refit the surrogate, where there are enough.
     retries
         How often a trial is evaluated again after its worker was lost or its process killed, neither its own fault.
     max_consecutive_failures
@@ -82,6 +84,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     trial_timeout: float | None = None
     trial_memory: int | None = None
+    trainers: int = 1
     retries: int = 2
     max_consecutive_failures: int = 25
     grace: float = 30.0
@@ -130,6 +133,7 @@ def override(
     seed: int | str | None = None,
     trial_timeout: float | str | None = None,
     trial_memory: int | str | None = None,
+    trainers: int | str | None = None,
     retries: int | str | None = None,
     max_consecutive_failures: int | str | None = None,
     grace: float | str | None = None,
@@ -152,6 +156,7 @@ def override(
         "seed": seed,
         "trial_timeout": trial_timeout,
         "trial_memory": trial_memory,
+        "trainers": trainers,
         "retries": retries,
         "max_consecutive_failures": max_consecutive_failures,
         "grace": grace,

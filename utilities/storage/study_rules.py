@@ -164,6 +164,7 @@ RULES: dict[str, Rule] = {
     "seed": Rule(int, lambda value, where: _integer(value, where, 0)),
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
+    "trainers": Rule(int, lambda value, where: _integer(value, where, 1)),
     "retries": Rule(int, lambda value, where: _integer(value, where, 0)),
     "max_consecutive_failures": Rule(int, lambda value, where: _integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),

@@ -46,21 +46,28 @@ class TrialsCsv:
         Returns
         -------
         bool
-            Whether there was a file that did not match.
+            Whether there was a file that did not match. One that only lacks the latest rows, as a run that was killed
+            leaves it, does.
         """
         self._records = list(records)
         self._widen(self._records)
         there = self.path.exists()
-        if there and self._matches():
+        lacks_rows, matches = self._compare() if there else (True, False)
+        if matches:
             self._size = self.path.stat().st_size
-            return False
-        self._replace()
-        return there
+        else:
+            self._replace()
+        return there and not (matches or lacks_rows)
 
-    def _matches(self) -> bool:
-        """Whether the file holds just the table."""
+    def _compare(self) -> tuple[bool, bool]:
+        """Whether the file only lacks the table's last rows, and whether it is the table."""
         with self.path.open("rb") as file:
-            return all(file.read(len(part)) == part for part in self._table()) and not file.read(1)
+            for part in self._table():
+                begun = file.tell() > 0
+                found = file.read(len(part))
+                if found != part:
+                    return part.startswith(found) and (found.endswith(b"\n") or (begun and not found)), False
+            return False, not file.read(1)
 
     def _replace(self) -> None:
         data = b"".join(self._table())
