@@ -58,7 +58,9 @@ class Space:
         self._conditions = {name: parameter.conditions() for name, parameter in self.parameters.items()}
         self._check_conditions(where)
         self._order = self._parents_first(where)
-        self._rules = [(name, self.parameters[name], list(self._conditions[name].items())) for name in self._order]
+        self._rules = [
+            (name, self.parameters[name].accepts, list(self._conditions[name].items())) for name in self._order
+        ]
         self._lay_out_features()
 
     @classmethod
@@ -227,13 +229,13 @@ class Space:
     def holds(self, config: Config) -> bool:
         """Whether `validate` would accept the configuration, at a fraction of the time, without a reason."""
         known = 0
-        for name, parameter, conditions in self._rules:
+        for name, accepts, conditions in self._rules:
             if conditions and not all(
                 parent in config and any(same_value(config[parent], value) for value in values)
                 for parent, values in conditions
             ):
                 continue
-            if name not in config or not parameter.accepts(config[name]):
+            if name not in config or not accepts(config[name]):
                 return False
             known += 1
         return known == len(config)  # an inactive one is not counted, whatever depends on it
