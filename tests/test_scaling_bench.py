@@ -107,9 +107,11 @@ def test_without_charges_a_seed_gives_the_same_run(tmp_path: Path, method: str) 
     assert str(runs[0]) != str(runs[2])
 
 
-def test_the_trainer_fits_elsewhere_and_on_its_own_clock(tmp_path: Path) -> None:
-    cluster, summary = simulate(tmp_path, method="dngo", trainers=1, budget=24, costs=Costs())
-    assert summary.fits > 0
+@pytest.mark.parametrize("trainers", [1, 2])
+def test_trainers_fit_elsewhere_and_on_their_own_clocks(tmp_path: Path, trainers: int) -> None:
+    cluster, summary = simulate(tmp_path, method="dngo", trainers=trainers, budget=24, costs=Costs())
+    assert summary.fits >= trainers
+    assert sorted(cluster._trainers) == list(range(1, trainers + 1))
     assert summary.fit_seconds > 0.0
     assert cluster.trainer_megabytes > 50.0
     assert cluster.optimizer.fits["dngo"].rows >= 14

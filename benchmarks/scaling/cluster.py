@@ -92,7 +92,7 @@ class Cluster:
     workers
         Their number. One worker without trainer and `ahead` is the sequential run.
     trainers
-        Number of trainer ranks, 0 or 1.
+        Number of trainer ranks; without any, the optimiser refits itself when asked.
     ahead
         Whether the master proposes ahead.
     costs
@@ -150,6 +150,7 @@ class Cluster:
         self._sent = 0
         self._workers: dict[int, SimulatedWorker] = {}
         self._trainers: dict[int, TrainerProcess] = {}
+        self._fitted_at: dict[int, float] = {}
         self.trainer_megabytes = 0.0
         for rank in range(1, workers + trainers + 1):
             self._arrive(0.0, rank, Ready(f"node{rank}"))
@@ -233,8 +234,10 @@ class Cluster:
         elif isinstance(message, Fit):
             answers, seconds = self._trainers[rank].handle(message.tag, data)
             self.measures.fit(self._costs.charge * seconds)
+            ended = max(arrives, self._fitted_at.get(rank, 0.0)) + self._costs.charge * seconds
+            self._fitted_at[rank] = ended
             for answer in answers:
-                self._arrive(arrives + self._costs.charge * seconds + self._costs.latency, rank, answer)
+                self._arrive(ended + self._costs.latency, rank, answer)
         elif isinstance(message, Start):
             if isinstance(message.duty, TrainerDuty):
                 self._trainers[rank] = TrainerProcess(message.duty)

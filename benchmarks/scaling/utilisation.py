@@ -61,7 +61,7 @@ def measure(method: str, workers: int, budget: int, seconds: float, costs: Costs
 
 def report() -> None:
     """Write the table and the figure."""
-    rows = read(RUNS)
+    rows = sorted(read(RUNS), key=lambda row: (int(row["workers"]), (*METHODS, row["method"]).index(row["method"])))
     lines = [
         "# Utilisation, simulated",
         "",
@@ -96,6 +96,7 @@ def report() -> None:
     (FOLDER / "simulated.md").write_text("\n".join([*lines, "", versions(), ""]))
     figure, (left, right) = new_figure(2, (8.5, 3.2))
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    curves = read(CURVES)
     styles = dict(zip(WORKERS, (":", "--", "-"), strict=True))
     for method, colour in zip(methods, COLOURS, strict=False):
         mine = sorted((int(row["workers"]), 1.0 - float(row["busy_steady"])) for row in rows if row["method"] == method)
@@ -103,7 +104,7 @@ def report() -> None:
         for workers, style in styles.items():
             curve = [
                 (int(row["evaluations"]), float(row["regret"]))
-                for row in read(CURVES)
+                for row in curves
                 if row["method"] == method and int(row["workers"]) == workers
             ]
             if curve:
