@@ -251,7 +251,7 @@ class ModelProposer:
 
     def _in_design(self, history: History) -> bool:
         """Whether the design goes on: until it is handed out, and enough of its outcomes are there to fit to."""
-        return history.told + len(history.pending) < self._initial or history.told < min(ENOUGH, self._initial)
+        return history.told + history.waiting < self._initial or history.told < min(ENOUGH, self._initial)
 
     def _unfit(self, history: History) -> bool:
         """Whether there is too little to fit the surrogate to."""
