@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from benchmarks.scaling.subjects.observations import Observations
 
-MOST_ROUNDS, FEWEST_ROUNDS = 40, 3
+MOST_ROUNDS, FEWEST_ROUNDS, GROWTH = 40, 3, 0.2
+"""Rounds at a size, at most so many and no more than let it grow by this share, but so many at least."""
+
 SECONDS_A_SIZE = 40.0
 CHUNK, SHARE = 20, 50
 """Observations given at a time, or this share of those it has, where that is more: refits come due when they would."""
@@ -98,7 +100,8 @@ def race(subject: Subject, pending: int, batch: int, sizes: Sequence[int], most_
         end = time.monotonic() + SECONDS_A_SIZE
         if first < most_seconds:
             proposals()
-            while len(times) < MOST_ROUNDS and (time.monotonic() < end or len(times) < FEWEST_ROUNDS):
+            most = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(GROWTH * size / batch)))
+            while len(times) < most and (time.monotonic() < end or len(times) < FEWEST_ROUNDS):
                 times.append(proposals())
         times = times or [first]
         line = {

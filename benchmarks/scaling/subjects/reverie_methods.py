@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.scaling.subjects.observations import COLUMNS
+from benchmarks.scaling.subjects.observations import COLUMNS, smooth
 from utilities.fitting import fit_surrogate
 from utilities.optimizer import Optimizer
 from utilities.space import Space
@@ -25,10 +25,17 @@ class ReverieMethod:
         self.version = f"reverie {version('reverie')}"
 
     def load(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[str, int, float]]:
-        """Tell of observations as of trials of the user's own, and refit what is due."""
-        for point, value in zip(x, y, strict=True):
+        """Tell of observations as of trials of the user's own, and refit what is due.
+
+        The last one is a proposal of its own: between two refits some are made in a run, and a new fit is gone over to
+        by making them.
+        """
+        for point, value in zip(x[:-1], y[:-1], strict=True):
             self._optimizer.enqueue(dict(zip(NAMES, map(float, point), strict=True)))
             self._optimizer.tell(self._optimizer.ask(), float(value))
+        trial = self._optimizer.ask()
+        own = np.array([[trial.config[name] for name in NAMES]], dtype=float)
+        self._optimizer.tell(trial, float(smooth(own)[0]))
         return self._refit()
 
     def _refit(self) -> list[tuple[str, int, float]]:
