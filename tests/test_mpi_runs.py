@@ -243,9 +243,9 @@ def test_an_exception_on_any_rank_ends_all_and_says_where(studio: Studio, tmp_pa
     for word in [*words, "RuntimeError: injected"]:
         assert word in ended.err
     before = studio.rows()
-    assert studio.run(3, "--budget", "12").status == 0
+    assert studio.run(3, "--budget", "40").status == 0
     assert studio.rows()[: len(before)] == before
-    assert numbers(studio) == list(range(12))
+    assert numbers(studio) == list(range(40))
 
 
 def test_a_rank_that_is_killed_ends_all(studio: Studio) -> None:
