@@ -13,6 +13,7 @@ import sys
 import time
 
 from utilities.ledger import Ledger
+from utilities.methods import MODEL_METHODS
 from utilities.optimizer import Optimizer
 
 WORTH_WAITING = 0.01
@@ -20,6 +21,9 @@ WORTH_WAITING = 0.01
 
 LOAD = 0.5
 """Share of the master's time for proposals: one by one they may take no more."""
+
+GUESS = 0.05
+"""Seconds for a proposal before the first was made."""
 
 QUEUE = 0.05
 """Share of an evaluation that several workers may wait together for proposals made one by one."""
@@ -39,7 +43,7 @@ FREE, PARTS = 20.0, 64
 """Where a proposal takes so many times as long as passes between two requests, a batch may be one in so many of the
 trials that are left: in a long run of evaluations that cost nothing, the first deserve no more time than the others."""
 
-PATIENCE = 20.0
+PATIENCE = 3.0
 """A refit that is overdue is waited for where the rest of the run takes less than so many refits. In a longer one the
 next refit is soon there, and workers are not to idle for it."""
 
@@ -99,7 +103,7 @@ class Ahead:
         if evaluation is None:
             return 0
         proposal = self._ledger.typical_proposal
-        wait = TURN + 0.5 * proposal
+        wait = TURN + max(0.5 * proposal, self._ledger.typical_pass)  # a batch keeps the master from answering
         if wait <= WORTH_WAITING * evaluation:
             return 0
         depth = min(MOST_HELD, math.ceil(wait / max(evaluation, 1e-9)))
@@ -127,6 +131,8 @@ class Ahead:
         """Proposals to make in one pass; 1 where there is time to make each by itself."""
         known = self._ledger.ended
         single = self._ledger.typical_proposal
+        if single == 0.0 and self._optimizer.method in MODEL_METHODS:
+            single = GUESS
         evaluation = self._ledger.mean_evaluation or math.inf
         together = waiting > 1 and waiting * single > QUEUE * evaluation
         if not self._batches or (single <= LOAD * self._pace and not together):

@@ -24,6 +24,7 @@ class Hands:
         self.roomy: dict[int, None] = {}
         self._trials: dict[int, deque[Trial]] = {}
         self._workers: dict[int, int] = {}
+        self._held = 0
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -36,6 +37,7 @@ class Hands:
     def leave(self, worker: int) -> list[Trial]:
         """Forget a worker; returns its trials, the one that it evaluated first."""
         trials = list(self._trials.pop(worker, ()))
+        self._held -= max(0, len(trials) - 1)
         for trial in trials:
             del self._workers[trial.number]
         self.roomy.pop(worker, None)
@@ -49,6 +51,7 @@ class Hands:
         trials.append(trial)
         self._workers[trial.number] = worker
         if len(trials) > 1:
+            self._held += 1
             return False
         self.roomy[worker] = None
         return True
@@ -61,6 +64,7 @@ class Hands:
         trials = self._trials[worker]
         trial = next(trial for trial in trials if trial.number == number)
         trials.remove(trial)
+        self._held -= bool(trials)
         return trial
 
     def next_of(self, worker: int) -> Trial | None:
@@ -72,12 +76,17 @@ class Hands:
         self.idle.append(worker)
         return None
 
+    @property
+    def holding(self) -> bool:
+        """Whether any worker holds a trial that it has not begun."""
+        return self._held > 0
+
     def count(self, worker: int) -> int:
         """Number of trials that a worker has."""
         return len(self._trials[worker])
 
     def held(self) -> Iterator[tuple[int, Trial]]:
         """Trials that are held and not begun, each with its worker."""
-        for worker, trials in self._trials.items():
+        for worker, trials in self._trials.items() if self.holding else ():
             for trial in list(trials)[1:]:
                 yield worker, trial

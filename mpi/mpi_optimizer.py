@@ -45,6 +45,9 @@ _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.01
 """How often an idle master looks at the clock, the display and proposals to make; for messages it looks oftener."""
 
+_TRAINER_NICENESS = 5
+"""Where ranks outnumber the cores, a refit gives way to the master and the workers: it is in no hurry."""
+
 _SIGNAL_SECONDS = 1.0
 """How much later a master may be signalled than a trial on another node: who killed a trial is told after that."""
 
@@ -170,6 +173,8 @@ def _train(post: Post, duty: TrainerDuty) -> Start | Exit:
     """Refit until told to do something else."""
     from mpi.mpi_trainer import Trainer
 
+    if post.local_size > len(os.sched_getaffinity(0)):
+        os.nice(_TRAINER_NICENESS)
     trainer = Trainer(duty)
     while True:
         _, message = post.wait_for_one()

@@ -161,17 +161,19 @@ class Post:
         return letters
 
     def next(self) -> Letter | None:
-        """Take the first message that has arrived, None where none has; others are kept."""
-        letters = self.receive()
-        if not letters:
-            return None
-        first, *self._kept = letters
-        return first
+        """Take the first message that has arrived, None where none has; others are kept.
+
+        None is said only after a look at what has arrived since all those that were kept.
+        """
+        if not self._kept:
+            self._kept = self.receive()
+        return self._kept.pop(0) if self._kept else None
 
     def wait_for_one(self) -> Letter:
         """Take the first message that has arrived, waiting for it as long as need be; others are kept."""
-        first, *self._kept = self.wait()
-        return first
+        if not self._kept:
+            self._kept = self.wait()
+        return self._kept.pop(0)
 
     def flush(self, seconds: float) -> None:
         """Wait at most `seconds` until what was sent has left."""

@@ -19,7 +19,7 @@ class Maker:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int, float]] = []
-        self.ready, self.must_wait = 0, False
+        self.ready, self.must_wait, self.method = 0, False, "dngo"
 
     def prepare(self, count: int, batch: int, seconds: float) -> list[str]:
         self.asked.append((count, batch, seconds))
@@ -130,3 +130,12 @@ def test_nothing_is_made_ahead_while_a_fit_is_waited_for_or_nothing_is_known() -
     assert not plan.stock(7)
     plan.serve(1, 7)
     assert maker.asked == [(1, 1, math.inf)]
+
+
+def test_the_first_proposal_of_very_many_workers_is_a_batch() -> None:
+    plan, maker = ahead(workers=10_000, told=5, evaluation=60.0, single=0.0)
+    plan._ledger._latest_proposals.clear()
+    plan.serve(1, 100_000)
+    maker.method = "random"
+    plan.serve(1, 100_000)
+    assert [batch for _, batch, _ in maker.asked] == [36, 1]

@@ -117,9 +117,9 @@ def test_no_retry_where_none_is_allowed(tmp_path: Path) -> None:
 
 
 def test_a_worker_takes_over_from_a_lost_trainer(tmp_path: Path) -> None:
-    cluster = Fragile(tmp_path, {1: 8.5}, workers=3, trainer=1, method="gp", budget=30)
+    cluster = Fragile(tmp_path, {1: 8.5}, workers=3, trainer=1, method="gp", budget=60)
     assert cluster.drive() == 0
-    assert cluster.evaluated == Counter(range(30))
+    assert cluster.evaluated == Counter(range(60))
     (heir,) = (rank for rank, duties in cluster.duties.items() if duties == ["WorkerDuty", "TrainerDuty"])
     assert f"rank 1 on node1 was lost, which was the trainer\nrank {heir} on node{heir} refits" in cluster.told
     resent = [fit for fit in cluster.fits if fit.known == 0]

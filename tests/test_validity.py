@@ -14,7 +14,7 @@ from scipy.stats import norm
 from utilities import laplace
 from utilities.laplace import evidence_gradient, find_mode, targets
 from utilities.surrogate import Array
-from utilities.validity import COMPARED, KEPT, Labels, Validity, _Evidence, condition, fit, informative
+from utilities.validity import COMPARED, KEPT, PENDING, Labels, Validity, _Evidence, condition, fit, informative
 
 GROUPS = np.arange(2)
 
@@ -166,3 +166,13 @@ def test_of_many_outcomes_in_many_columns_only_some_are_compared() -> None:
     near = np.abs(x[rows, 0] - 0.1)
     assert np.sum(near < 0.1) > KEPT // 3
     assert abs(np.mean(valid[rows[near > 0.2]]) - 1.0) < 0.1
+
+
+def test_of_very_many_pending_trials_the_least_certain_count() -> None:
+    validity, rng = learned(), np.random.default_rng(8)
+    pending = rng.random((3 * PENDING, 2))
+    kept = validity.relevant(pending)
+    assert len(kept) == PENDING
+    doubt = np.abs(np.exp(validity.log_probability(pending)) - 0.5)
+    assert np.abs(np.exp(validity.log_probability(kept)) - 0.5).max() <= np.sort(doubt)[PENDING]
+    assert validity.relevant(kept) is kept

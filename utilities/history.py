@@ -75,6 +75,11 @@ class History:
         return np.array(list(self._pending.values())).reshape(-1, len(self._space))
 
     @property
+    def waiting(self) -> int:
+        """Number of trials asked and not told: cheaper than their points."""
+        return len(self._pending)
+
+    @property
     def outcomes(self) -> tuple[Array, NDArray[np.bool_]]:
         """Feature rows (n, p) of the trials that ended, in the order in which they were told, and which completed."""
         return self._ended.view, self._valid.view[:, 0] > 0.5

@@ -196,7 +196,7 @@ class ModelProposer:
         validity = self._constraint.validity(*history.outcomes)
         likely = x_pending if validity is None else x_pending[validity.likely(x_pending)]
         if validity is not None and len(pending):
-            validity = validity.fantasize(x_pending, VALIDITY_FANTASIES, rng)
+            validity = validity.fantasize(validity.relevant(x_pending), VALIDITY_FANTASIES, rng)
         if len(history.data) < FEWEST_VALID:
             # Failures alone say nothing of where trials are valid: then the design goes on.
             if validity is None or len(history.data) == 0:
@@ -251,7 +251,7 @@ class ModelProposer:
 
     def _in_design(self, history: History) -> bool:
         """Whether the design goes on: until it is handed out, and enough of its outcomes are there to fit to."""
-        return history.told + len(history.pending) < self._initial or history.told < min(ENOUGH, self._initial)
+        return history.told + history.waiting < self._initial or history.told < min(ENOUGH, self._initial)
 
     def _unfit(self, history: History) -> bool:
         """Whether there is too little to fit the surrogate to."""

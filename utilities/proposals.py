@@ -15,6 +15,9 @@ from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters
 from utilities.trial import Config
 
+_BLOCK = 64
+"""Random points of one generator: to make one takes as long as many points do."""
+
 
 class Proposal(NamedTuple):
     """A configuration and where it came from: "initial", "model", "enqueued", or the design's name."""
@@ -92,6 +95,7 @@ class DesignProposer:
         self._sobol = SobolSequence(len(space), seed)
         self._grid: Iterator[Array] = iter(Grid(space) if method == "grid" else ())
         self._drawn = 0
+        self._block, self._points_of_block = -1, np.empty((0, len(self._space)))
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next point of the design that is new."""
@@ -122,7 +126,11 @@ class DesignProposer:
             if self._method == "sobol":
                 yield self._sobol[index]
             else:
-                yield np.random.default_rng([self._seed, 4, index]).random(len(self._space))
+                block, place = divmod(index, _BLOCK)
+                if block != self._block:
+                    rng = np.random.default_rng([self._seed, 4, block])
+                    self._block, self._points_of_block = block, rng.random((_BLOCK, len(self._space)))
+                yield self._points_of_block[place]
 
     def _any_left(self, history: History, ready: list[Config]) -> Config:
         everything = None if self._method == "grid" else self._space.enumerate_points()

@@ -58,7 +58,9 @@ class Space:
         self._conditions = {name: parameter.conditions() for name, parameter in self.parameters.items()}
         self._check_conditions(where)
         self._order = self._parents_first(where)
-        self._rules = [(name, self.parameters[name], list(self._conditions[name].items())) for name in self._order]
+        self._rules = [
+            (name, self.parameters[name].accepts, list(self._conditions[name].items())) for name in self._order
+        ]
         self._lay_out_features()
 
     @classmethod
@@ -156,19 +158,20 @@ class Space:
         snapped = np.empty_like(points)
         for column, parameter in enumerate(self.parameters.values()):
             snapped[:, column] = parameter.snap(points[:, column])
-        snapped[~self.active(snapped)] = INACTIVE
+        if self._conditional:
+            snapped[~self.active(snapped)] = INACTIVE
         return snapped
 
     def from_unit(self, points: Array | Sequence[Sequence[float]]) -> list[Config]:
         """Configurations at `points` (m, d) of the unit cube, without their inactive parameters."""
         places = np.asarray(points, dtype=np.float64).reshape(-1, len(self))
+        parameters = list(self.parameters.items())
+        if not self._conditional:
+            rows = places.tolist()
+            return [{name: p.value(place) for (name, p), place in zip(parameters, row, strict=True)} for row in rows]
         mask = self.active(places)
         return [
-            {
-                name: parameter.value(float(row[column]))
-                for column, (name, parameter) in enumerate(self.parameters.items())
-                if on[column]
-            }
+            {name: p.value(float(row[column])) for column, (name, p) in enumerate(parameters) if on[column]}
             for row, on in zip(places, mask, strict=True)
         ]
 
@@ -227,13 +230,13 @@ class Space:
     def holds(self, config: Config) -> bool:
         """Whether `validate` would accept the configuration, at a fraction of the time, without a reason."""
         known = 0
-        for name, parameter, conditions in self._rules:
+        for name, accepts, conditions in self._rules:
             if conditions and not all(
                 parent in config and any(same_value(config[parent], value) for value in values)
                 for parent, values in conditions
             ):
                 continue
-            if name not in config or not parameter.accepts(config[name]):
+            if name not in config or not accepts(config[name]):
                 return False
             known += 1
         return known == len(config)  # an inactive one is not counted, whatever depends on it
@@ -261,6 +264,10 @@ class Space:
     # --- features ---------------------------------------------------------------------------------------------------
 
     def _lay_out_features(self) -> None:
+        self._conditional = any(parameter.when for parameter in self.parameters.values())
+        self._plain = not self._conditional and not any(
+            isinstance(parameter, CategoricalParameter) for parameter in self.parameters.values()
+        )
         self._slices: list[slice] = []
         groups: list[int] = []
         warped: list[bool] = []
@@ -282,6 +289,8 @@ class Space:
         ``groups`` (p,) names the parameter of each column.
         """
         points = self.snap(points)
+        if self._plain:
+            return points
         mask = self.active(points)
         x = np.zeros((len(points), len(self.groups)))
         for column, (name, where) in enumerate(zip(self.names, self._slices, strict=True)):

@@ -45,8 +45,9 @@ LENGTHSCALE_PRIOR = (math.log(0.4), 1.0)
 AMPLITUDE_PRIOR = (math.log(5.0), 0.5)
 """Location and scale of the normal prior on the log amplitude."""
 
-FITTED, KEPT, COMPARED = 150, 300, 2000
-"""Most outcomes that theta is fitted to, and that a posterior is made from."""
+FITTED, KEPT, COMPARED, PENDING = 150, 300, 2000, 200
+"""Most outcomes that theta is fitted to, that a posterior is made from, and of a kind that are compared with the other;
+most pending trials whose outcomes are fantasised."""
 
 _SEARCH = 15
 _REACH = 4.0
@@ -252,6 +253,14 @@ class Validity:
     def likely(self, x: Array) -> Labels:
         """Whether P[valid] >= 1/2 at each of `x` (m, p): (m,)."""
         return np.asarray(self.log_probability(x) >= math.log(0.5))
+
+    def relevant(self, x_pending: Array) -> Array:
+        """At most `PENDING` of the pending trials (q, p): those whose outcomes are least certain. Called with F = 1."""
+        if len(x_pending) <= PENDING:
+            return x_pending
+        mean, deviation = self.latent(x_pending)
+        doubtful = np.argsort(np.abs(mean[0] / deviation), kind="stable")[:PENDING]
+        return x_pending[np.sort(doubtful)]
 
     def log_probability_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """`log_probability`, and its gradient (m, p)."""

@@ -23,18 +23,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.launching import ROOT_MAY, Launcher, Run, launchers
+from benchmarks.faults.scenario import Setting, settings
+from benchmarks.launching import ROOT_MAY, Run, launchers
 from benchmarks.scaling.long_study import leave_run, write_study
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "resume"
 RANKS, PENDING = 4, 64
 CASES = ("with study.h5", "without study.h5")
-FIELDS = ("launcher", "case", "trials", "more", "seconds", "cpu_seconds", "start_mb", "peak_mb")
+FIELDS = ("launcher", "case", "trials", "more", "load", "seconds", "cpu_seconds", "start_mb", "peak_mb")
 LONGEST = 1800.0
 """Seconds after which a run counts as hanging."""
 
 
-def measure(launcher: Launcher, study: Path, case: str, trials: int, more: int) -> dict[str, Any]:
+def measure(setting: Setting, study: Path, case: str, trials: int, more: int) -> dict[str, Any]:
     """Continue a copy of the study's folder."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(shutil.copytree(study.parent, Path(scratch) / "study"))
@@ -44,17 +45,16 @@ def measure(launcher: Launcher, study: Path, case: str, trials: int, more: int) 
         journal = left / "journal.jsonl"
         size = journal.stat().st_size
         words = ["-m", "mpi.mpi_optimizer", study.name, "--budget", str(trials + PENDING + more)]
-        command = [str(launcher.mpiexec), "-np", str(RANKS), str(launcher.programs / "python"), *words]
-        began = time.time()
+        command = [str(setting.launcher.mpiexec), "-np", str(RANKS), str(setting.launcher.programs / "python"), *words]
+        load, began = os.getloadavg()[0], time.time()
         with Run(command, folder, {**os.environ, **ROOT_MAY, "OMP_NUM_THREADS": "1"}) as run:
             start = run.until(lambda: next(_news(journal, size, "started"), None), LONGEST)
             master = run.ranks()[0]
             row = {"cpu_seconds": _cpu_seconds(master), "start_mb": _peak(master)}
             run.until(lambda: len(list(_news(journal, size, "finished"))) >= more, LONGEST)
             row["peak_mb"] = _peak(master)
-        return {"launcher": str(launcher), "case": case, "trials": trials, "more": more, **row} | {
-            "seconds": round(start["time"] - began, 2)
-        }
+    row |= {"seconds": round(start["time"] - began, 2), "load": round(load, 2)}
+    return {"launcher": str(setting), "case": case, "trials": trials, "more": more, **row}
 
 
 def _news(journal: Path, size: int, kind: str) -> Iterator[dict[str, Any]]:
@@ -85,14 +85,16 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         f"20 parameters, method `dngo`, {PENDING} trials pending, {RANKS} ranks on {os.cpu_count()} shared cores,",
         "one thread a rank, one after the other; medians over repeats, ranges in brackets. Seconds are from the",
-        "launch to the first trial handed out. Regenerate: `python -m benchmarks.scaling.resume`.",
+        "launch to the first trial handed out. Other work ran beside: the load before each run, in `runs.csv`, was",
+        f"{min(float(row['load']) for row in rows):.1f} to {max(float(row['load']) for row in rows):.1f}. "
+        "Regenerate: `python -m benchmarks.scaling.resume`.",
         "",
         "| launcher | folder | repeats | seconds | CPU s of the master | its peak MB then | after more trials |",
         "|---|---|---|---|---|---|---|",
     ]
     for launcher, case in dict.fromkeys((row["launcher"], row["case"]) for row in rows):
         own = [row for row in rows if (row["launcher"], row["case"]) == (launcher, case)]
-        cells = [_cell([float(row[field]) for row in own]) for field in FIELDS[4:]]
+        cells = [_cell([float(row[field]) for row in own]) for field in FIELDS[5:]]
         lines.append(f"| {launcher} | {case} | {len(own)} | {' | '.join(cells)} (+{own[0]['more']}) |")
     return "\n".join(lines) + "\n"
 
@@ -108,14 +110,14 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    rows = []
+    rows, tried = [], [setting for setting in settings(launchers()) if not setting.tolerant]
     with tempfile.TemporaryDirectory() as scratch:
         study = write_study(Path(scratch), options.trials)
         leave_run(study, options.trials, PENDING)
         for _ in range(options.repeats):
-            for launcher in launchers():
+            for setting in tried:
                 for case in CASES:
-                    rows.append(measure(launcher, study, case, options.trials, options.more))
+                    rows.append(measure(setting, study, case, options.trials, options.more))
                     print(rows[-1], file=sys.stderr, flush=True)
     DATA.mkdir(parents=True, exist_ok=True)
     with (DATA / "runs.csv").open("w", newline="") as file:

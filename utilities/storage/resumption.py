@@ -18,6 +18,8 @@ from utilities.trial import TrialRecord
 PROPOSING = ("method", "acquisition", "kappa", "seed")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
+_OF_A_TRIAL = (Started, Reported, Lost, Finished)
+
 
 class Resumption:
     """The trials of a study's earlier runs. Holds them alone, not the records that tell of them.
@@ -61,7 +63,7 @@ class Resumption:
             return
         if isinstance(record, SessionStart):
             self._last = record
-        elif isinstance(record, Started | Reported | Lost | Finished) and record.number not in self._replay.trials:
+        elif isinstance(record, _OF_A_TRIAL) and record.number not in self._replay.trials:
             self._early.setdefault(record.number, []).append((self._line, record))
         else:
             self._apply(self._replay, self._line, record)
