@@ -109,7 +109,7 @@ def test_without_charges_a_seed_gives_the_same_run(tmp_path: Path, method: str) 
 
 @pytest.mark.parametrize("trainers", [1, 2])
 def test_trainers_fit_elsewhere_and_on_their_own_clocks(tmp_path: Path, trainers: int) -> None:
-    cluster, summary = simulate(tmp_path, method="dngo", trainers=trainers, budget=16, costs=Costs())
+    cluster, summary = simulate(tmp_path, method="dngo", trainers=trainers, budget=24, costs=Costs())
     assert summary.fits >= trainers
     assert sorted(cluster._trainers) == list(range(1, trainers + 1))
     assert summary.fit_seconds > 0.0
@@ -278,7 +278,7 @@ def test_one_run_makes_a_row_of_the_table(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(utilisation, "RUNS", tmp_path / "runs.csv")
     found = utilisation.measure("random", 10, 30, 60.0, FREE, str(tmp_path))
     append(utilisation.RUNS, [{"workers": 10, "method": "random", "mean": 60.0, **found["row"]}])
-    cells = utilisation._row(read(utilisation.RUNS)[0])
+    cells = utilisation._row(read(utilisation.RUNS)[0], found["curve"][-1][1])
     assert cells[:3] == ("10", "random", "30")
     assert set(asdict(Measures(10).summary([]))) <= set(found["row"])
     assert isinstance(found["row"]["seconds"], float)
