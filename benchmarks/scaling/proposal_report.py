@@ -23,7 +23,7 @@ def curves(column: str) -> dict[tuple[str, int, int], Curve]:
     for row in read(PROPOSALS):
         key = (row["subject"], int(row["pending"]), int(row["batch"]))
         found[key][int(row["observations"])] = float(row[column])
-    return found
+    return dict(found)
 
 
 def refits() -> dict[tuple[str, str], Curve]:
@@ -69,12 +69,12 @@ def report() -> None:
     lines += [*table(head, rows), "", "## Goals", ""]
     goals = []
     for key, size, goal in ((("dngo", 64, 16), 10_000, 10.0), (("dngo", 1000, 64), 100_000, 10.0)):
-        if size in medians[key]:
+        if size in medians.get(key, {}):
             what = f"`dngo`, {size:,} observations, {key[1]} pending, {key[2]} at a time: median ms"
             goals.append([what, f"{1e3 * medians[key][size]:.2f}", f"at most {goal:g}"])
     for key in (("dngo", 1, 1), ("dngo", 64, 1), ("dngo", 64, 16)):
         what = f"`dngo`, exponent of a proposal's cost, {key[1]} pending, {key[2]} at a time"
-        goals.append([what, exponent_of(means[key]), "at most 0.2"])
+        goals.append([what, exponent_of(means.get(key, {})), "at most 0.2"])
     totals = refits()
     for (subject, kind), curve in totals.items():
         if subject == "dngo":

@@ -4,8 +4,8 @@
 
 A case ``64x16`` is 64 pending trials, of which 16 end and are replaced at a time; other optimisers have only those that
 replace one. A subject ends where a proposal or a refit takes a minute, or its case an hour. Needs the environments that
-README.md beside this file names. What is in ``data/gp_v_nn_time_comparison/proposals.csv`` is not measured again.
-Writes that file, ``refits.csv``, ``proposals.md`` and ``proposals.png`` there.
+README.md beside this file names. Cases that ended are in ``data/gp_v_nn_time_comparison/proposals.csv``, and are not
+measured again. Writes that file, ``refits.csv``, ``proposals.md`` and ``proposals.png`` there.
 """
 
 from __future__ import annotations
@@ -75,10 +75,12 @@ def main() -> None:
             if subject in done or (batch > 1 and subject not in OURS):
                 continue
             named = {"subject": subject, "pending": pending, "batch": batch}
+            lines = []
             for line in race(subject, pending, batch, options.limit):
-                append(FITS if "fit" in line else PROPOSALS, [{**named, **line}])
-                if "fit" not in line:
-                    print(named, line, flush=True)
+                lines.append({**named, **line})
+                print(lines[-1], flush=True)
+            append(FITS, [line for line in lines if "fit" in line])
+            append(PROPOSALS, [line for line in lines if "fit" not in line])
     report()
 
 

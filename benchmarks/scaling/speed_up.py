@@ -100,10 +100,9 @@ def report() -> None:
         "",
         "Evaluations of 60 s on average (log-normal, sigma 0.5), messages of 1 ms, CPU time of master and trainer",
         "charged; one worker is the sequential run. Method `auto`. Speed-up: ratio of the medians over shared seeds,",
-        "with a 95 % bootstrap interval; efficiency: over the number of workers. Targets: "
-        + ", ".join(f"{race.target:g} on {name}" for name, race in RACES.items())
-        + ". Regenerate:",
-        "`python -m benchmarks.scaling.speed_up`.",
+        "with a 95 % bootstrap interval; efficiency: over the number of workers.",
+        "Targets: " + ", ".join(f"{race.target:g} on {name}" for name, race in RACES.items()) + ".",
+        "Regenerate: `python -m benchmarks.scaling.speed_up`.",
         "",
     ]
     head = ("problem", "workers", "seeds", "reached", "median minutes", "median evaluations", "speed-up", "efficiency")
