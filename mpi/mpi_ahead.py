@@ -47,7 +47,6 @@ PATIENCE = 3.0
 """A refit that is overdue is waited for where the rest of the run takes less than so many refits. In a longer one the
 next refit is soon there, and workers are not to idle for it."""
 
-
 TURN = 1e-3
 """Seconds between an outcome and the next trial where that is ready: the way of both messages, and the disk."""
 
@@ -149,5 +148,4 @@ class Ahead:
         proposal, workers = self._ledger.typical_proposal, len(self._ledger.seats)
         if proposal < WORTH_WAITING * evaluation:
             return 0
-        expected = math.ceil(workers * proposal / max(evaluation, 1e-6))
-        return max(0, min(max(1, expected), workers, left))
+        return max(0, min(max(1, self._expected(proposal)), workers, left))

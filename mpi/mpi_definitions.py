@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import time
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 
 import msgspec
 
@@ -212,9 +212,7 @@ Message: TypeAlias = Ready | Start | Evaluate | Report | Stop | Recall | Returne
 Letter: TypeAlias = tuple[int, Message]
 """A message and the rank it goes to, or comes from."""
 
-_KINDS: tuple[type[Message], ...] = (
-    *(Ready, Start, Evaluate, Report, Stop, Recall, Returned, Done, Fit, Fitted, Exit),
-)
+_KINDS: tuple[type[Message], ...] = get_args(Message)
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Message]] = {
     int(kind.tag): msgspec.msgpack.Decoder(kind) for kind in _KINDS

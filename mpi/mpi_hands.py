@@ -25,6 +25,7 @@ class Hands:
         self._trials: dict[int, deque[Trial]] = {}
         self._workers: dict[int, int] = {}
         self._held = 0
+        self._recalled: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -40,6 +41,7 @@ class Hands:
         self._held -= max(0, len(trials) - 1)
         for trial in trials:
             del self._workers[trial.number]
+            self._recalled.discard(trial.number)
         self.roomy.pop(worker, None)
         if worker in self.idle:
             self.idle.remove(worker)
@@ -61,6 +63,7 @@ class Hands:
         if self._workers.get(number) != worker:
             return None
         del self._workers[number]
+        self._recalled.discard(number)
         trials = self._trials[worker]
         trial = next(trial for trial in trials if trial.number == number)
         trials.remove(trial)
@@ -76,17 +79,18 @@ class Hands:
         self.idle.append(worker)
         return None
 
-    @property
-    def holding(self) -> bool:
-        """Whether any worker holds a trial that it has not begun."""
-        return self._held > 0
-
     def count(self, worker: int) -> int:
         """Number of trials that a worker has."""
         return len(self._trials[worker])
 
     def held(self) -> Iterator[tuple[int, Trial]]:
         """Trials that are held and not begun, each with its worker."""
-        for worker, trials in self._trials.items() if self.holding else ():
+        for worker, trials in self._trials.items() if self._held else ():
             for trial in list(trials)[1:]:
                 yield worker, trial
+
+    def recall(self) -> list[tuple[int, int]]:
+        """Workers and numbers of the trials that are held and not begun, each trial in the first call alone."""
+        found = [(worker, trial.number) for worker, trial in self.held() if trial.number not in self._recalled]
+        self._recalled.update(number for _, number in found)
+        return found

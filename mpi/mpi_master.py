@@ -7,7 +7,6 @@ so just as well. Times are seconds since the epoch.
 from __future__ import annotations
 
 import sys
-from collections import deque
 
 from mpi.mpi_ahead import Ahead
 from mpi.mpi_definitions import (
@@ -18,15 +17,14 @@ from mpi.mpi_definitions import (
     Letter,
     Message,
     Ready,
-    Recall,
     Report,
     Returned,
     Start,
     WorkerDuty,
 )
+from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
-from mpi.mpi_hands import Hands
 from mpi.mpi_refits import Refits
 from utilities.display.progress import Display
 from utilities.errors import DiskError, SpaceExhaustedError
@@ -81,10 +79,9 @@ class Master:
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
-        self._again = deque(record.trial for record in run.records.values() if record.outcome is None)
+        self._dispatch = Dispatch(run, self.ledger)
+        self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display)
-        self._hands = Hands()
-        self._recalled: set[int] = set()
         self._ranks: dict[int, str] = {}
         self._outbox: list[Letter] = []
         self.exhausted = False
@@ -105,7 +102,7 @@ class Master:
         if isinstance(message, Done):
             self._take_outcome(message, source, now)
         elif isinstance(message, Returned):
-            self._take_back(source, message.number)
+            self._dispatch.take_back(source, message.number)
         elif isinstance(message, Ready):
             self._take_rank(message, source, now)
         elif isinstance(message, Fitted):
@@ -126,15 +123,18 @@ class Master:
         if source in self._refits.trainers:
             self._outbox.append((source, self._refits.welcome(source)))
             return
-        self._outbox.append((source, Start(self._duty)))
-        self.ledger.seat(source, message.host, now)
-        self._hands.enter(source)
+        self._employ(source, now)
+
+    def _employ(self, rank: int, now: float) -> None:
+        """Make a rank a worker."""
+        self._outbox.append((rank, Start(self._duty)))
+        self.ledger.seat(rank, self._ranks[rank], now)
+        self._hands.enter(rank)
 
     def _take_outcome(self, message: Done, source: int, now: float) -> None:
         trial = self._hands.take(source, message.number)
         if trial is None:
             return  # of a rank that was given up: somebody else has its trial
-        self._recalled.discard(message.number)
         if message.unloadable:
             self._again.appendleft(trial)
             self.ending.error = message.outcome.message
@@ -146,13 +146,7 @@ class Master:
             self.ledger.take_back(source)
         elif not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
             self._record(trial, message.outcome, source, now)
-        following = self._hands.next_of(source)
-        if following is not None:
-            self._note_start(source, following, now)
-
-    def _note_start(self, worker: int, trial: Trial, now: float) -> None:
-        self._run.started(trial.number, self.ledger.worker(worker), now)
-        self.ledger.start(worker, trial.number, now)
+        self._dispatch.go_on(source, now)
 
     def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         self._run.finished(trial.number, outcome, now)
@@ -205,11 +199,10 @@ class Master:
 
     def _lose_worker(self, rank: int, name: str, now: float) -> str:
         """Give up a worker; returns what becomes of its trial."""
-        trials = self._hands.leave(rank)
-        self._again.extendleft(reversed(trials[1:]))
+        trial = self._dispatch.leave(rank)
         fate = ""
-        if trials:
-            trial, why = trials[0], f"{name} was lost"
+        if trial is not None:
+            why = f"{name} was lost"
             if self._retry(trial, why, rank, now):
                 fate = f"; trial {trial.number} is evaluated again"
             else:
@@ -223,9 +216,7 @@ class Master:
         ranks = [rank for rank in self._refits.trainers if rank in self._ranks]
         self._refits.make_here()
         for rank in ranks:
-            self._outbox.append((rank, Start(self._duty)))
-            self.ledger.seat(rank, self._ranks[rank], now)
-            self._hands.enter(rank)
+            self._employ(rank, now)
             self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
 
     # --- messages out -----------------------------------------------------------------------------------------------
@@ -280,16 +271,11 @@ class Master:
             trial = self._next_trial()
             if trial is None:
                 break
-            letters.append(self._give(idle.popleft(), trial, now))
+            letters.append(self._dispatch.give(idle.popleft(), trial, now))
             if slow and idle and self.ledger.typical_proposal > 1e-3:
                 self._changed = True
                 break
-        return letters + (self._recall() if idle and self._left <= 0 else self._give_to_hold(now))
-
-    def _give(self, worker: int, trial: Trial, now: float) -> Letter:
-        if self._hands.give(worker, trial):
-            self._note_start(worker, trial, now)
-        return worker, Evaluate(trial)
+        return letters + (self._dispatch.recall() if idle and self._left <= 0 else self._give_to_hold(now))
 
     def _give_to_hold(self, now: float) -> list[Letter]:
         """Hand workers that evaluate what they will evaluate next, where they would wait for that.
@@ -308,14 +294,8 @@ class Master:
                 trial = self._next_trial()
                 if trial is None:
                     return letters
-                letters.append(self._give(worker, trial, now))
+                letters.append(self._dispatch.give(worker, trial, now))
         return letters
-
-    def _recall(self) -> list[Letter]:
-        """Ask for the trials that are held, not begun, and not asked for yet."""
-        held = [(worker, trial.number) for worker, trial in self._hands.held() if trial.number not in self._recalled]
-        self._recalled.update(number for _, number in held)
-        return [(worker, Recall(number)) for worker, number in held]
 
     def _next_trial(self) -> Trial | None:
         if self._again:
@@ -372,22 +352,9 @@ class Master:
         self.ending.stop(why, now, grace)
         for worker, message in self._gate.recall(Evaluate):
             if isinstance(message, Evaluate):
-                self._take_back(worker, message.trial.number)
-        self._outbox += self._recall()
+                self._dispatch.take_back(worker, message.trial.number)
+        self._outbox += self._dispatch.recall()
         self._changed = True
-
-    def _take_back(self, worker: int, number: int) -> None:
-        """Have a trial that was not begun wait again."""
-        begun = self.ledger.trial_at(worker) == number
-        trial = self._hands.take(worker, number)
-        if trial is None:
-            return
-        self._recalled.discard(number)
-        self._again.appendleft(trial)
-        if begun:
-            self.ledger.take_back(worker)
-        if begun or not self._hands.count(worker):
-            self._hands.next_of(worker)
 
     @property
     def status(self) -> int:

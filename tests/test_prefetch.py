@@ -47,7 +47,7 @@ def most_held(cluster: Cluster) -> int:
     def watch(letters: Any) -> None:
         nonlocal most
         deliver(letters)
-        hands = cluster.master._hands
+        hands = cluster.master._dispatch.hands
         most = max([most, *(hands.count(worker) for worker in hands._trials)])
 
     cluster.deliver = watch  # type: ignore[method-assign]
@@ -72,15 +72,15 @@ def test_long_evaluations_have_none(tmp_path: Path) -> None:
 def test_a_model_has_only_a_small_part_of_all_trials_held(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, workers=2, trainer=1, method="gp", seconds=SHORT, budget=70)
     held: dict[int, int] = {}
-    give = cluster.master._give
+    give = cluster.master._dispatch.give
 
     def watch(worker: int, given: Trial, now: float) -> Any:
         letter = give(worker, given, now)
-        ended, count = cluster.master.ledger.ended, sum(1 for _ in cluster.master._hands.held())
+        ended, count = cluster.master.ledger.ended, sum(1 for _ in cluster.master._dispatch.hands.held())
         held[ended] = max(count, held.get(ended, 0))
         return letter
 
-    cluster.master._give = watch  # type: ignore[method-assign]
+    cluster.master._dispatch.give = watch  # type: ignore[method-assign]
     assert cluster.drive() == 0
     held = {ended: count for ended, count in held.items() if ended > 12}  # before there is a model, all may be held
     assert max(held.values()) >= 1
@@ -109,7 +109,7 @@ def test_what_a_lost_worker_held_costs_no_retry(tmp_path: Path, death: float) ->
 def test_a_stop_calls_held_trials_back_and_the_next_run_begins_with_them(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, workers=3, seconds=SHORT, budget=400)
     pause(cluster, 0.002)
-    held = {trial.number for _, trial in cluster.master._hands.held()}
+    held = {trial.number for _, trial in cluster.master._dispatch.hands.held()}
     assert len(held) > 6
     again = reopened(cluster)
     pending = {number for number, record in again.items() if record.outcome is None}

@@ -1,0 +1,73 @@
+"""Trials on their way to workers and back: who has which, what the records say of it, which are evaluated again."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from mpi.mpi_definitions import Evaluate, Letter, Recall
+from mpi.mpi_hands import Hands
+from utilities.ledger import Ledger
+from utilities.storage.run_folder import RunFolder
+from utilities.trial import Trial
+
+
+class Dispatch:
+    """Gives trials to workers and takes them back.
+
+    Times are seconds since the epoch.
+
+    Parameters
+    ----------
+    run, ledger
+        Where it is noted when a worker begins with a trial.
+
+    Attributes
+    ----------
+    hands
+        Who has which.
+    again
+        Trials to be evaluated before any new one, the next first.
+    """
+
+    def __init__(self, run: RunFolder, ledger: Ledger) -> None:
+        self._run, self._ledger = run, ledger
+        self.hands = Hands()
+        self.again = deque(record.trial for record in run.records.values() if record.outcome is None)
+
+    def give(self, worker: int, trial: Trial, now: float) -> Letter:
+        """Give a trial to a worker not in `Hands.idle`."""
+        if self.hands.give(worker, trial):
+            self._note_start(worker, trial, now)
+        return worker, Evaluate(trial)
+
+    def go_on(self, worker: int, now: float) -> None:
+        """Note that a worker has begun with the next trial that it holds, or is idle."""
+        following = self.hands.next_of(worker)
+        if following is not None:
+            self._note_start(worker, following, now)
+
+    def _note_start(self, worker: int, trial: Trial, now: float) -> None:
+        self._run.started(trial.number, self._ledger.worker(worker), now)
+        self._ledger.start(worker, trial.number, now)
+
+    def recall(self) -> list[Letter]:
+        """Ask for the trials that are held and not begun, once for each."""
+        return [(worker, Recall(number)) for worker, number in self.hands.recall()]
+
+    def take_back(self, worker: int, number: int) -> None:
+        """Have a trial that was not begun wait again."""
+        begun = self._ledger.trial_at(worker) == number
+        trial = self.hands.take(worker, number)
+        if trial is None:
+            return
+        self.again.appendleft(trial)
+        if begun:
+            self._ledger.take_back(worker)
+        if begun or not self.hands.count(worker):
+            self.hands.next_of(worker)
+
+    def leave(self, worker: int) -> Trial | None:
+        """Give up a worker; returns the trial that it evaluated. What it held waits again."""
+        trials = self.hands.leave(worker)
+        self.again.extendleft(reversed(trials[1:]))
+        return trials[0] if trials else None
