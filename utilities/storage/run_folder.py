@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from utilities.storage.trial_table import TrialTable
     from utilities.surrogate import Array, FitState
 
-_PACKAGES = ("reverie", "numpy", "scipy", "torch", "h5py", "mpi4py", "msgspec")
+_PACKAGES = ("reverie", "numpy", "scipy", "h5py", "mpi4py", "msgspec")
 
 
 def package_versions() -> dict[str, str]:
