@@ -33,6 +33,7 @@ RISE = 0.02
 
 _STEPS = np.array([0.2, 0.4, 0.6, 0.8])
 _SLOPE = 100.0
+_WAYS = 1024
 
 
 def exhausted(x: Array, y: Array, mean: Callable[[Array], Array]) -> NDArray[np.bool_]:
@@ -58,16 +59,26 @@ def divide(x: Array, mean: Callable[[Array], Array]) -> NDArray[np.intp]:
     rise = RISE * (np.median(level) - level.min())
     bottoms: list[int] = []
     owner = np.zeros(len(x), dtype=np.intp)
-    for i in np.argsort(level, kind="stable"):
-        if bottoms:
-            way = x[i] + _STEPS[:, None, None] * (x[bottoms] - x[i])
-            peaks = mean(way.reshape(-1, x.shape[1])).reshape(len(_STEPS), -1).max(axis=0)
-            if peaks.min() <= level[i] + rise:
-                owner[i] = peaks.argmin()
+    order, first = np.argsort(level, kind="stable"), 0
+    while first < len(x):
+        some = order[first : first + max(1, _WAYS // max(1, len(bottoms)))]
+        first += len(some)
+        peaks = _peaks(x, some, bottoms, mean)
+        for place, i in enumerate(some):
+            if bottoms and peaks[place].min() <= level[i] + rise:
+                owner[i] = peaks[place].argmin()
                 continue
-        owner[i] = len(bottoms)
-        bottoms.append(int(i))
+            owner[i] = len(bottoms)
+            bottoms.append(int(i))
+            peaks = np.hstack([peaks, _peaks(x, some, bottoms[-1:], mean)])
     return owner
+
+
+def _peaks(x: Array, some: NDArray[np.intp], bottoms: list[int], mean: Callable[[Array], Array]) -> Array:
+    """Highest mean (s, b) on the straight way from each of `some` observations (s,) to each of b bottoms."""
+    steps = (x[bottoms] - x[some, None])[None] * _STEPS[:, None, None, None]
+    ways = x[some, None] + steps
+    return np.asarray(mean(ways.reshape(-1, x.shape[1])).reshape(ways.shape[:3]).max(axis=0))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ s   hyperparameter samples of each    D   basis functions of a network    R   fr
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,10 +152,9 @@ class DNGO:
             fitted["lengthscale"] = search_lengthscales(data.x, y, rng, known)
             fourier = FourierFeatures.draw(fitted["lengthscale"], self._members, frequencies, rng)
         basis = Basis(network, fourier)
-        used = _grams(basis, data.x, y, ~held)
+        used, unseen = _divided_grams(basis, data.x, y, held)
         hyperparameters, misfits = self._regress(basis, data.x, y, held, used, rng, learned)
         inflation = inflation_of(*misfits)
-        unseen = _grams(basis, data.x, y, held)
         fitted["gram"] = np.array([gram.matrix + rest.matrix for gram, rest in zip(used, unseen, strict=True)])
         fitted["observations"] = np.array(float(len(data)))
         fitted |= {"hyperparameters": inflated(hyperparameters, inflation), "inflation": np.array(inflation)}
@@ -210,7 +209,7 @@ class DNGO:
         for member, gram in enumerate(used):
             drawn = sample_hyperparameters(gram.spectrum, rng, count=self._samples, previous=chains[member])
             unseen = x[held[member]], y[held[member]]
-            phi = basis.phi(unseen[0])[member]
+            phi = basis.member(member).phi(unseen[0])[0]
             misfits.append(np.mean([squared_misfits(gram.spectrum, z, phi, *unseen) for z in drawn], axis=0))
             samples.append(drawn)
         total = np.concatenate(misfits)
@@ -223,20 +222,30 @@ def _in_units(parameters: Parameters, offset: float, scale: float) -> Network:
     return Network.from_arrays(parameters).rescale(earlier_scale / scale, (earlier_offset - offset) / scale)
 
 
-def _grams(
-    basis: Basis, x: Array, y: Array, used: NDArray[np.bool_] | None = None, known: Sequence[Gram] = ()
-) -> list[Gram]:
-    """Sufficient statistics of each network's regression of `y`, given the observations (M, n) it may use.
-
-    They are added to the `known` ones.
-    """
+def _grams(basis: Basis, x: Array, y: Array, known: Sequence[Gram] = ()) -> list[Gram]:
+    """Sufficient statistics of each network's regression of `y`, added to the `known` ones."""
     grams = list(known) or [Gram.empty(basis.size, x.shape[1])] * basis.members
-    for first in range(0, len(y), BLOCK):
-        rows = slice(first, first + BLOCK)
-        for member, phi in enumerate(basis.phi(x[rows])):
-            mask = slice(None) if used is None else used[member, rows]
-            grams[member] = grams[member].add(phi[mask], x[rows][mask], y[rows][mask])
+    for rows, phi in _blocks(basis, x):
+        grams = [gram.add(own, x[rows], y[rows]) for gram, own in zip(grams, phi, strict=True)]
     return grams
+
+
+def _divided_grams(basis: Basis, x: Array, y: Array, held: NDArray[np.bool_]) -> tuple[list[Gram], list[Gram]]:
+    """Those of the observations that each network learned from, and those of the observations (M, n) held out."""
+    learned, rest = ([Gram.empty(basis.size, x.shape[1])] * basis.members for _ in range(2))
+    for rows, phi in _blocks(basis, x):
+        for member, own in enumerate(phi):
+            out = held[member, rows]
+            learned[member] = learned[member].add(own[~out], x[rows][~out], y[rows][~out])
+            rest[member] = rest[member].add(own[out], x[rows][out], y[rows][out])
+    return learned, rest
+
+
+def _blocks(basis: Basis, x: Array) -> Iterator[tuple[slice, Array]]:
+    """Slices of the observations, and the basis functions (M, m, D) there."""
+    for first in range(0, len(x), BLOCK):
+        rows = slice(first, first + BLOCK)
+        yield rows, basis.phi(x[rows])
 
 
 def _known_grams(parameters: Parameters, x: Array, y: Array) -> list[Gram]:
