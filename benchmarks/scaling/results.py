@@ -81,7 +81,7 @@ def versions() -> str:
     import platform
     from importlib import metadata
 
-    packages = [f"{name} {metadata.version(name)}" for name in ("numpy", "scipy", "torch")]
+    packages = [f"{name} {metadata.version(name)}" for name in ("numpy", "scipy")]
     return ", ".join([f"Python {platform.python_version()}", *packages])
 
 
