@@ -91,7 +91,8 @@ class Ahead:
         """Whether to propose now would waste evaluations: a refit elsewhere is overdue, and the run nearly over."""
         if not self._optimizer.must_wait:
             return False
-        return self._ledger.mean_evaluation is None or left * self._pace < PATIENCE * self._ledger.typical_fit
+        each = max(self._pace, self._ledger.recent_proposal)
+        return self._ledger.mean_evaluation is None or left * each < PATIENCE * self._ledger.typical_fit
 
     def depth_held(self) -> int:
         """Trials that a worker should hold beside the one it evaluates: 0 where it hardly waits for the next.

@@ -95,7 +95,12 @@ def test_in_a_long_run_of_free_evaluations_the_first_ones_come_in_batches_too() 
 
 
 def test_a_refit_is_waited_for_only_where_the_run_would_be_over_before_long() -> None:
-    for left, evaluation, waits in ((40, 1e-6, True), (1000, 0.1, False), (sys.maxsize, 1e-6, False)):
+    for left, evaluation, waits in (
+        (40, 1e-6, True),
+        (50, 1e-6, False),
+        (1000, 0.1, False),
+        (sys.maxsize, 1e-6, False),
+    ):
         plan, maker = ahead(workers=8, told=30, evaluation=evaluation, single=0.02)
         assert not plan.must_wait(left)
         maker.must_wait = True

@@ -50,6 +50,7 @@ class Ledger:
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_fits: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
@@ -79,6 +80,12 @@ class Ledger:
         return statistics.median(self._latest_passes) if self._latest_passes else 0.0
 
     @property
+    def recent_proposal(self) -> float:
+        """Mean seconds of each of the last proposals, made one by one or in batches; 0 before the first."""
+        seconds, counts = zip(*self._latest_counts, strict=True) if self._latest_counts else ((0.0,), (1,))
+        return sum(seconds) / sum(counts)
+
+    @property
     def typical_fit(self) -> float:
         """Median seconds of the last refits elsewhere, a second before the first."""
         return statistics.median(self._latest_fits) if self._latest_fits else 1.0
@@ -90,6 +97,7 @@ class Ledger:
     def proposed(self, seconds: float, count: int = 1) -> None:
         """Note how long the model took for so many proposals."""
         self.proposal_seconds.extend([seconds / count] * count)
+        self._latest_counts.append((seconds, count))
         (self._latest_proposals if count == 1 else self._latest_passes).append(seconds)
 
     def restore(self, records: Iterable[TrialRecord]) -> None:

@@ -191,20 +191,19 @@ class ModelProposer:
         """Points, best first; None where a point of the design is wanted."""
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         turn = history.told + len(pending)
+        few = len(history.data) < FEWEST_VALID
+        name = self._acquisition_name(history, len(pending), turn)
+        # Failures alone say nothing of where trials are valid: then the design goes on.
+        if len(history.data) == 0 or (not few and (name == "design" or not self._model.fitted)):
+            return None
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         x_pending = self._space.features(pending)
         validity = self._constraint.validity(*history.outcomes)
         likely = x_pending if validity is None else x_pending[validity.likely(x_pending)]
         if validity is not None and len(pending):
             validity = validity.fantasize(validity.relevant(x_pending), VALIDITY_FANTASIES, rng)
-        if len(history.data) < FEWEST_VALID:
-            # Failures alone say nothing of where trials are valid: then the design goes on.
-            if validity is None or len(history.data) == 0:
-                return None
-            return self._search_valid(history, validity, rng)
-        name = self._acquisition_name(history, len(pending), turn)
-        if name == "design" or not self._model.fitted:
-            return None
+        if few:
+            return None if validity is None else self._search_valid(history, validity, rng)
         view = self._model.choose(history.data, turn)
         acquisition = self._acquisition(name, view, history, x_pending, likely, rng)
         if validity is not None:
