@@ -82,8 +82,8 @@ class Ledger:
     @property
     def recent_proposal(self) -> float:
         """Mean seconds of each of the last proposals, made one by one or in batches; 0 before the first."""
-        seconds, counts = zip(*self._latest_counts, strict=True) if self._latest_counts else ((0.0,), (1,))
-        return sum(seconds) / sum(counts)
+        count = sum(count for _, count in self._latest_counts)
+        return sum(seconds for seconds, _ in self._latest_counts) / count if count else 0.0
 
     @property
     def typical_fit(self) -> float:

@@ -191,10 +191,11 @@ class ModelProposer:
         """Points, best first; None where a point of the design is wanted."""
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         turn = history.told + len(pending)
+        if len(history.data) == 0:
+            return None  # failures alone say nothing of where trials are valid: the design goes on
         few = len(history.data) < FEWEST_VALID
         name = self._acquisition_name(history, len(pending), turn)
-        # Failures alone say nothing of where trials are valid: then the design goes on.
-        if len(history.data) == 0 or (not few and (name == "design" or not self._model.fitted)):
+        if not few and (name == "design" or not self._model.fitted):
             return None
         rng = np.random.default_rng([self._seed, 5, history.told, len(pending)])
         x_pending = self._space.features(pending)
