@@ -16,11 +16,19 @@ from utilities.storage.lines import read_lines
 Record = Mapping[str, Any]
 
 
+_BEFORE_US = "Failed to import the site module"
+
+
 class Breach(NamedTuple):
     """A kind of breach, a column of the campaign's table, and what was found."""
 
     kind: str
     what: str
+
+
+def tracebacks(text: str) -> int:
+    """Tracebacks in what a run wrote, without those of interpreters that a signal ended before any code of ours ran."""
+    return text.count("Traceback (most recent call last)") - text.count(_BEFORE_US)
 
 
 def journal(folder: Path) -> list[Record]:

@@ -165,7 +165,7 @@ class _Stage:
     def _judge(self, ended: Finished, injection: Injection | None, sessions: int) -> Iterator[Breach]:
         setting, records = self._setting, checks.journal(self._folder)
         through = len(checks.outcomes(records)) == BUDGET
-        if "Traceback" in ended.err and "Traceback" not in str(self._faults):
+        if checks.tracebacks(ended.err) > 0 and "Traceback" not in str(self._faults):
             yield Breach("tracebacks", ended.err[-600:])
         if injection is None:
             if ended.status not in (0, RESUMABLE):

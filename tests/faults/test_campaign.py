@@ -159,3 +159,9 @@ def test_a_failure_without_a_fault_is_found(study: Study) -> None:
 def test_an_outcome_that_the_objective_knows_nothing_of_is_found(study: Study) -> None:
     del study[2].ended[3]
     assert breaches(study) == {"invented"}
+
+
+def test_a_traceback_of_an_interpreter_that_was_only_starting_is_not_ours() -> None:
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 3\nKeyboardInterrupt\n'
+    starting = "Fatal Python error: init_import_site: Failed to import the site module\n" + trace
+    assert [checks.tracebacks(text) for text in ("", trace, starting, starting + trace)] == [0, 1, 0, 1]
