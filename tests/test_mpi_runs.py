@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mpi_runs import ENTRY, Launcher, Studio, launchers, sabotage
+from mpi_runs import ENTRY, SQUARE, Launcher, Studio, launchers, sabotage
 
 pytestmark = pytest.mark.mpi
 
@@ -103,6 +103,16 @@ def test_failures_of_every_kind_are_recorded_and_the_budget_is_spent(studio: Stu
         assert row["state"] == ("COMPLETE" if failure is None else "FAIL")
         assert row["user_attrs_failure"] == ("" if failure is None else failure[1])
     assert studio.summary()["states"] == {"COMPLETE": 4, "FAIL": 16}
+
+
+def test_the_users_code_is_imported_by_children_only(studio: Studio) -> None:
+    """No rank runs it: what it does to its process, it does to nobody else's."""
+    source = "with open('importers', 'a') as file: file.write(open('/proc/self/cmdline').read().replace(chr(0), ' '))"
+    studio.study(f"{source}\n{SQUARE}")
+    assert studio.run(4).status == 0
+    importers = (studio.folder / "importers").read_text()
+    assert "child" in importers
+    assert "mpi_optimizer" not in importers
 
 
 def test_no_success_at_all_has_a_status_of_its_own(studio: Studio) -> None:
