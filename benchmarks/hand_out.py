@@ -4,9 +4,9 @@
 
 Each repeat runs, one after the other on four ranks under each launcher of `benchmarks.launching`, `mpi4py.futures` (no
 journal, no model: the floor), a study of a benchmark inside the workers, and one of a function in child processes, both
-by random search. Milliseconds of an evaluation are from the first start to the last outcome, over their number; of a
-worker's time, that times the workers. Writes ``data/hand_out/runs.csv`` and ``data/hand_out/hand_out.md``; with a case,
-only prints.
+by random search; then the benchmark by `dngo`, with a fifth rank to refit its surrogate. Milliseconds of an evaluation
+are from the first start to the last outcome, over their number; of a worker's time, that times the workers. Writes
+``data/hand_out/runs.csv`` and ``data/hand_out/hand_out.md``; with a case, only prints.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from benchmarks.launching import ROOT_MAY, Launcher, launchers
 DATA = Path(__file__).resolve().parent.parent / "data" / "hand_out"
 RANKS, WORKERS = 4, 3
 FLOOR = "mpi4py.futures"
-COUNTS = {FLOOR: 2000, "in the worker": 2000, "in a child": 1000}
+COUNTS = {FLOOR: 2000, "in the worker": 2000, "in a child": 1000, "dngo": 2000}
 TITLES = {
     FLOOR: "`mpi4py.futures`, nothing kept",
     "in the worker": "benchmark inside the worker",
     "in a child": "function in a child process",
+    "dngo": "benchmark inside the worker, `dngo`",
 }
 COLUMNS = ("mpi", *COUNTS)
 _FLOOR = """\
@@ -64,8 +65,9 @@ def measure(launcher: Launcher, folder: Path, case: str) -> float:
         (folder / "study.json").write_text(json.dumps(table))
         words = ["study.json"]
     output = folder / case.replace(" ", "-")
-    limits = ["--method", "random", "--budget", str(COUNTS[case]), "--output", str(output)]
-    _start(launcher, folder, ["-m", "mpi.mpi_optimizer", *words, *limits])
+    method, ranks = ("dngo", RANKS + 1) if case == "dngo" else ("random", RANKS)
+    limits = ["--method", method, "--budget", str(COUNTS[case]), "--output", str(output)]
+    _start(launcher, folder, ["-m", "mpi.mpi_optimizer", *words, *limits], ranks)
     (journal,) = output.glob("*/journal.jsonl")
     records = [json.loads(line) for line in journal.read_text().splitlines()]
     first = min(record["time"] for record in records if record["type"] == "started")
@@ -73,8 +75,8 @@ def measure(launcher: Launcher, folder: Path, case: str) -> float:
     return float(1e3 * (last - first) / COUNTS[case])
 
 
-def _start(launcher: Launcher, folder: Path, words: list[str]) -> str:
-    command = [str(launcher.mpiexec), "-np", str(RANKS), str(launcher.programs / "python"), *words]
+def _start(launcher: Launcher, folder: Path, words: list[str], ranks: int = RANKS) -> str:
+    command = [str(launcher.mpiexec), "-np", str(ranks), str(launcher.programs / "python"), *words]
     environment = {**os.environ, **ROOT_MAY, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
 
@@ -84,9 +86,9 @@ def table(rows: list[dict[str, str]]) -> str:
     lines = [
         "# What handing out costs",
         "",
-        f"Objectives that cost nothing, {RANKS} ranks ({WORKERS} workers) on {os.cpu_count()} shared cores, random",
-        "search, journal on; medians over repeats, each of which has all cases one after the other. Regenerate:",
-        "`python -m benchmarks.hand_out`.",
+        f"Objectives that cost nothing, {RANKS} ranks ({WORKERS} workers; `dngo` has a trainer besides) on",
+        f"{os.cpu_count()} shared cores, random search where nothing else is said, journal on; medians over repeats,",
+        "each of which has all cases one after the other. Regenerate: `python -m benchmarks.hand_out`.",
         "",
         "| MPI | case | evaluations | repeats | ms per evaluation | range | ms of a worker's time | over the floor |",
         "|---|---|---|---|---|---|---|---|",

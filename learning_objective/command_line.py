@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NoReturn
@@ -14,6 +15,7 @@ import msgspec
 from utilities.errors import nearest, spell_out
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS
 
+_LINGER_SECONDS = 2.0
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
@@ -65,7 +67,10 @@ def parse_arguments(arguments: Sequence[str] | None, program: str, method: str |
     with open(os.devnull, "w") as nowhere:
         out, err = (sys.stdout, sys.stderr) if first else (nowhere, nowhere)
         with redirect_stdout(out), redirect_stderr(err):
-            return _parse(arguments, program, method)
+            parsed = _parse(arguments, program, method)
+    if isinstance(parsed, int) and parsed != 0 and not first:
+        time.sleep(_LINGER_SECONDS)  # a launcher ends all ranks with the first that fails, also one that was to speak
+    return parsed
 
 
 def _parse(arguments: Sequence[str] | None, program: str, method: str | None) -> Options | int:

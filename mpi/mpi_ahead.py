@@ -70,6 +70,11 @@ class Ahead:
     def __init__(self, optimizer: Optimizer, ledger: Ledger, *, batches: bool) -> None:
         self._optimizer, self._ledger, self._batches = optimizer, ledger, batches
 
+    def warm_up(self, waiting: int, left: int) -> None:
+        """Make the very first proposals of a run."""
+        if not self._optimizer.ready and not self.must_wait(left):
+            self.serve(waiting, left)
+
     def serve(self, waiting: int, left: int) -> None:
         """Make proposals now that none is ready: for `waiting` workers, `left` trials of the budget being to start."""
         batch = self._batch(waiting, left)

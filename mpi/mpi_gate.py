@@ -1,13 +1,15 @@
-"""The gate through which the master's messages leave: only once what they rest on is on disk."""
+"""The gate through which the master's messages leave, only once what they rest on is on disk; what else is written."""
 
 from __future__ import annotations
 
 from mpi.mpi_definitions import Letter, Message
 from utilities.display.progress import Display
 from utilities.errors import DiskError
+from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 
 RETRY_SECONDS = 1.0
+CHECKPOINT_SECONDS = 60.0
 ROWS_SECONDS = 1.0
 """How late a row of trials.csv may be in a run whose master always has something better to do."""
 
@@ -21,6 +23,8 @@ class DiskGate:
         Where everything is recorded.
     display
         Is told when the gate shuts, and when it opens again.
+    now
+        Time at the start.
 
     Attributes
     ----------
@@ -28,8 +32,8 @@ class DiskGate:
         Whether the disk took nothing at the last attempt.
     """
 
-    def __init__(self, run: RunFolder, display: Display) -> None:
-        self._run, self._display = run, display
+    def __init__(self, run: RunFolder, display: Display, now: float) -> None:
+        self._run, self._display, self._checkpointed = run, display, now
         self._kept: list[Letter] = []
         self._next = self._rows_at = 0.0
         self.shut = False
@@ -66,6 +70,18 @@ class DiskGate:
         """Use the time in which nothing arrives to write the rows of trials.csv that are due."""
         if not self.shut and self._run.has_rows:
             self._sync(now, rows=True)
+
+    def checkpoint_due(self, now: float) -> bool:
+        """Whether study.h5 is old and the disk takes records."""
+        return now - self._checkpointed > CHECKPOINT_SECONDS and not self.shut
+
+    def checkpoint(self, optimizer: Optimizer, now: float) -> None:
+        """Write study.h5; where that fails, the display is told."""
+        self._checkpointed = now
+        try:
+            self._run.checkpoint(optimizer.fits, optimizer.space, optimizer.calibration)
+        except (DiskError, OSError) as error:
+            self._display.say(f"{error}; the journal has everything that study.h5 lacks")
 
     def _sync(self, now: float, *, rows: bool) -> bool:
         try:

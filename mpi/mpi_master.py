@@ -27,14 +27,12 @@ from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
 from mpi.mpi_refits import Refits
 from utilities.display.progress import Display
-from utilities.errors import DiskError, SpaceExhaustedError
+from utilities.errors import SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
 from utilities.trial import Outcome, Trial, TrialState
-
-CHECKPOINT_SECONDS = 60.0
 
 
 class Master:
@@ -81,12 +79,11 @@ class Master:
         self.ending = Ending(study, self.ledger)
         self._dispatch = Dispatch(run, self.ledger)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
-        self._gate = DiskGate(run, display)
+        self._gate = DiskGate(run, display, now)
         self._ranks: dict[int, str] = {}
         self._outbox: list[Letter] = []
         self.exhausted = False
         self._changed = True
-        self._checkpointed = now
         self.over = False
 
     # --- messages in ------------------------------------------------------------------------------------------------
@@ -180,7 +177,11 @@ class Master:
         self._changed = True
         name = self._name(rank)
         self.ledger.lost_ranks.append(name)
-        fate = self._lose_trainer(rank) if rank in self._refits.trainers else self._lose_worker(rank, name, now)
+        if rank in self._refits.trainers:
+            fate = f", which was {'the' if len(self._refits.trainers) == 1 else 'a'} trainer"
+            self._refits.lose(rank)
+        else:
+            fate = self._lose_worker(rank, name, now)
         del self._ranks[rank]
         self._display.say(f"{name} was lost{fate}")
         if others == 0 and not self.over:
@@ -191,11 +192,6 @@ class Master:
     def _name(self, rank: int) -> str:
         host = self._ranks.setdefault(rank, "")
         return f"rank {rank} on {host}" if host else f"rank {rank}"
-
-    def _lose_trainer(self, rank: int) -> str:
-        alone = len(self._refits.trainers) == 1
-        self._refits.lose(rank)
-        return f", which was {'the' if alone else 'a'} trainer"
 
     def _lose_worker(self, rank: int, name: str, now: float) -> str:
         """Give up a worker; returns what becomes of its trial."""
@@ -221,6 +217,17 @@ class Master:
 
     # --- messages out -----------------------------------------------------------------------------------------------
 
+    def greet(self) -> list[Letter]:
+        """START for the ranks that have reported: sent ahead of `answer`, they load while a first proposal is made."""
+        starts = [letter for letter in self._outbox if isinstance(letter[1], Start)]
+        self._outbox = [letter for letter in self._outbox if not isinstance(letter[1], Start)]
+        return starts
+
+    def warm_up(self) -> None:
+        """Make the first proposal, which loads libraries, before its trial is noted as started."""
+        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._again:
+            self._proposals.warm_up(len(self._hands.idle), self._left)
+
     def answer(self, now: float) -> list[Letter]:
         """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it.
 
@@ -232,8 +239,7 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = list(self._outbox)
-        self._outbox.clear()
+        letters, self._outbox = self._outbox, []
         waited = self._gate.shut
         if not self.over and not waited:
             letters += [*self._refit(now), *self._hand_out(now)]
@@ -339,11 +345,6 @@ class Master:
             return True
         return not self._open
 
-    @property
-    def dismissed(self) -> bool:
-        """Whether every rank has answered the EXIT."""
-        return not self._ranks
-
     def stop(self, why: str, now: float, grace: float | None = None) -> None:
         """Start no more trials, and end when the running ones have or after `grace` seconds (the study's by default).
 
@@ -355,6 +356,11 @@ class Master:
                 self._dispatch.take_back(worker, message.trial.number)
         self._outbox += self._dispatch.recall()
         self._changed = True
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether every rank has answered the EXIT."""
+        return not self._ranks
 
     @property
     def status(self) -> int:
@@ -369,7 +375,7 @@ class Master:
         if not letters and self._ahead and self._open:
             self._changed |= self._proposals.stock(self._left) and bool(self._hands.roomy)
         self._gate.catch_up(now)
-        if now - self._checkpointed > CHECKPOINT_SECONDS and not self._gate.shut:
+        if self._gate.checkpoint_due(now):
             self.checkpoint(now)
         return letters
 
@@ -381,12 +387,7 @@ class Master:
 
     def checkpoint(self, now: float) -> None:
         """Write study.h5; where that fails, the display is told."""
-        self._checkpointed = now
-        optimizer = self._optimizer
-        try:
-            self._run.checkpoint(optimizer.fits, optimizer.space, optimizer.calibration)
-        except (DiskError, OSError) as error:
-            self._display.say(f"{error}; the journal has everything that study.h5 lacks")
+        self._gate.checkpoint(self._optimizer, now)
 
     def show(self, now: float) -> None:
         """Tell the display how it goes."""

@@ -104,6 +104,10 @@ def _lead(post: Post, options: Options) -> int:
         lost = post.lost()
         for rank in lost:
             master.lose(rank, others=post.size - 1 - len(post.gone), now=now)
+        if starts := master.greet():
+            post.send(starts)
+            master.warm_up()
+            now = time.time()
         replies = master.answer(now) if letters or lost else master.idle(now)
         post.send(replies)
         if letters or replies:

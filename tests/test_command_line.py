@@ -161,9 +161,13 @@ def test_mistakes_in_the_flags(words: list[str], message: str, capsys: pytest.Ca
 def test_only_the_first_rank_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for variable in ("PMI_RANK", "OMPI_COMM_WORLD_RANK"):
         monkeypatch.setenv(variable, "3")
+        lingered: list[float] = []
+        monkeypatch.setattr("time.sleep", lingered.append)
         assert parse_arguments(["--bugdet"], "program") == 2
+        assert lingered == [2.0]  # until the first rank has said what is wrong
         assert parse_arguments(["--help"], "program") == parse_arguments(["--list"], "program") == 0
         assert capsys.readouterr() == ("", "")
+        assert len(lingered) == 1
         monkeypatch.delenv(variable)
 
 

@@ -18,6 +18,7 @@ from mpi.mpi_definitions import (
     Exit,
     Ready,
     Report,
+    Start,
 )
 from utilities.trial import Outcome, TrialState
 
@@ -37,6 +38,33 @@ def test_no_worker_is_idle_while_there_is_work(tmp_path: Path) -> None:
     cluster.drive()
     assert cluster.now == pytest.approx(10.0)
     assert cluster.master.ledger.busy_fraction(10.0) == pytest.approx(1.0)
+
+
+def test_ranks_are_told_to_start_before_the_first_proposal_is_made(tmp_path: Path) -> None:
+    """What they load and what the master loads for it are loaded side by side; the trial starts after both."""
+    cluster = Cluster(tmp_path, workers=2, trainer=3, method="dngo")
+    master = cluster.master
+    for rank in (1, 2, 3):
+        master.take(Ready("here", rank, rank), rank, 0.0)
+    starts = master.greet()
+    assert [(rank, type(message)) for rank, message in starts] == [(1, Start), (2, Start), (3, Start)]
+    assert (cluster.optimizer.asked, cluster.optimizer.ready) == (0, 0)
+    assert not master.greet()
+    master.warm_up()
+    assert cluster.optimizer.ready == 1
+    assert [(rank, type(message)) for rank, message in master.answer(5.0)] == [(1, Evaluate), (2, Evaluate)]
+    assert {record.started for record in cluster.run.records.values()} == {5.0}
+
+
+def test_a_run_that_goes_on_with_trials_left_over_warms_nothing_up(tmp_path: Path) -> None:
+    cut = Cluster(tmp_path, seconds=4.0)
+    cut.drive(until=1.0)
+    reopened(cut)
+    again = Cluster(tmp_path)
+    again.master.take(Ready("here", 1, 1), 1, 0.0)
+    again.master.greet()
+    again.master.warm_up()
+    assert again.optimizer.ready == 0
 
 
 def test_the_same_command_evaluates_nothing_again_and_a_larger_budget_extends(tmp_path: Path) -> None:

@@ -208,7 +208,9 @@ class Cluster:
         self.master.show(self.now)
         for source, tag, data in received:
             self.master.take(decode(tag, data), source, self.now)
-        replies = self.master.answer(self.now) if letters else self.master.idle(self.now)
+        starts = self.master.greet()
+        self.master.warm_up()
+        replies = starts + (self.master.answer(self.now) if letters else self.master.idle(self.now))
         coded = [(rank, message, encode(message)) for rank, message in replies]
         return coded, self._meter() - began
 
