@@ -50,7 +50,7 @@ next refit is soon there, and workers are not to idle for it."""
 TURN = 1e-3
 """Seconds between an outcome and the next trial where that is ready: the way of both messages, and the disk."""
 
-MOST_HELD, HELD_SHARE = 8, 16
+MOST_HELD, HELD_SHARE = 32, 8
 """Trials that a worker holds, and the part of all trials that are held by all workers, at most."""
 
 
@@ -108,11 +108,11 @@ class Ahead:
         if evaluation is None:
             return 0
         proposal = self._ledger.typical_proposal
-        wait = TURN + max(0.5 * proposal, self._ledger.typical_pass)  # a batch keeps the master from answering
+        wait = TURN + max(0.5 * proposal, self._ledger.long_pass)  # a batch keeps the master from answering
         if wait <= WORTH_WAITING * evaluation:
             return 0
         depth = min(MOST_HELD, math.ceil(wait / max(evaluation, 1e-9)))
-        if proposal == 0.0:
+        if self._optimizer.method not in MODEL_METHODS:
             return depth
         return min(depth, self._ledger.ended // (HELD_SHARE * len(self._ledger.seats)))
 

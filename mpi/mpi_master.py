@@ -286,12 +286,12 @@ class Master:
     def _give_to_hold(self, now: float) -> list[Letter]:
         """Hand workers that evaluate what they will evaluate next, where they would wait for that.
 
-        Only what is ready at once; and near the end of the budget nothing, which an idle worker might begin sooner.
+        Only what is ready at once; and towards the end of the budget fewer, which an idle worker might begin sooner.
         """
         roomy, seats = self._hands.roomy, len(self.ledger.seats)
-        depth = self._proposals.depth_held() if self._ahead and roomy else 0
+        most = self._proposals.depth_held() if self._ahead and roomy else 0
         letters: list[Letter] = []
-        while depth and roomy and self._open and self._left > (1 + depth) * seats:
+        while roomy and self._open and (depth := min(most, (self._left - 1) // seats - 1)) > 0:
             if not (self._again or self._optimizer.ready or self.ledger.typical_proposal == 0.0):
                 break
             worker = next(iter(roomy))

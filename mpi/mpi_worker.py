@@ -43,6 +43,7 @@ class Worker:
             isolation=duty.isolation,
             threads=threads,
         )
+        self._evaluator.warm_up()  # while the master makes the first proposal
         self.trial: Trial | None = None
         self._held: deque[Trial] = deque()
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mpi.mpi_ahead import BLIND, MOST, PARTS, SHARE, SINGLY, Ahead
+from mpi.mpi_ahead import BLIND, HELD_SHARE, MOST, PARTS, SHARE, SINGLY, Ahead
 from utilities.ledger import Ledger
 from utilities.space import Space
 from utilities.storage.study_file import Study
@@ -106,6 +106,19 @@ def test_a_refit_is_waited_for_only_where_the_run_would_be_over_before_long() ->
         maker.must_wait = True
         plan._ledger.refitted(0.3)
         assert plan.must_wait(left) == waits
+
+
+def test_a_worker_holds_as_many_as_it_would_begin_in_the_longest_of_the_last_batches() -> None:
+    plan, _ = ahead(workers=8, told=8 * HELD_SHARE * 3, evaluation=0.1, single=0.02, batch=0.15)
+    assert plan.depth_held() == 2
+    plan._ledger.proposed(0.25, 10)
+    plan._ledger.proposed(0.05, 10)
+    assert plan.depth_held() == 3
+    for _ in range(5):
+        plan._ledger.proposed(0.05, 10)
+    assert plan.depth_held() == 1
+    early, _ = ahead(workers=8, told=8 * HELD_SHARE, evaluation=0.1, single=0.02, batch=0.25)
+    assert early.depth_held() == 1
 
 
 def test_with_many_workers_the_first_batches_are_blind_anyway() -> None:

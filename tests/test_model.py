@@ -52,6 +52,30 @@ def test_auto_changes_kind_with_the_number_of_observations() -> None:
     assert kinds == [("gp",), ("gp",), ("gp", "dngo"), ("gp", "dngo"), ("dngo",)]
 
 
+def test_auto_refits_the_surrogate_that_knows_the_fewest() -> None:
+    """A GP is due after every other outcome; the network gets its turn all the same."""
+    model = Model(SPACE, "auto", 0)
+    for kind, fitted in (("gp", 150), ("dngo", 110)):
+        model.adopt(kind, {}, fitted)
+    assert model.due(160) == "dngo"
+    model.adopt("dngo", {}, 160)
+    assert model.due(165) == "gp"
+    model.adopt("gp", {}, 165)
+    assert model.due(165) is None
+
+
+def test_auto_leaves_a_gp_whose_refits_come_too_late() -> None:
+    """Not one that is late at a start from the disk, nor one that may still be the only one."""
+    everything = data(160)
+    fit = fit_surrogate("gp", SPACE, Dataset(everything.x[:100], everything.y[:100]), 0, None)
+    model = Model(SPACE, "auto", 0)
+    for fitted, count, late in ((100, 160, False), (130, 160, False), (120, 160, True), (159, 160, False)):
+        model.adopt("gp", fit, fitted)
+        model.expert("gp").observe(Dataset(everything.x[:count], everything.y[:count]))
+        assert model.kinds(count) == (("dngo",) if late else ("gp", "dngo"))
+        assert model.kinds(DNGO_FROM - 1) == ("gp",)
+
+
 @pytest.mark.parametrize("kind", ["gp", "dngo", "dngo-paper"])
 def test_new_rows_give_what_conditioning_on_all_gives(kind: str) -> None:
     everything = data(20, 6)

@@ -16,6 +16,8 @@ from utilities.surrogate import Dataset, Parameters, Posterior
 GP_GROWTH, DNGO_GROWTH = 0.02, 0.15
 """Growth of the observations after which a refit is due."""
 
+OVERDUE = 0.25
+"""Growth after which a fit knows far too few of them."""
 
 LEAST_GROWTH = 0.03
 """Growth below which no refit is due, however badly the surrogate foresees: all refits of a run stay linear in it."""
@@ -62,6 +64,13 @@ class Expert:
         Gives the layout of the features.
     kind
         Of the surrogate: gp, dngo or dngo-paper.
+
+    Attributes
+    ----------
+    scores
+        How well it foresaw the latest outcomes.
+    late
+        Whether its latest refit took so long that it was overdue again when it came.
     """
 
     def __init__(self, space: Space, kind: str) -> None:
@@ -71,6 +80,7 @@ class Expert:
         self._companion: View | None = None
         self._companion_conditioned = 0
         self.scores = Scores()
+        self.late = False
         self._parameters: Parameters | None = None
         self._fitted = 0
         self._next: _Fit | None = None
@@ -96,7 +106,7 @@ class Expert:
 
     def overdue(self, count: int) -> bool:
         """Whether to propose by it would waste evaluations: nothing was learned yet, or from too few data."""
-        return self.parameters is None or count > 1.25 * self.fitted + 2
+        return self.parameters is None or _far_beyond(self.fitted, count)
 
     def adopt(self, parameters: Parameters, fitted: int) -> None:
         """Take the result of a fit to the first `fitted` observations, made here or elsewhere."""
@@ -109,6 +119,7 @@ class Expert:
         if fit is None:
             return
         if fit.posterior is None:
+            self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
             seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
             fit.posterior, fit.known = condition(self.kind, self._space, fit.parameters, seen), fit.fitted
         transform = transform_of(fit.parameters)
@@ -192,3 +203,7 @@ class Expert:
         if self._parameters is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         return self._parameters
+
+
+def _far_beyond(fitted: int, count: int) -> bool:
+    return count > (1.0 + OVERDUE) * fitted + 2

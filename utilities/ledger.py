@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from utilities.storage.study_file import Study
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 RECENT = 8
+_FEW = 5
 _KEPT_TIMES = 10_000
 
 
@@ -78,6 +80,11 @@ class Ledger:
     def typical_pass(self) -> float:
         """Median seconds of the last batches of proposals, 0 before the first."""
         return statistics.median(self._latest_passes) if self._latest_passes else 0.0
+
+    @property
+    def long_pass(self) -> float:
+        """Longest of the last few batches of proposals in seconds, 0 before the first."""
+        return max(itertools.islice(reversed(self._latest_passes), _FEW), default=0.0)
 
     @property
     def recent_proposal(self) -> float:

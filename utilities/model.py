@@ -2,7 +2,8 @@
 
 ``auto`` has a Gaussian process while it is the cheaper, a DNGO from `DNGO_FROM` observations on, and in between both,
 whose shares of the proposals follow how well each foresaw the latest outcomes (see `utilities.calibration`). Where time
-is short it has a DNGO alone. The other methods have one surrogate.
+is short, or outcomes come faster than a Gaussian process can be refitted, it has a DNGO alone. The other methods have
+one surrogate.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Model:
         """Kinds of surrogate in use with `count` observations."""
         if self._method != "auto":
             return (self._method,)
-        if self.hasty:
+        if self.hasty or (count >= DNGO_FROM and self.expert("gp").late):
             return ("dngo",)
         return ("gp",) * (count < GP_UNTIL) + ("dngo",) * (count >= DNGO_FROM)
 
@@ -60,8 +61,12 @@ class Model:
         return self._experts.setdefault(kind, Expert(self._space, kind))
 
     def due(self, count: int) -> str | None:
-        """Kind of surrogate whose refit is worth its time with `count` observations; None where none is."""
-        return next((kind for kind in self.kinds(count) if self.expert(kind).due(count)), None)
+        """Kind of surrogate whose refit is worth its time with `count` observations; None where none is.
+
+        Of several the one that knows the fewest of them: a GP, due all the time, would keep a DNGO from its turn.
+        """
+        due = [kind for kind in self.kinds(count) if self.expert(kind).due(count)]
+        return min(due, key=lambda kind: self.expert(kind).fitted, default=None)
 
     def overdue(self, count: int) -> bool:
         """Whether to propose any further would waste evaluations: every surrogate in use knows far too little."""
