@@ -8,6 +8,11 @@ Arguments
 and ``false``. ``{{`` and ``}}`` stand for single braces. An element that names an inactive parameter is left out; if
 the placeholder is the whole element and the element before it is an option (``"--width", "{width}"``), so is that one.
 
+Reports
+-------
+A line ``REPORT <step> <value>`` of the output is an intermediate value, as `TrialHandle.report` takes it. A trial that
+is to end early gets SIGTERM: what it prints last then counts, and its exit status does not.
+
 Environment
 -----------
 REVERIE_TRIAL, REVERIE_SEED, REVERIE_FOLDER (the trial's own folder), REVERIE_CONFIG (JSON), and REVERIE_BUDGET where
@@ -23,13 +28,14 @@ import re
 import select
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .results import KilledError, Objective, ResultError, ending, from_outside, read_last_line, tail, within
 from .trial_handle import TrialHandle
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_REPORT = re.compile(rb"^REPORT[ \t]+([+-]?\d{1,18})[ \t]+(\S{1,40})[ \t]*$", re.MULTILINE)
 _LONGEST_LINE = 1 << 20
 _LOOK_AGAIN = 0.1
 """Seconds between looks at whether to stop."""
@@ -150,27 +156,38 @@ def _environment(config: Mapping[str, Any], trial: TrialHandle) -> dict[str, str
     return {**os.environ, **own}
 
 
-class _LastLine:
-    """The last line of a stream that is not blank; a carriage return ends a line too, as progress bars want it."""
+class _Lines:
+    """The lines of a stream; a carriage return ends a line too, as progress bars want it."""
 
     def __init__(self) -> None:
         self._complete = bytearray()
         self._open = bytearray()
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes) -> list[tuple[int, float]]:
+        """Take the next piece; steps and values of the reports among the lines that end in it."""
+        reports: list[tuple[int, float]] = []
         ended, newline, rest = chunk.replace(b"\r", b"\n").rpartition(b"\n")
         if newline:
             lines = (self._open + ended).rstrip()
             self._complete = lines[lines.rfind(b"\n") + 1 :] or self._complete
             self._open = bytearray(rest)
+            reports = list(_reports(lines))
         else:
             self._open += rest
         if len(self._open) > 2 * _LONGEST_LINE:
             del self._open[:-_LONGEST_LINE]
+        return reports
 
-    def text(self) -> str:
+    def last(self) -> str:
+        """The last line that is not blank."""
         line = self._open[-_LONGEST_LINE:].strip() or self._complete[-_LONGEST_LINE:].strip()
         return line.decode("utf-8", "replace")
+
+
+def _reports(lines: bytearray) -> Iterator[tuple[int, float]]:
+    for match in _REPORT.finditer(lines):
+        with contextlib.suppress(ValueError):
+            yield int(match[1]), float(match[2])
 
 
 def _follow(process: subprocess.Popen[bytes], stream: int, trial: TrialHandle) -> str:
@@ -178,7 +195,7 @@ def _follow(process: subprocess.Popen[bytes], stream: int, trial: TrialHandle) -
 
     The stream outlives the process where a process that it left behind holds it: the end is then silence.
     """
-    last = _LastLine()
+    lines = _Lines()
     open_ = True
     while open_ or process.poll() is None:
         if trial.should_stop():
@@ -189,10 +206,11 @@ def _follow(process: subprocess.Popen[bytes], stream: int, trial: TrialHandle) -
             chunk = os.read(stream, 1 << 16)
             open_ = bool(chunk)
             _write_all(chunk)
-            last.feed(chunk)
+            for step, value in lines.feed(chunk):
+                trial.report(step, value)
         else:
             open_ = process.poll() is None
-    return last.text()
+    return lines.last()
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

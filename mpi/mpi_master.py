@@ -26,7 +26,9 @@ from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
 from mpi.mpi_refits import Refits
+from mpi.mpi_stops import Stops
 from utilities.display.progress import Display
+from utilities.early_stopping import EarlyStopping
 from utilities.errors import SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
@@ -52,6 +54,8 @@ class Master:
         What each worker is told at the start.
     trainers
         Ranks of the trainers. Every other rank that reports is a worker.
+    stopping
+        By what trials are ended early; None where none is.
     ahead
         Whether to make proposals before they are asked for. Without, a run in one process is reproducible.
     now
@@ -67,6 +71,7 @@ class Master:
         duty: WorkerDuty,
         *,
         trainers: tuple[int, ...] = (),
+        stopping: EarlyStopping | None = None,
         ahead: bool = True,
         now: float,
     ) -> None:
@@ -78,6 +83,7 @@ class Master:
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
         self._dispatch = Dispatch(run, self.ledger)
+        self._stops = Stops(stopping, run, self.ledger)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display, now)
         self._ranks: dict[int, str] = {}
@@ -106,7 +112,7 @@ class Master:
             self._refits.take(message, source)
             self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
-            self._run.reported(message.number, message.step, message.value, now)
+            self._outbox += self._stops.take(message, source, now)
         elif isinstance(message, Exit):
             self._ranks.pop(source, None)
         else:
@@ -146,6 +152,7 @@ class Master:
         self._dispatch.go_on(source, now)
 
     def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
+        outcome = self._stops.end(trial, outcome)
         self._run.finished(trial.number, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
         self.ledger.end(source, trial, outcome, now)

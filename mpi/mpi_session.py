@@ -18,9 +18,11 @@ from learning_objective.studies import open_study
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
 from mpi.mpi_signals import next_signal
+from mpi.mpi_stops import recall
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
+from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
@@ -75,7 +77,10 @@ class Session:
         self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainers: tuple[int, ...], ahead: bool
     ) -> None:
         self._study, self._ranks = study, ranks
-        self._run = RunFolder.open(Path(output), study)
+        rule = (
+            None if study.early_stopping is None else EarlyStopping(study.early_stopping, study.direction, study.seed)
+        )
+        self._run = RunFolder.open(Path(output), study, partial(recall, rule))
         self._optimizer = Optimizer(
             study.space,
             study.method,
@@ -94,7 +99,15 @@ class Session:
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
-            study, self._optimizer, self._run, self._display, duty, trainers=trainers, ahead=ahead, now=time.time()
+            study,
+            self._optimizer,
+            self._run,
+            self._display,
+            duty,
+            trainers=trainers,
+            stopping=rule,
+            ahead=ahead,
+            now=time.time(),
         )
 
     def _resume(self) -> None:

@@ -1,6 +1,7 @@
 """Commands as objectives."""
 
 import json
+import math
 import sys
 import textwrap
 import time
@@ -100,6 +101,39 @@ def test_stop_ends_a_command(command):
     outcome = events(evaluator)[-1]
     assert outcome.state == TrialState.PRUNED
     assert outcome.objective in (0.5, None)  # None where it was too slow to print
+
+
+def test_lines_of_a_command_are_reports(command, tmp_path):
+    source = """
+        import sys
+        print("REPORT 1 0.5\\nepoch 2\\rREPORT 2 0.25")
+        print("REPORT x 1\\nREPORT 3\\nREPORT 3 low\\n REPORT 3 9\\nREPORT 3 9 9\\nREPORTS 4 1")
+        print("REPORT 99999999999999999999 1")
+        print("REPORT  3\\tnan ")
+        for part in ("REP", "ORT 4 ", "1e-3", "\\n"):
+            print(part, end="", flush=True)
+        print(0.125)
+        """
+    evaluator = command(*python(source))
+    evaluator.start(Trial(0, {}))
+    *reports, outcome = events(evaluator)
+    assert [(report.step, report.value) for report in reports[:2] + reports[3:]] == [(1, 0.5), (2, 0.25), (4, 1e-3)]
+    assert (reports[2].step, math.isnan(reports[2].value)) == (3, True)
+    assert outcome.objective == 0.125
+
+
+def test_a_command_that_stops_after_a_report_is_pruned(command):
+    """SIGTERM ends it between two reports: its last line is no result, and none is needed."""
+    source = "import time\nfor i in range(600): print('REPORT', i, 0.5, flush=True); time.sleep(0.05)"
+    evaluator = command(*python(source))
+    evaluator.start(Trial(0, {}))
+    while (event := evaluator.poll(5.0)) is None or event.step < 2:
+        pass
+    evaluator.request_stop()
+    begun = time.monotonic()
+    *_, outcome = events(evaluator)
+    assert (outcome.state, outcome.objective, outcome.message) == (TrialState.PRUNED, None, "")
+    assert time.monotonic() - begun < 1.0
 
 
 def test_command_that_leaves_a_process_behind_does_not_hang(command, tmp_path):

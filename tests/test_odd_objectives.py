@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning_objective import evaluation
-from learning_objective.command import _LastLine
+from learning_objective.command import _Lines
 from learning_objective.evaluation import Report
 from learning_objective.results import ResultError, describe, read_result
 from mpi.mpi_definitions import Report as ReportMessage
@@ -288,19 +288,19 @@ def test_memory_that_quick_trials_leave_behind_is_found(study):
 
 @given(st.lists(st.binary(max_size=12) | st.sampled_from([b"\n", b"\r", b" \n", b"0.5", b"\n\n"]), max_size=12))
 def test_the_last_line_is_that_of_the_whole_output(chunks):
-    last = _LastLine()
+    read = _Lines()
     for chunk in chunks:
-        last.feed(chunk)
+        read.feed(chunk)
     lines = [line.strip() for line in b"".join(chunks).replace(b"\r", b"\n").split(b"\n")]
-    assert last.text() == next((line for line in reversed(lines) if line), b"").decode("utf-8", "replace")
+    assert read.last() == next((line for line in reversed(lines) if line), b"").decode("utf-8", "replace")
 
 
 def test_a_line_without_end_is_kept_in_part():
-    last = _LastLine()
+    read = _Lines()
     for _ in range(200):
-        last.feed(b"x" * 65536)
-        assert len(last._open) <= 2 * MIB + 65536
-    assert last.text() == "x" * MIB
+        read.feed(b"x" * 65536)
+        assert len(read._open) <= 2 * MIB + 65536
+    assert read.last() == "x" * MIB
 
 
 def test_a_command_that_floods_ends_at_its_timeout(command, tmp_path):

@@ -218,6 +218,32 @@ def test_restored_knows_to_the_bit_what_the_run_before_knew() -> None:
     assert other.ask_batch(5) == one.ask_batch(5)
 
 
+def test_a_pruned_trial_teaches_what_it_showed_and_is_never_the_best() -> None:
+    optimizer = Optimizer({"x": {"type": "float", "low": 0.0, "high": 1.0}}, "gp", 0)
+    first, second, third = optimizer.ask_batch(3)
+    optimizer.tell(first, 2.0)
+    optimizer.tell(second, 1.0, pruned=True)
+    optimizer.tell(third, pruned=True)
+    assert optimizer.best is not None
+    assert optimizer.best.number == first.number
+    np.testing.assert_array_equal(optimizer.data.y, [2.0, 1.0])
+    with pytest.raises(ValueError, match="was told already"):
+        optimizer.tell(third, 1.0)
+    with pytest.raises(ValueError, match="needs an objective or failed"):
+        optimizer.tell(optimizer.ask(), 1.0, failed="why", pruned=True)
+
+
+def test_a_pruned_trial_without_a_value_counts_as_no_failure_of_its_configuration() -> None:
+    optimizer = Optimizer({"x": {"type": "float", "low": 0.0, "high": 1.0}}, "gp", 0)
+    told, pruned = optimizer.ask_batch(2)
+    optimizer.tell_outcome(told, Outcome(TrialState.COMPLETE, 1.0))
+    optimizer.tell_outcome(pruned, Outcome(TrialState.PRUNED))
+    outcomes = optimizer._history.outcomes
+    assert outcomes[1].tolist() == [True]
+    assert optimizer._history.waiting == 0
+    assert optimizer._history.knows(pruned.config)
+
+
 def test_restoring_leaves_lost_numbers_unused() -> None:
     first, lost, third = Optimizer(BOWL).ask_batch(3)
     optimizer = Optimizer(BOWL)

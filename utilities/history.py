@@ -139,6 +139,10 @@ class History:
         del self._keys[number], self._pending[number]
         self._end(self._features.pop(number), valid=False)
 
+    def drop(self, number: int) -> None:
+        """Note that a pending trial ended without telling anything of its configuration."""
+        del self._keys[number], self._pending[number], self._features[number]
+
     def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)
         self._valid.append(float(valid))

@@ -239,7 +239,10 @@ def best_initial(records: Iterable[TrialRecord], direction: str) -> Incumbent | 
     found = [
         Incumbent(record.trial.number, record.outcome.objective, record.trial.config)
         for record in records
-        if record.origin == "initial" and record.outcome is not None and record.outcome.objective is not None
+        if record.origin == "initial"
+        and record.outcome is not None
+        and record.outcome.state is TrialState.COMPLETE
+        and record.outcome.objective is not None
     ]
     sign = 1.0 if direction == "minimize" else -1.0
     return min(found, key=lambda trial: sign * trial.objective, default=None)

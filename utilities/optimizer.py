@@ -218,10 +218,29 @@ class Optimizer:
 
     # --- tell -------------------------------------------------------------------------------------------------------
 
-    def tell(self, trial: Trial | int, objective: float | None = None, *, failed: str | None = None) -> None:
+    def tell(
+        self,
+        trial: Trial | int,
+        objective: float | None = None,
+        *,
+        failed: str | None = None,
+        pruned: bool = False,
+    ) -> None:
         """Report the outcome of a pending trial: its objective, or why it failed.
 
         An objective that is not finite counts as a failure.
+
+        Parameters
+        ----------
+        trial
+            It, or its number.
+        objective
+            In the user's own direction.
+        failed
+            Why there is none.
+        pruned
+            Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
+            The model learns of it; the best trial is a completed one.
 
         Raises
         ------
@@ -229,16 +248,21 @@ class Optimizer:
             The trial was never asked or was told already, or both or neither of objective and failed were given.
         """
         number = trial if isinstance(trial, int) else trial.number
-        if (objective is None) == (failed is None):
+        if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
         if number not in self._asked:
             raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
         if objective is None or not math.isfinite(objective):
-            self._history.fail(number)
+            if pruned:
+                self._history.drop(number)
+            else:
+                self._history.fail(number)
             return
         self._history.complete(number, self._sign * float(objective))
+        if pruned:
+            return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
             self._best = Incumbent(number, float(objective), self._asked[number].config)
 
@@ -267,7 +291,9 @@ class Optimizer:
         """Report an outcome as a worker gives it; None leaves the trial pending."""
         if outcome is None:
             return
-        if outcome.state is TrialState.FAIL or outcome.objective is None:
+        if outcome.state is TrialState.PRUNED:
+            self.tell(trial, outcome.objective, pruned=True)
+        elif outcome.state is TrialState.FAIL or outcome.objective is None:
             self.tell(trial, failed=outcome.reason or outcome.state.value)
         else:
             self.tell(trial, outcome.objective)

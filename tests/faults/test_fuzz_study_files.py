@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from learning_objective.command_line import Options, parse_arguments
 from learning_objective.studies import open_study
+from utilities.early_stopping import EarlyStopping
 from utilities.errors import StudyError
 from utilities.optimizer import Optimizer
 from utilities.space import Space
@@ -49,6 +51,7 @@ VALID: dict[str, Any] = {
         "grace": "10s",
         "isolation": "process",
     },
+    "early_stopping": {"rule": "hyperband", "min_steps": 2, "max_steps": 81, "eta": 3},
     "space": {
         "lr": {"type": "float", "low": 1e-6, "high": 1.0, "log": True, "grid": 4},
         "layers": {"type": "int", "low": 1, "high": 4},
@@ -79,6 +82,10 @@ type = "float"
 low = 0.0
 high = 0.99
 when = { optimiser = "sgd" }
+
+[early_stopping]
+rule = "threshold"
+upper = 2.5
 """
 
 BIG = [2**31, 2**53 - 1, 2**53, 2**53 + 1, 2**62, 2**63 - 1, 2**63, 10**12, 10**30]
@@ -199,6 +206,10 @@ def check_message(message: str, beginning: str) -> None:
 def check_study(study: Study) -> None:
     """Its configurations come back from the journal as they are, and an optimizer proposes some."""
     assert json.loads(json.dumps(study.to_dict())) == study.to_dict()
+    if study.early_stopping is not None:
+        rule = EarlyStopping(study.early_stopping, study.direction, study.seed)
+        for number, step in itertools.product(range(3), (0, 1, 2**62, 2**63 - 1)):
+            rule.report(number, step, float(number))
     space, rng = study.space, np.random.default_rng(0)
     dimensions = len(space)
     corners = rng.integers(0, 2, (2, dimensions))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Resumption:
         Of the study, which must be the one that the journal is of.
     study
         As it is to go on.
+    watch
+        Called with each record that tells something new.
 
     Attributes
     ----------
@@ -39,8 +41,8 @@ class Resumption:
         Trials that ended, in the order in which they did.
     """
 
-    def __init__(self, folder: Path, study: Study) -> None:
-        self._folder, self._study = folder, study
+    def __init__(self, folder: Path, study: Study, watch: Callable[[Record], None] = lambda record: None) -> None:
+        self._folder, self._study, self._watch = folder, study, watch
         self._replay: Replay | None = None
         self._last: Header | SessionStart | None = None
         self._line = 0
@@ -105,7 +107,10 @@ class Resumption:
 
     def _apply(self, replay: Replay, line: int, record: Record) -> None:
         try:
-            if replay.apply(record) and isinstance(record, Finished):
+            if not replay.apply(record):
+                return
+            self._watch(record)
+            if isinstance(record, Finished):
                 self.ended.append(replay.known(record.number))
         except ContradictionError as error:
             fix = f"`{repair_command(self._journal)}` takes such records out"

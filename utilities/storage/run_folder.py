@@ -6,7 +6,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -83,8 +83,15 @@ class RunFolder:
             self._restore_archive()
 
     @classmethod
-    def open(cls, root: Path, study: Study) -> RunFolder:
+    def open(cls, root: Path, study: Study, watch: Callable[[Record], None] = lambda record: None) -> RunFolder:
         """Open the folder ``root/<name of the study>``, created if need be, for this run alone.
+
+        Parameters
+        ----------
+        root, study
+            Name the folder.
+        watch
+            Called with each record of the journal that tells something new.
 
         Raises
         ------
@@ -97,7 +104,7 @@ class RunFolder:
         folder = root / study.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            resumption = Resumption(folder, study)
+            resumption = Resumption(folder, study, watch)
             journal = Journal.follow(folder / "journal.jsonl", resumption.take)
             try:
                 return cls(folder, study, journal, resumption)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import msgspec
 
+from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
+from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
 from utilities.storage.study_rules import RULES, name_of_study
 from utilities.storage.tables import read_tables, show
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
+_TABLES = ("study", "space", TABLE)
 _KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -64,6 +67,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
         Whether the objective runs in a child process of its worker or inside it.
+    early_stopping
+        The rule by which trials are ended early; None means that none is.
     space
         The parameters.
     folder
@@ -89,14 +94,16 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
+    early_stopping: Settings | None = None
     space: Space
     folder: Path
     source: str
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Tables ``study`` and ``space`` as a study file has them, without the keys that are None."""
+        """The tables as a study file has them, without the keys that are None."""
         table = {key: getattr(self, key) for key in RULES}
-        return {"study": {k: v for k, v in table.items() if v is not None}, "space": self.space.to_dict()}
+        tables = {"study": {k: v for k, v in table.items() if v is not None}, "space": self.space.to_dict()}
+        return tables if self.early_stopping is None else {**tables, TABLE: msgspec.to_builtins(self.early_stopping)}
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -116,6 +123,8 @@ def read_study(path: Path) -> Study:
     fields = _study_fields(tables["study"], source)
     if "name" not in fields:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
+    if TABLE in tables:
+        fields[TABLE] = parse_early_stopping(tables[TABLE], source)
     study = Study(space=_space(tables["space"], source), folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
@@ -181,9 +190,10 @@ def _check_tables(tables: Any, source: str) -> None:
     if not isinstance(tables, dict):
         raise StudyError(f"{source}: must hold the tables study and space; got {show(tables)}")
     for name in tables:
-        if name not in ("study", "space"):
-            hint = " It belongs under [study]." if name in RULES else nearest(name, ("study", "space"))
-            raise StudyError(f"{source}: [{name}] is not a table of a study file; known tables: study, space.{hint}")
+        if name not in _TABLES:
+            hint = " It belongs under [study]." if name in RULES else nearest(name, _TABLES)
+            known = ", ".join(_TABLES)
+            raise StudyError(f"{source}: [{name}] is not a table of a study file; known tables: {known}.{hint}")
     for name in ("study", "space"):
         if name not in tables:
             raise StudyError(f"{source}: the table [{name}] is missing")

@@ -82,7 +82,7 @@ def _positive_duration(value: str | float, where: str) -> float:
     return seconds
 
 
-def _integer(value: int | str, where: str, least: int) -> int:
+def integer(value: int | str, where: str, least: int) -> int:
     """An integer from `least` to 2^63 - 1; text as it stands on a command line."""
     try:
         number = int(value)
@@ -106,7 +106,9 @@ def _positive(value: float | str, where: str) -> float:
     return number
 
 
-def _one_of(known: Iterable[str]) -> Callable[[str, str], str]:
+def one_of(known: Iterable[str]) -> Callable[[str, str], str]:
+    """Make a check that a text is one of `known`, which names the nearest of them."""
+
     def check(value: str, where: str) -> str:
         if value not in known:
             rule = f"{where} must be one of {', '.join(known)}; got {show(value)}."
@@ -155,18 +157,18 @@ RULES: dict[str, Rule] = {
     "name": Rule(str | None, name_of_study),
     "objective": Rule(str | None, _objective),
     "command": Rule(list[str] | None, _command),
-    "direction": Rule(str, _one_of(("minimize", "maximize"))),
-    "budget": Rule(int | None, lambda value, where: _integer(value, where, 1)),
+    "direction": Rule(str, one_of(("minimize", "maximize"))),
+    "budget": Rule(int | None, lambda value, where: integer(value, where, 1)),
     "time_limit": Rule(str | float | None, _positive_duration),
-    "method": Rule(str, _one_of(METHODS)),
-    "acquisition": Rule(str | None, _one_of(ACQUISITIONS)),
+    "method": Rule(str, one_of(METHODS)),
+    "acquisition": Rule(str | None, one_of(ACQUISITIONS)),
     "kappa": Rule(float | None, _positive),
-    "seed": Rule(int, lambda value, where: _integer(value, where, 0)),
+    "seed": Rule(int, lambda value, where: integer(value, where, 0)),
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
-    "trainers": Rule(int, lambda value, where: _integer(value, where, 1)),
-    "retries": Rule(int, lambda value, where: _integer(value, where, 0)),
-    "max_consecutive_failures": Rule(int, lambda value, where: _integer(value, where, 1)),
+    "trainers": Rule(int, lambda value, where: integer(value, where, 1)),
+    "retries": Rule(int, lambda value, where: integer(value, where, 0)),
+    "max_consecutive_failures": Rule(int, lambda value, where: integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),
-    "isolation": Rule(str, _one_of(("process", "none"))),
+    "isolation": Rule(str, one_of(("process", "none"))),
 }

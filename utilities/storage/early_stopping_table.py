@@ -1,0 +1,106 @@
+"""The table ``[early_stopping]`` of a study file: values in, the settings of a rule out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from utilities.early_stopping import NAMES, Settings
+from utilities.errors import StudyError, nearest
+from utilities.storage.study_rules import Rule, integer, one_of
+from utilities.storage.tables import show
+
+TABLE = "early_stopping"
+
+
+def _number(value: float, where: str, least: float = -math.inf) -> float:
+    if not math.isfinite(value) or value < least:
+        rule = "a finite number" + (f", at least {least:g}" if math.isfinite(least) else "")
+        raise StudyError(f"{where} must be {rule}; got {show(value)}")
+    return float(value)
+
+
+def _from(least: int) -> Rule:
+    return Rule(int, lambda value, where: integer(value, where, least))
+
+
+_RULES: dict[str, Rule] = {
+    "rule": Rule(str, one_of(NAMES)),
+    "min_steps": _from(1),
+    "max_steps": _from(1),
+    "eta": _from(2),
+    "min_trials": _from(1),
+    "patience": _from(1),
+    "min_delta": Rule(float, lambda value, where: _number(value, where, 0.0)),
+    "lower": Rule(float, _number),
+    "upper": Rule(float, _number),
+}
+_OF_ALL = ("rule", "min_steps")
+_OF_RULE = {
+    "asha": ("eta",),
+    "hyperband": ("max_steps", "eta"),
+    "median": ("min_trials",),
+    "patience": ("patience", "min_delta"),
+    "threshold": ("lower", "upper"),
+}
+
+
+def parse_early_stopping(table: Any, source: str) -> Settings:
+    """Read the table.
+
+    Parameters
+    ----------
+    table
+        As it stands in the file.
+    source
+        Name of the file, for messages.
+
+    Raises
+    ------
+    StudyError
+        Whatever is wrong with it: the key, the rule, the value received.
+    """
+    here = f"{source}: [{TABLE}]"
+    if not isinstance(table, Mapping):
+        raise StudyError(f"{here} must be a table; got {show(table)}")
+    if "rule" not in table:
+        raise StudyError(f"{here} rule is missing: one of {', '.join(NAMES)}")
+    values = {key: _checked(key, value, here) for key, value in table.items()}
+    _check_use(values, here)
+    return Settings(**values)
+
+
+def _checked(key: str, value: Any, here: str) -> Any:
+    where = f"{here} {key}"
+    if key not in _RULES:
+        raise StudyError(f"{where} is not a known key; known keys: {', '.join(_RULES)}.{nearest(key, _RULES)}")
+    try:
+        typed = msgspec.convert(value, _RULES[key].kind)
+    except msgspec.ValidationError:
+        kind = {int: "an integer", float: "a number", str: "a string"}[_RULES[key].kind]
+        raise StudyError(f"{where} must be {kind}; got {show(value)}") from None
+    return _RULES[key].check(typed, where)
+
+
+def _check_use(values: Mapping[str, Any], here: str) -> None:
+    """See that the rule has a use for every key, and every key that it needs."""
+    rule = values["rule"]
+    for key in values:
+        if key not in (*_OF_ALL, *_OF_RULE[rule]):
+            of = " or ".join(name for name, keys in _OF_RULE.items() if key in keys)
+            raise StudyError(f"{here} {key} is of rule {of}; got rule {rule}")
+    if rule == "hyperband":
+        least = values.get("min_steps", 1)
+        if "max_steps" not in values:
+            raise StudyError(f"{here} rule hyperband needs max_steps, the step of a trial that runs to its end")
+        if values["max_steps"] < least:
+            raise StudyError(f"{here} max_steps must not be below min_steps, {least}; got {values['max_steps']}")
+    if rule == "threshold":
+        lower, upper = values.get("lower"), values.get("upper")
+        if lower is None and upper is None:
+            raise StudyError(f"{here} rule threshold needs lower, upper or both")
+        if lower is not None and upper is not None and lower > upper:
+            raise StudyError(f"{here} lower must not be above upper, {upper:g}; got {lower:g}")
