@@ -102,6 +102,23 @@ def log_worth(variance: Array, noise: Array) -> tuple[Array, Array]:
     return value, 1.0 / spread - 0.5 / whole**2 - 0.5 / (whole * (whole + tau))
 
 
+def log_improvement(mean: Array, variance: Array, best: Array, noise: Array | None) -> Array:
+    """Log of EI (m,) averaged over components and fantasies; of augmented EI where `noise` (S,) is given.
+
+    Shapes as of `log_expected_improvement`.
+    """
+    log_ei = log_expected_improvement(mean, variance, best)[0]
+    if noise is not None:
+        log_ei = log_ei + log_worth(variance, noise)[0][:, None]
+    return log_mean_exp(log_ei)[0]
+
+
+def confidence_bound(mean: Array, variance: Array, kappa: float) -> Array:
+    """``kappa sigma - mu`` (m,), averaged over components and fantasies: `mean` (S, F, m), `variance` (S, m)."""
+    sigma = np.sqrt(np.maximum(variance, MIN_VARIANCE))
+    return np.asarray(kappa * sigma.mean(axis=0) - mean.mean(axis=(0, 1)))
+
+
 class Acquisition(Protocol):
     """A score to be maximised over feature rows."""
 
@@ -137,10 +154,7 @@ class LogExpectedImprovement:
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
         mean, variance = self._posterior.predict(x)
-        log_ei = log_expected_improvement(mean, variance, self.best)[0]
-        if self._noisy:
-            log_ei = log_ei + log_worth(variance, self._posterior.noise())[0][:, None]
-        return log_mean_exp(log_ei)[0]
+        return log_improvement(mean, variance, self.best, self._posterior.noise() if self._noisy else None)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
@@ -176,22 +190,18 @@ class ConfidenceBound:
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
-        return self._bound(*self._posterior.predict(x))
+        return confidence_bound(*self._posterior.predict(x), self._kappa)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         mean, variance, pullback = self._posterior.differentiate(x)
         by_mean = np.full_like(mean, -1.0 / (mean.shape[0] * mean.shape[1]))
         by_variance = self._kappa / (2.0 * len(variance) * np.sqrt(np.maximum(variance, MIN_VARIANCE)))
-        return self._bound(mean, variance), pullback(by_mean, by_variance)
+        return confidence_bound(mean, variance, self._kappa), pullback(by_mean, by_variance)
 
     def rough(self) -> Acquisition:
         """Return the same over a few components and the average fantasy."""
         return ConfidenceBound(self._posterior.thin(ROUGH), self._kappa)
-
-    def _bound(self, mean: Array, variance: Array) -> Array:
-        sigma = np.sqrt(np.maximum(variance, MIN_VARIANCE))
-        return np.asarray(self._kappa * sigma.mean(axis=0) - mean.mean(axis=(0, 1)))
 
 
 class NegativeDraw:

@@ -90,8 +90,7 @@ def part_of(parameters: Parameters, part: tuple[int, int]) -> Parameters:
     place, parts = part
     if parts == 1:
         return parameters
-    own = {name: array for name, array in parameters.items() if not name.startswith(_PREFIX)}
-    companion = {name: array for name, array in parameters.items() if name.startswith(_PREFIX)}
+    own, companion = _divided(parameters)
     return {**members_of(own, range(place, MEMBERS, parts)), **companion}
 
 
@@ -99,9 +98,14 @@ def merge_parts(parts: Sequence[Parameters]) -> Parameters:
     """Parameters of a whole fit, from those of its parts in their order."""
     if len(parts) == 1:
         return parts[0]
-    own = [{name: array for name, array in part.items() if not name.startswith(_PREFIX)} for part in parts]
-    companion = {name: array for name, array in parts[-1].items() if name.startswith(_PREFIX)}
-    return {**merge_members(own), **companion}
+    divided = [_divided(part) for part in parts]
+    return {**merge_members([own for own, _ in divided]), **divided[-1][1]}
+
+
+def _divided(parameters: Parameters) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Parameters of the surrogate itself, and those of its companion, by the names that they have in the fit."""
+    own = {name: array for name, array in parameters.items() if not name.startswith(_PREFIX)}
+    return own, {name: array for name, array in parameters.items() if name.startswith(_PREFIX)}
 
 
 def _fit_one(
@@ -125,7 +129,7 @@ def transform_of(parameters: Parameters) -> OutputTransform:
 
 def of_companion(parameters: Parameters) -> dict[str, Array]:
     """Parameters of the companion in a fit, without the prefix of their names; empty where it has none."""
-    return {name.removeprefix(_PREFIX): array for name, array in parameters.items() if name.startswith(_PREFIX)}
+    return {name.removeprefix(_PREFIX): array for name, array in _divided(parameters)[1].items()}
 
 
 def _companion_rows(

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.acquisition import MIN_VARIANCE, log_expected_improvement, log_mean_exp, log_worth
+from utilities.acquisition import MIN_VARIANCE, confidence_bound, log_improvement
 from utilities.basis import single
 from utilities.surrogate import Array, Posterior
 
@@ -75,15 +75,12 @@ class Pool:
         return self._improvement
 
     def _log_improvement(self, which: NDArray[np.intp], *, noisy: bool) -> Array:
-        variance = self.variance[:, which]
-        log_ei = log_expected_improvement(self.mean[:, :, which], variance, self._best)[0]
-        if noisy:
-            log_ei = log_ei + log_worth(variance, self._noise)[0][:, None]
-        return log_mean_exp(log_ei)[0]
+        noise = self._noise if noisy else None
+        return log_improvement(self.mean[:, :, which], self.variance[:, which], self._best, noise)
 
     def bound(self, kappa: float) -> Array:
         """Confidence bound (m,) of the candidates, `kappa` standard deviations below the mean, as a score."""
-        return np.asarray(kappa * self.deviation.mean(axis=0) - self.mean.mean(axis=(0, 1)))
+        return confidence_bound(self.mean, self.variance, kappa)
 
     @property
     def deviation(self) -> Array:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +205,14 @@ class _Evidence:
         return -value, standard / self.deviation - np.append(by_length, by_amplitude)
 
 
+class _Joint(NamedTuple):
+    """Distribution of the latent function at q points: covariance (q, q), mean (q,); and ``T k`` there, (q, k)."""
+
+    covariance: Array
+    mean: Array
+    whitened: Array
+
+
 @dataclass(frozen=True)
 class Validity:
     """Posterior of the latent function: F Gaussian processes of one variance.
@@ -280,27 +289,26 @@ class Validity:
         curvature bound (Boehning & Lindsay 1988), so one factor serves all of them and every sweep gains, and one
         variance, by the mean of their curvatures. Called on a posterior with F = 1.
         """
-        covariance, mean = self._joint(x_pending)
-        noise = rng.standard_normal((count, len(mean)))
-        return self._told(x_pending, targets(mean + noise @ jittered_cholesky(covariance).T > 0.0))
+        joint = self._joint(x_pending)
+        noise = rng.standard_normal((count, len(joint.mean)))
+        return self._told(x_pending, joint, targets(joint.mean + noise @ jittered_cholesky(joint.covariance).T > 0.0))
 
     def tell(self, x: Array, valid: Labels) -> Validity:
         """Posterior with the outcomes `valid` (k,) of `x` (k, p), too: as `fantasize`, but that they are known.
 
         Cheaper than `condition` on all outcomes, and nearly the same. Called on a posterior with F = 1.
         """
-        return self._told(x, targets(valid)[None]) if len(x) else self
+        return self._told(x, self._joint(x), targets(valid)[None]) if len(x) else self
 
-    def _joint(self, x: Array) -> tuple[Array, Array]:
-        """Covariance (q, q) and mean (q,) of the latent function at `x` (q, p)."""
+    def _joint(self, x: Array) -> _Joint:
         cross = self.kernel.between(x, self.x)
         whitened = cross @ self.whitener.T
-        return self.kernel.between(x, x) - whitened @ whitened.T, np.asarray(cross @ self.dual[0])
+        covariance = self.kernel.between(x, x) - whitened @ whitened.T
+        return _Joint(covariance, np.asarray(cross @ self.dual[0]), whitened)
 
-    def _told(self, x: Array, target: Array) -> Validity:
+    def _told(self, x: Array, joint: _Joint, target: Array) -> Validity:
         """Posterior with outcomes `target` (F, q) at `x` (q, p)."""
-        covariance, mean = self._joint(x)
-        whitened = self.kernel.between(x, self.x) @ self.whitener.T
+        covariance, mean, whitened = joint
         weights, probability = _regress(mean, covariance, target)
         curvature = np.mean(probability * (1.0 - probability), axis=0)
         inverse = inverse_of_triangle(jittered_cholesky(covariance + np.diag(1.0 / curvature)))
