@@ -1,0 +1,130 @@
+"""What share of their time eight workers evaluate, ours and those of others, on real ranks.
+
+    python -m benchmarks.scaling.busy [--subjects LIST] [--seconds 0.01,0.1,1] [--repeats 3] [--limit 60]
+
+An evaluation sleeps, then is Hartmann's function of six parameters, and notes when it began and ended. Within a repeat
+all subjects come one after the other, one thread a rank. One that takes longer than the limit, from its first
+evaluation on, is ended, and what it did until then counts. Needs the environment that README.md beside this file names.
+Runs that are in ``data/utilisation/busy.csv`` are not repeated. Writes that file, ``measured.md`` and ``measured.png``
+in the same folder; with ``--evaluations``, for a first look, only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.launching import ROOT_MAY, Run
+from benchmarks.regret.driver import ONE_THREAD
+from benchmarks.regret.records import ROOT
+from benchmarks.scaling.busy_report import RUNS, report
+from benchmarks.scaling.results import append, read
+from benchmarks.scaling.runners.catalogue import SUBJECTS, WORKERS, missing
+from benchmarks.scaling.runners.sleeping import RECORDS, SECONDS
+from benchmarks.scaling.timeline import Timeline, read_spans, timeline
+
+COUNTS = {0.01: 2000, 0.1: 1000, 1.0: 96}
+"""Evaluations by their seconds: multiples of the workers, who then can all end together."""
+
+LIMIT = 60.0
+START_SECONDS = 180.0
+"""A subject whose first evaluation has not begun by then hangs."""
+
+
+class StoodStillError(Exception):
+    """The machine, or a rank, stood still for so long that the run is no measurement."""
+
+
+def measure(name: str, seconds: float, count: int, seed: int, limit: float) -> dict[str, Any]:
+    """Run a subject once.
+
+    Raises
+    ------
+    RuntimeError
+        It failed, ended without having evaluated what it was asked for, or left processes that would disturb the next.
+    StoodStillError
+        An evaluation took much longer than it sleeps.
+    """
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        records = folder / "records"
+        records.mkdir()
+        own = {"PYTHONPATH": str(ROOT), RECORDS: str(records), SECONDS: str(seconds)}
+        command = SUBJECTS[name].command(folder, count, seed)
+        with Run(command, folder, {**os.environ, **ROOT_MAY, **ONE_THREAD, **own}) as run:
+            run.until(lambda: any(records.iterdir()), START_SECONDS)
+            ended = run.wait() if run.pause(limit) else None
+        if not run.vanishes():
+            raise RuntimeError(f"{name} left processes: {run.processes()}")
+        if ended is not None and ended.status != 0:
+            raise RuntimeError(f"{name} ended with exit status {ended.status}\n{ended.out}\n{ended.err}")
+        found = evaluations(records, count, limit, over=ended is not None)
+        processes = len(list(records.iterdir()))
+    if found.longest > 2.0 * seconds + 1.0:
+        raise StoodStillError(f"{name}: an evaluation that sleeps for {seconds} s took {found.longest:.2f} s")
+    return {
+        "subject": name,
+        "seconds": seconds,
+        "seed": seed,
+        "asked": count,
+        **asdict(found),
+        "processes": processes,
+        "load": round(load, 2),
+        "version": SUBJECTS[name].version(),
+    }
+
+
+def evaluations(records: Path, count: int, limit: float, *, over: bool) -> Timeline:
+    """What the records of a run say that is over, or was ended at the limit.
+
+    Raises
+    ------
+    RuntimeError
+        The run came to its end by itself, with another number of evaluations than it was asked for.
+    """
+    spans = read_spans(records)
+    whole = timeline(spans, WORKERS)
+    if over and whole.evaluations != count:
+        raise RuntimeError(f"{count} evaluations were asked for; {whole.evaluations} ended")
+    return whole if whole.evaluations == count else timeline(spans, WORKERS, limit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subjects", default=",".join(SUBJECTS), help="all by default: %(default)s")
+    parser.add_argument("--seconds", default=",".join(map(str, COUNTS)), help="that an evaluation sleeps: %(default)s")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of a run, %(default)s by default")
+    parser.add_argument("--evaluations", type=int, help="so many in every run, and only print what comes of it")
+    options = parser.parse_args()
+    names, lengths = options.subjects.split(","), [float(text) for text in options.seconds.split(",")]
+    if (reason := missing(names)) is not None:
+        parser.error(reason)
+    if options.evaluations is None and (unknown := set(lengths) - set(COUNTS)):
+        parser.error(f"--seconds must be of {', '.join(map(str, COUNTS))}, or with --evaluations; got {unknown}")
+    for seed in range(options.repeats):
+        for seconds in lengths:
+            for name in names:
+                case = {"subject": name, "seconds": f"{seconds:g}", "seed": str(seed)}
+                kept = options.evaluations is None
+                if kept and any(case.items() <= row.items() for row in read(RUNS)):
+                    continue
+                try:
+                    row = measure(name, seconds, options.evaluations or COUNTS[seconds], seed, options.limit)
+                except StoodStillError as error:
+                    print(f"{error}: not kept, the same command measures it again", flush=True)
+                    continue
+                print(row, flush=True)
+                if kept:
+                    append(RUNS, [row])
+    if options.evaluations is None:
+        report()
+
+
+if __name__ == "__main__":
+    main()
