@@ -39,7 +39,8 @@ def _words(rows: list[Row]) -> list[str]:
         "Raw polling is a master that spins, hands out ready points and keeps nothing: what MPI and these cores give.",
         "libEnsemble uses its local communication, faster here than MPI; DeepHyper its MPI evaluator with the storage",
         "in memory, faster here than its processes. Optuna has no master: eight processes share a journal. Ours keep a",
-        "journal, on disk before an outcome is acted on.",
+        "journal, on disk before an outcome is acted on, and let workers hold their next trials where evaluations are",
+        "short, which raw polling does not.",
         "",
     ]
 
