@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -129,7 +130,7 @@ def test_the_share_is_that_of_counting_second_by_second(
 
 def test_a_run_that_was_ended_counts_to_its_limit_and_one_that_fell_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1").write_text("0.0 4.0\n4.0 8.0\n8.0 ")
-    with pytest.raises(RuntimeError, match="3 evaluations were asked for; 2 ended"):
+    with pytest.raises(busy.NoMeasurementError, match="3 evaluations were asked for; 2 ended"):
         busy.evaluations(tmp_path, 3, 10.0, over=True)
     assert busy.evaluations(tmp_path, 3, 10.0, over=False).span == 10.0
     assert busy.evaluations(tmp_path, 2, 10.0, over=False).span == 8.0  # done, though its ranks stayed
@@ -139,12 +140,19 @@ def test_a_run_that_was_ended_counts_to_its_limit_and_one_that_fell_short_is_ref
 
 
 def row(subject: str, seconds: str, seed: int, share: float, evaluations: int = 100, **more: Any) -> dict[str, Any]:
-    own = {"subject": subject, "seconds": seconds, "seed": seed, "asked": 100, "evaluations": evaluations}
+    own = {
+        "subject": subject,
+        "seconds": seconds,
+        "seed": seed,
+        "asked": 100,
+        "evaluations": evaluations,
+        "limit": 60.0,
+    }
     times = {"span": 2.0, "busy": share, "busy_later": share + 0.01, "took": 0.1, "longest": 0.1}
     return {**own, **times, "processes": 8, "load": 0.5, "version": "1.0", **more}
 
 
-def test_runs_that_are_kept_are_not_repeated_and_those_that_stood_still_are(
+def test_runs_that_are_kept_are_not_repeated_and_those_that_told_nothing_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(busy, "RUNS", tmp_path / "busy.csv")
@@ -155,12 +163,13 @@ def test_runs_that_are_kept_are_not_repeated_and_those_that_stood_still_are(
     def measure(name: str, seconds: float, count: int, seed: int, limit: float) -> dict[str, Any]:
         measured.append((name, seconds, count, seed))
         if len(measured) == 3:
-            raise busy.StoodStillError("it did")
+            raise busy.NoMeasurementError("it stood still")
         return row(name, f"{seconds:g}", seed, 0.9)
 
     monkeypatch.setattr(busy, "measure", measure)
     monkeypatch.setattr(sys, "argv", ["busy", "--subjects", "raw,auto", "--seconds", "0.1,1", "--repeats", "1"])
-    busy.main()
+    with pytest.raises(SystemExit, match="1 runs told nothing"):
+        busy.main()
     assert measured == [("raw", 0.1, 1000, 0), ("auto", 0.1, 1000, 0), ("raw", 1.0, 96, 0), ("auto", 1.0, 96, 0)]
     busy.main()
     assert measured[4:] == [("raw", 1.0, 96, 0)]
@@ -198,6 +207,50 @@ def test_eight_workers_evaluate_what_is_asked_for(name: str, monkeypatch: pytest
     assert found["span"] >= 4 * 0.1
     assert 0.1 < found["busy"] <= 1.0
     assert 0.1 <= found["took"] <= found["longest"]
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("sys.exit('broken')", "no evaluation began: ended too early\n\nbroken"),
+        ("evaluate(); time.sleep(0.1); sys.exit(3)", "it ended with exit status 3"),
+        ("evaluate(); time.sleep(0.1)", "8 evaluations were asked for; 1 ended"),
+        ("os.environ['BUSY_SECONDS'] = '60'; evaluate()", "no evaluation of 1 ended within 1.0 s"),
+        ("evaluate(); time.time = itertools.count(time.time(), 5.0).__next__; evaluate(7)", "took 5.00 s"),
+    ],
+)
+def test_a_run_that_fails_or_is_disturbed_is_no_measurement(
+    program: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = f"""
+import itertools, os, sys, time
+from benchmarks.scaling.runners.sleeping import objective
+
+def evaluate(count=1):
+    for _ in range(count):
+        objective({HARTMANN6.minimisers[0]})
+
+{program}
+"""
+    monkeypatch.setattr(catalogue, "PEERS", catalogue.Launcher(Path(sys.executable)))
+    monkeypatch.setitem(catalogue.SUBJECTS, "faulty", catalogue.Subject("", "numpy", "", 0, ("-c", source)))
+    with pytest.raises(busy.NoMeasurementError, match=re.escape(told)):
+        busy.measure("faulty", 0.0, 8, seed=0, limit=1.0)
+
+
+def test_a_run_that_does_all_but_stays_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = f"""
+import time
+from benchmarks.scaling.runners.sleeping import objective
+[objective({HARTMANN6.minimisers[0]}) for _ in range(8)]
+time.sleep(60)
+"""
+    monkeypatch.setattr(catalogue, "PEERS", catalogue.Launcher(Path(sys.executable)))
+    monkeypatch.setitem(catalogue.SUBJECTS, "staying", catalogue.Subject("", "numpy", "", 0, ("-c", source)))
+    found = busy.measure("staying", 0.02, 8, seed=0, limit=1.0)
+    assert (found["evaluations"], found["processes"]) == (8, 1)
+    assert 0.16 <= found["span"] < 1.0
+    assert found["busy"] == pytest.approx(1.0 / 8, rel=0.2)
 
 
 @pytest.mark.mpi
@@ -250,6 +303,8 @@ def test_a_report_is_written_whatever_has_been_measured(tmp_path: Path, monkeypa
     busy_report.report()
     text = (tmp_path / "measured.md").read_text()
     assert "libensemble 1.6.1" in text
+    assert "ended\n60 s after" in text
+    assert "were 100.0 to 100.0 ms, 100.0 to 100.0 ms." in text
     assert "| 0.01 | raw polling | master | 1 | 100 | 80.0 % (80.0 to 80.0) | 1.000 |" in text
     assert (tmp_path / "measured.png").stat().st_size > 5000
 

@@ -12,11 +12,16 @@ in the same folder; with ``--evaluations``, for a first look, only prints.
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import os
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks.launching import ROOT_MAY, Run
 from benchmarks.regret.driver import ONE_THREAD
@@ -38,8 +43,8 @@ START_SECONDS = 180.0
 """A subject whose first evaluation has not begun by then hangs."""
 
 
-class StoodStillError(Exception):
-    """The machine, or a rank, stood still for so long that the run is no measurement."""
+class NoMeasurementError(Exception):
+    """A run failed, or was disturbed, and tells nothing; the message says how."""
 
 
 def measure(name: str, seconds: float, count: int, seed: int, limit: float) -> dict[str, Any]:
@@ -47,10 +52,9 @@ def measure(name: str, seconds: float, count: int, seed: int, limit: float) -> d
 
     Raises
     ------
-    RuntimeError
-        It failed, ended without having evaluated what it was asked for, or left processes that would disturb the next.
-    StoodStillError
-        An evaluation took much longer than it sleeps.
+    NoMeasurementError
+        It failed, hung, did another number of evaluations than it was asked for, or left processes that would disturb
+        the next; or an evaluation took much longer than it sleeps.
     """
     load = os.getloadavg()[0]
     in_memory = MEMORY if MEMORY.is_dir() else None
@@ -59,21 +63,25 @@ def measure(name: str, seconds: float, count: int, seed: int, limit: float) -> d
         own = {"PYTHONPATH": str(ROOT), RECORDS: str(records), SECONDS: str(seconds)}
         command = SUBJECTS[name].command(folder, count, seed)
         with Run(command, folder, {**os.environ, **ROOT_MAY, **ONE_THREAD, **own}) as run:
-            run.until(lambda: any(records.iterdir()), START_SECONDS)
+            try:
+                run.until(lambda: any(records.iterdir()), START_SECONDS)
+            except AssertionError as error:
+                raise NoMeasurementError(f"no evaluation began: {error}") from None
             ended = run.wait() if run.pause(limit) else None
         if not run.vanishes():
-            raise RuntimeError(f"{name} left processes: {run.processes()}")
+            raise NoMeasurementError(f"it left processes: {run.processes()}")
         if ended is not None and ended.status != 0:
-            raise RuntimeError(f"{name} ended with exit status {ended.status}\n{ended.out}\n{ended.err}")
+            raise NoMeasurementError(f"it ended with exit status {ended.status}\n{ended.out}\n{ended.err}")
         found = evaluations(records, count, limit, over=ended is not None)
         processes = len(list(records.iterdir()))
     if found.longest > 2.0 * seconds + 1.0:
-        raise StoodStillError(f"{name}: an evaluation that sleeps for {seconds} s took {found.longest:.2f} s")
+        raise NoMeasurementError(f"an evaluation that sleeps for {seconds} s took {found.longest:.2f} s")
     return {
         "subject": name,
         "seconds": seconds,
         "seed": seed,
         "asked": count,
+        "limit": limit,
         **asdict(found),
         "processes": processes,
         "load": round(load, 2),
@@ -86,14 +94,17 @@ def evaluations(records: Path, count: int, limit: float, *, over: bool) -> Timel
 
     Raises
     ------
-    RuntimeError
-        The run came to its end by itself, with another number of evaluations than it was asked for.
+    NoMeasurementError
+        No evaluation ended, or the run came to its end by itself with another number of them than it was asked for.
     """
     spans = read_spans(records)
-    whole = timeline(spans, WORKERS)
-    if over and whole.evaluations != count:
-        raise RuntimeError(f"{count} evaluations were asked for; {whole.evaluations} ended")
-    return whole if whole.evaluations == count else timeline(spans, WORKERS, limit)
+    ended = int(np.isfinite(spans[:, 1]).sum())
+    if over and ended != count:
+        raise NoMeasurementError(f"{count} evaluations were asked for; {ended} ended")
+    try:
+        return timeline(spans, WORKERS, math.inf if ended == count else limit)
+    except ValueError as error:
+        raise NoMeasurementError(str(error)) from None
 
 
 def main() -> None:
@@ -109,23 +120,24 @@ def main() -> None:
         parser.error(reason)
     if options.evaluations is None and (unknown := set(lengths) - set(COUNTS)):
         parser.error(f"--seconds must be of {', '.join(map(str, COUNTS))}, or with --evaluations; got {unknown}")
-    for seed in range(options.repeats):
-        for seconds in lengths:
-            for name in names:
-                case = {"subject": name, "seconds": f"{seconds:g}", "seed": str(seed)}
-                kept = options.evaluations is None
-                if kept and any(case.items() <= row.items() for row in read(RUNS)):
-                    continue
-                try:
-                    row = measure(name, seconds, options.evaluations or COUNTS[seconds], seed, options.limit)
-                except StoodStillError as error:
-                    print(f"{error}: not kept, the same command measures it again", flush=True)
-                    continue
-                print(row, flush=True)
-                if kept:
-                    append(RUNS, [row])
-    if options.evaluations is None:
+    is_kept, failed = options.evaluations is None, 0
+    for seed, seconds, name in itertools.product(range(options.repeats), lengths, names):
+        case = {"subject": name, "seconds": f"{seconds:g}", "seed": str(seed)}
+        if is_kept and any(case.items() <= row.items() for row in read(RUNS)):
+            continue
+        try:
+            row = measure(name, seconds, options.evaluations or COUNTS[seconds], seed, options.limit)
+        except NoMeasurementError as error:
+            print(f"{name}, {seconds:g} s, not kept: {error}", file=sys.stderr, flush=True)
+            failed += 1
+            continue
+        print(row, flush=True)
+        if is_kept:
+            append(RUNS, [row])
+    if is_kept:
         report()
+    if failed:
+        sys.exit(f"{failed} runs told nothing; the same command repeats them")
 
 
 if __name__ == "__main__":

@@ -25,16 +25,19 @@ def report() -> None:
 def _words(rows: list[Row]) -> list[str]:
     """What the table needs said."""
     loads = [float(row["load"]) for row in rows]
+    limits = " or ".join(sorted({row["limit"] for row in rows}))
     return [
         "# Utilisation, measured against others",
         "",
         f"{WORKERS} workers on {os.cpu_count()} cores, which all processes share, one thread a rank, MPICH; load",
         f"before a run {_span(loads)}. An evaluation sleeps, then is Hartmann's function of six parameters. Busy: the",
         f"seconds that evaluations took, as they noted themselves, over {WORKERS} times those from the beginning of",
-        "the first to the end of the last; later: without the first tenth. A run of a minute was ended, and what it",
-        "did until then counts. Beside an evaluation: what else a worker's time went into, over the number of",
-        "evaluations. Medians over repeats, each of which has all subjects one after the other; ranges in brackets;",
-        "ratios are within a repeat. Regenerate: `python -m benchmarks.scaling.busy`.",
+        "the first to the end of the last; later: without the first tenth. A run was ended",
+        f"{limits} s after its first evaluation began, and what it had done by then counts. Beside an evaluation: what",
+        "else a worker's time went into, over the number of evaluations. Medians over repeats, each of which has all",
+        "subjects one after the other; ranges in brackets; ratios are within a repeat. Where cores are short, an",
+        f"evaluation itself takes longer, which counts as busy; medians of a run were {_took(rows)}.",
+        "Regenerate: `python -m benchmarks.scaling.busy`.",
         "",
         "Raw polling is a master that spins, hands out ready points and keeps nothing: what MPI and these cores give.",
         "libEnsemble uses its local communication, faster here than MPI; DeepHyper its MPI evaluator with the storage",
@@ -83,6 +86,14 @@ def beside(row: Row) -> float:
     """Milliseconds of a worker's time that went into something else, over the evaluations."""
     idle = WORKERS * float(row["span"]) * (1.0 - float(row["busy"]))
     return 1e3 * idle / int(row["evaluations"])
+
+
+def _took(rows: list[Row]) -> str:
+    """Milliseconds that evaluations took, for each length."""
+    took: dict[str, list[float]] = {}
+    for row in sorted(rows, key=lambda row: float(row["seconds"])):
+        took.setdefault(row["seconds"], []).append(1e3 * float(row["took"]))
+    return ", ".join(f"{_span(values)} ms" for values in took.values())
 
 
 def _cases(rows: list[Row]) -> list[tuple[str, str]]:

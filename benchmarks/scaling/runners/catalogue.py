@@ -57,7 +57,8 @@ class Subject(NamedTuple):
     @property
     def launcher(self) -> Launcher:
         """Launcher of the environment in which it lives."""
-        return launchers()[0] if self.study is not None else PEERS
+        own = [*launchers(), Launcher(Path("mpiexec"))]
+        return own[0] if self.study is not None else PEERS
 
     def command(self, folder: Path, count: int, seed: int) -> list[str]:
         """Command to run in `folder`, where a study is written for ours."""
