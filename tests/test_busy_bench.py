@@ -155,7 +155,7 @@ def row(subject: str, seconds: str, seed: int, share: float, evaluations: int = 
 def test_runs_that_are_kept_are_not_repeated_and_those_that_told_nothing_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(busy, "RUNS", tmp_path / "busy.csv")
+    monkeypatch.setattr(busy, "RUNS", tmp_path / "measured.csv")
     monkeypatch.setattr(busy, "missing", lambda _: None)
     monkeypatch.setattr(busy, "report", lambda: None)
     measured = []
@@ -175,7 +175,7 @@ def test_runs_that_are_kept_are_not_repeated_and_those_that_told_nothing_are(
     assert measured[4:] == [("raw", 1.0, 96, 0)]
     busy.main()
     assert len(measured) == 5
-    assert len(read(tmp_path / "busy.csv")) == 4
+    assert len(read(tmp_path / "measured.csv")) == 4
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def environment(path: Path) -> list[bytes]:
 
 
 def test_the_table_has_medians_ranges_and_ratios_within_a_repeat(tmp_path: Path) -> None:
-    kept = tmp_path / "busy.csv"
+    kept = tmp_path / "measured.csv"
     append(kept, [row("auto", "1", 0, 0.5), row("raw", "1", 0, 0.8), row("auto", "0.1", 0, 0.6)])
     append(kept, [row("auto", "1", 1, 0.9, evaluations=40), row("raw", "1", 1, 1.0)])
     append(kept, [row("auto", "1", 2, 0.1, evaluations=40)])
@@ -298,7 +298,7 @@ def test_the_table_has_medians_ranges_and_ratios_within_a_repeat(tmp_path: Path)
 def test_a_report_is_written_whatever_has_been_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(busy_report, "FOLDER", tmp_path)
-    monkeypatch.setattr(busy_report, "RUNS", tmp_path / "busy.csv")
+    monkeypatch.setattr(busy_report, "RUNS", tmp_path / "measured.csv")
     append(busy_report.RUNS, [row("raw", "0.01", 0, 0.8), row("libensemble", "1", 0, 0.9, version="1.6.1")])
     busy_report.report()
     text = (tmp_path / "measured.md").read_text()

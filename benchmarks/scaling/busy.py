@@ -5,8 +5,8 @@
 An evaluation sleeps, then is Hartmann's function of six parameters, and notes when it began and ended. Within a repeat
 all subjects come one after the other, one thread a rank. One that takes longer than the limit, from its first
 evaluation on, is ended, and what it did until then counts. Needs the environment that README.md beside this file names.
-Runs that are in ``data/utilisation/busy.csv`` are not repeated. Writes that file, ``measured.md`` and ``measured.png``
-in the same folder; with ``--evaluations``, for a first look, only prints.
+Runs that are in ``data/utilisation/measured.csv`` are not repeated. Writes that file, ``measured.md`` and
+``measured.png`` in the same folder; with ``--evaluations``, for a first look, only prints.
 """
 
 from __future__ import annotations

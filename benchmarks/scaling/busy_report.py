@@ -10,7 +10,7 @@ from benchmarks.scaling.results import COLOURS, DATA, new_figure, read, table, v
 from benchmarks.scaling.runners.catalogue import FLOOR, SUBJECTS, WORKERS
 
 FOLDER = DATA / "utilisation"
-RUNS = FOLDER / "busy.csv"
+RUNS = FOLDER / "measured.csv"
 Row = dict[str, str]
 
 
