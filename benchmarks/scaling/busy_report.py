@@ -32,7 +32,7 @@ def _words(rows: list[Row]) -> list[str]:
         f"{WORKERS} workers on {os.cpu_count()} cores, which all processes share, one thread a rank, MPICH; load",
         f"before a run {_span(loads)}. An evaluation sleeps, then is Hartmann's function of six parameters. Busy: the",
         f"seconds that evaluations took, as they noted themselves, over {WORKERS} times those from the beginning of",
-        "the first to the end of the last; later: without the first tenth. A run was ended",
+        "the first to the end of the last; later: without the first tenth. A run that took longer was ended",
         f"{limits} s after its first evaluation began, and what it had done by then counts. Beside an evaluation: what",
         "else a worker's time went into, over the number of evaluations. Medians over repeats, each of which has all",
         "subjects one after the other; ranges in brackets; ratios are within a repeat. Where cores are short, an",
