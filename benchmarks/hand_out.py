@@ -12,7 +12,6 @@ are from the first start to the last outcome, over their number; of a worker's t
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.faults.scenario import settings
 from benchmarks.launching import ROOT_MAY, Launcher, launchers
+from benchmarks.scaling.results import write
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "hand_out"
 RANKS, WORKERS = 4, 3
@@ -121,11 +121,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     if options.case:
         return
-    DATA.mkdir(parents=True, exist_ok=True)
-    with (DATA / "runs.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(DATA / "runs.csv", rows, COLUMNS)
     (DATA / "hand_out.md").write_text(table(rows))
 
 

@@ -114,10 +114,11 @@ class Run:
             time.sleep(0.02)
         return found
 
-    def pause(self, seconds: float) -> None:
-        """Let the run go on for a while, or to its end."""
+    def pause(self, seconds: float) -> bool:
+        """Let the run go on for a while, or to its end; returns whether it has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
+        return self._process.poll() is not None
 
     def processes(self) -> list[int]:
         """Every living process of this run, whoever is its parent by now; zombies do not count."""

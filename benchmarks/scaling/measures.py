@@ -119,11 +119,11 @@ class Measures:
         return Summary(
             trials=self.ended,
             seconds=end,
-            busy=_share(evaluations, (0.0, end)) / self.workers,
-            busy_open=_share(evaluations, (0.0, steady[1])) / self.workers,
-            busy_steady=_share(evaluations, steady) / self.workers,
-            load=_share(passes, (0.0, end)),
-            load_steady=_share(passes, steady),
+            busy=share(evaluations, (0.0, end)) / self.workers,
+            busy_open=share(evaluations, (0.0, steady[1])) / self.workers,
+            busy_steady=share(evaluations, steady) / self.workers,
+            load=share(passes, (0.0, end)),
+            load_steady=share(passes, steady),
             master_ms_per_trial=1e3 * float((passes[:, 1] - passes[:, 0]).sum()) / max(1, self.ended),
             proposal_ms=_quantile(proposals, 0.5),
             proposal_p99_ms=_quantile(proposals, 0.99),
@@ -137,7 +137,7 @@ class Measures:
         )
 
 
-def _share(intervals: NDArray[np.float64], span: tuple[float, float]) -> float:
+def share(intervals: NDArray[np.float64], span: tuple[float, float]) -> float:
     """Seconds of `intervals` (k, 2) within `span`, over its length; NaN where it has none."""
     low, high = span
     if high <= low:

@@ -27,16 +27,24 @@ R = TypeVar("R")
 
 def append(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add rows to a csv file; the first ones make its header."""
+    rows = list(rows)
+    if rows:
+        _put(file, rows, list(rows[0]), "a")
+
+
+def write(file: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows to a csv file, in place of what it held; `columns` are all their keys, in the order of the file."""
+    _put(file, rows, columns, "w")
+
+
+def _put(file: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str], mode: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{key: _cell(value) for key, value in row.items()} for row in rows]
-    if not rows:
-        return
-    is_new = not file.exists()
-    with file.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        if is_new:
+    has_header = mode == "a" and file.exists()
+    with file.open(mode, newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        if not has_header:
             writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 
 
 def read(file: Path) -> list[dict[str, str]]:

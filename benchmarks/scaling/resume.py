@@ -11,7 +11,6 @@ so many more trials have ended as ``--more`` says. Writes ``data/resume/runs.csv
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Any
 from benchmarks.faults.scenario import Setting, settings
 from benchmarks.launching import ROOT_MAY, Run, launchers
 from benchmarks.scaling.long_study import leave_run, write_study
+from benchmarks.scaling.results import write
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "resume"
 RANKS, PENDING = 4, 64
@@ -119,11 +119,7 @@ def main() -> None:
                 for case in CASES:
                     rows.append(measure(setting, study, case, options.trials, options.more))
                     print(rows[-1], file=sys.stderr, flush=True)
-    DATA.mkdir(parents=True, exist_ok=True)
-    with (DATA / "runs.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(DATA / "runs.csv", rows, FIELDS)
     (DATA / "resume.md").write_text(table(rows))
 
 

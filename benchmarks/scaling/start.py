@@ -11,7 +11,6 @@ run, the resident set of every rank is noted, and which of them have loaded torc
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -23,6 +22,7 @@ from typing import Any
 
 from benchmarks.faults.scenario import Setting, settings
 from benchmarks.launching import ROOT_MAY, Run, launchers
+from benchmarks.scaling.results import write
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "start"
 RANKS = 4
@@ -108,11 +108,7 @@ def main() -> None:
             print(row, file=sys.stderr, flush=True)
             if repeat > 0:
                 rows.append(row)
-    DATA.mkdir(parents=True, exist_ok=True)
-    with (DATA / "runs.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(DATA / "runs.csv", rows, FIELDS)
     (DATA / "start.md").write_text(table(rows))
 
 

@@ -1,0 +1,1 @@
+"""What keeps eight workers busy: each by its own means, all with the objective of `sleeping`."""
