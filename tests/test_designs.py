@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from utilities.designs import Grid, SobolSequence, sobol_points
+from utilities.designs import SobolSequence, sobol_points
+from utilities.grid import Grid
 from utilities.space import Space
 
 
@@ -51,3 +52,55 @@ def test_grid_order_spreads(part: float) -> None:
     for column in first.T:
         assert len(np.unique(column)) == 11
         assert abs(column.mean() - 0.5) < 0.1
+
+
+def test_grid_takes_all_values_of_what_has_finitely_many() -> None:
+    table = {
+        "n": {"type": "int", "low": 1, "high": 9},
+        "s": {"type": "int", "low": 10, "high": 30, "step": 10},
+        "q": {"type": "float", "low": 0.0, "high": 0.3, "step": 0.1},
+        "o": {"type": "ordinal", "choices": ["s", "m", "l"]},
+        "b": {"type": "bool"},
+        "k": {"type": "constant", "value": 3},
+    }
+    configs = Space.from_dict(table).from_unit(np.array(list(Grid(Space.from_dict(table)))))
+    assert len(configs) == 9 * 3 * 4 * 3 * 2
+    assert {config["q"] for config in configs} == {0.0, 0.1, 0.2, 0.3}
+    assert {config["s"] for config in configs} == {10, 20, 30}
+
+
+@pytest.mark.parametrize("levels", [(5, 5, 5), (2, 7, 3, 4), (3, 3, 3, 3, 3)])
+def test_every_axis_of_a_grid_and_any_two_are_covered_early(levels: tuple[int, ...]) -> None:
+    """The first points, as many as an axis or two have places, meet most of these; strides of a flat index do not."""
+    table = {f"x{i}": {"type": "int", "low": 1, "high": count} for i, count in enumerate(levels)}
+    points = np.array(list(Grid(Space.from_dict(table))))
+    assert len(points) == np.prod(levels)
+    for column, count in enumerate(levels):
+        assert len(np.unique(points[:count, column])) >= count * 2 / 3
+    met = []
+    for a, b in itertools.combinations(range(len(levels)), 2):
+        pairs = levels[a] * levels[b]
+        met.append(len(np.unique(points[:pairs, [a, b]], axis=0)) / pairs)
+    assert np.mean(met) > 0.7
+
+
+def test_grid_counts_what_it_lists() -> None:
+    table = {
+        "c": {"type": "categorical", "choices": ["a", "b", "c"]},
+        "n": {"type": "int", "low": 1, "high": 4, "when": {"c": ["a", "b"]}},
+        "m": {"type": "int", "low": 1, "high": 5, "when": [{"n": ">= 3"}, {"c": "c"}]},
+        "x": {"type": "float", "low": 0.0, "high": 1.0},
+    }
+    grid = Grid(Space.from_dict(table))
+    points = list(grid)
+    assert len(points) == grid.size == (2 * (2 + 2 * 5) + 5) * 5
+    assert len({point.tobytes() for point in points}) == len(points)
+
+
+def test_a_grid_beyond_all_memory_begins_at_once() -> None:
+    space = Space.from_dict({f"n{i}": {"type": "int", "low": 1, "high": 10**9} for i in range(40)})
+    grid = Grid(space)
+    assert grid.size == 10**360
+    first = np.array(list(itertools.islice(grid, 100)))
+    assert len(np.unique(first, axis=0)) == 100
+    assert np.abs(first.mean(axis=0) - 0.5).max() < 0.05

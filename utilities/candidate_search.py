@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 
 from utilities.acquisition import Acquisition
 from utilities.designs import sobol_points
-from utilities.parameters import CategoricalParameter, FloatParameter, IntParameter
+from utilities.parameters import Varied
 from utilities.space import Space
 from utilities.surrogate import Array
 
@@ -202,8 +202,8 @@ def _move(
 ) -> tuple[Array, Array]:
     """For each point, the best change of one discrete coordinate, where it gains."""
     owners, moves = [np.arange(len(points))], [points]
-    for column, parameter in enumerate(space.parameters.values()):
-        if isinstance(parameter, FloatParameter):
+    for column, parameter in enumerate(space.varied.values()):
+        if parameter.continuous:
             continue
         for place in _neighbours(parameter, points[:, column], rng):
             moved = points.copy()
@@ -217,18 +217,13 @@ def _move(
     return np.where(gained[:, None], all_moves[best], points), np.where(gained, scores[best], values)
 
 
-def _neighbours(parameter: CategoricalParameter | IntParameter, places: Array, rng: np.random.Generator) -> list[Array]:
+def _neighbours(parameter: Varied, places: Array, rng: np.random.Generator) -> list[Array]:
     """Places to try instead of `places` (m,): every value of a short list, else steps at several scales both ways."""
     if parameter.levels <= _EXHAUSTIVE:
-        return [np.full_like(places, (i + 0.5) / parameter.levels) for i in range(parameter.levels)]
-    if isinstance(parameter, CategoricalParameter):
+        return [np.full_like(places, place) for place in parameter.places()]
+    if parameter.one_hot:
         return [rng.random(len(places)) for _ in range(_EXHAUSTIVE)]
     step = 1.0 / parameter.levels
     scales = np.geomspace(step, 0.25, max(2, min(6, math.ceil(math.log2(0.25 / step) + 1e-9) or 2)))
-    next_value = [_adjacent(parameter, places, sign) for sign in (-1, 1)]
+    next_value = [parameter.shifted(places, sign) for sign in (-1, 1)]
     return next_value + [np.clip(places + sign * scale, 0.0, 1.0) for scale in scales for sign in (-1.0, 1.0)]
-
-
-def _adjacent(parameter: IntParameter, places: Array, sign: int) -> Array:
-    values = (parameter.value(float(place)) + sign for place in places)
-    return np.array([parameter.unit(min(max(value, parameter.low), parameter.high)) for value in values])

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from utilities.designs import Grid, SobolSequence
+from utilities.designs import SobolSequence
 from utilities.errors import SpaceExhaustedError
+from utilities.grid import Grid
 from utilities.history import History
 from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters

@@ -68,7 +68,7 @@ class RunFolder:
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
-        self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
+        self._csv = TrialsCsv(folder / "trials.csv", list(study.space.parameters))
         if replay is None:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())

@@ -235,7 +235,7 @@ def _space(table: Mapping[str, Any], source: str) -> Space:
 
 
 def _check_placeholders(study: Study) -> None:
-    known = study.space.names
+    known = list(study.space.parameters)
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):
