@@ -166,7 +166,7 @@ class Conditions:
             _check_tables(parameter, here)
             if parameter.when:
                 self._alternatives[name] = [
-                    [self._require(parent, values, here) for parent, values in table.items()]
+                    [self.require(parent, values, here) for parent, values in table.items()]
                     for table in parameter.alternatives
                 ]
         self.parents = {need.parent for tables in self._alternatives.values() for table in tables for need in table}
@@ -193,19 +193,14 @@ class Conditions:
         mask = np.ones(points.shape, dtype=bool)
         if not self._alternatives:
             return mask
-        found = self._activity(points)
+        found = self.activity(points)
         for name, column in self._columns.items():
             if name in found:
                 mask[:, column] = found[name]
         return mask
 
-    def constants(self, points: Array) -> dict[str, Mask]:
-        """Where each conditional constant is active: (m,) for `points` (m, d)."""
-        found = self._activity(points)
-        return {name: on for name, on in found.items() if name not in self._columns}
-
-    def _activity(self, points: Array) -> dict[str, Mask]:
-        """Where each conditional parameter is active."""
+    def activity(self, points: Array) -> dict[str, Mask]:
+        """Where each conditional parameter, constants included, is active: (m,) for `points` (m, d)."""
         found: dict[str, Mask] = {}
         for name in self.order:
             if name in self._alternatives:
@@ -222,7 +217,14 @@ class Conditions:
 
     # --- reading and checking ---------------------------------------------------------------------------------------
 
-    def _require(self, parent: str, wanted: list[Value], here: str) -> Requirement:
+    def require(self, parent: str, wanted: list[Value], here: str) -> Requirement:
+        """Read what a parameter must have: values and comparisons, of which one is enough.
+
+        Raises
+        ------
+        StudyError
+            An unknown parameter, a value that it cannot have; the message starts with `here`.
+        """
         if parent not in self._parameters:
             raise StudyError(f"{here} names an unknown parameter {quoted(parent)}.{nearest(parent, self._parameters)}")
         parameter = self._parameters[parent]

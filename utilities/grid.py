@@ -32,7 +32,8 @@ class Grid:
     """All points of a grid, each distinct configuration once.
 
     A float has ``grid`` points along its scale, its ends included, 5 where the key is absent; everything else has all
-    its values, or ``grid`` of a number's. A parameter that is inactive takes no part.
+    its values, or ``grid`` of a number's. A parameter that is inactive takes no part, and what breaks a constraint is
+    left out.
 
     The order is that of a Sobol sequence, each point going to the nearest one of the grid that was not there yet; once
     that gives hardly any new ones, the rest follows by strides of about the golden section. It is the same always.
@@ -40,7 +41,7 @@ class Grid:
     Attributes
     ----------
     size
-        Number of points: where there are conditions on very many combinations of values, an upper bound.
+        Number of points: an upper bound where there are constraints, or conditions on very many combinations of values.
     """
 
     def __init__(self, space: Space) -> None:
@@ -57,7 +58,8 @@ class Grid:
             points = self._points(digits)
             digits = np.where(self._space.active(points), digits, 0)
             points = self._space.snap(points)
-            for flat, point in zip(self._flat(digits), points, strict=True):
+            allowed = self._space.constraints.allowed(points)
+            for flat, point in zip(self._flat(digits[allowed]), points[allowed], strict=True):
                 if flat not in seen:
                     seen.add(flat)
                     yield point

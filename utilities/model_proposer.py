@@ -272,7 +272,8 @@ class ModelProposer:
         validity = self._constraint.validity(*history.outcomes)
         if validity is not None:
             acquisition = Probably(acquisition, validity)
-        point = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)[:1]
+        ranked = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
+        point = next((row[None] for row in ranked if self._space.allows(self._space.from_unit(row)[0])), ranked[:1])
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
         return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])

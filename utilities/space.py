@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.choices import ConstantParameter
+from utilities.conditional import Wanted
 from utilities.conditions import Conditions
+from utilities.constraints import Constraints
 from utilities.errors import StudyError, nearest, quoted
 from utilities.features import Features
 from utilities.parameters import Parameter, Varied, parse_parameter
@@ -34,6 +36,11 @@ INACTIVE = 0.5
 
 _MANY = 8
 """Configurations from which on a parameter of all of them at once is cheaper than all parameters of one."""
+
+SEARCHED = 2**17
+"""Random points among which one that keeps the constraints must be."""
+
+_SEARCH_BLOCK = 4096
 
 _BLOCK = 1024
 """Configurations whose parameters are looked at one after the other: few enough to stay in the processor's cache."""
@@ -49,7 +56,13 @@ class Space:
     [{'lr': 0.01}]
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter], where: str = "space") -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        where: str = "space",
+        constraints: Sequence[str] = (),
+        forbid: Sequence[Wanted] = (),
+    ) -> None:
         if not parameters:
             raise StudyError(f"[{where}] must name at least one parameter; got none")
         self.parameters: dict[str, Parameter] = dict(parameters)
@@ -67,11 +80,19 @@ class Space:
         self._constants = {
             name: parameter.value for name, parameter in parameters.items() if isinstance(parameter, ConstantParameter)
         }
+        self.constraints = Constraints(self.parameters, self._conditions, constraints, forbid)
+        self._example = find_allowed(self) if self.constraints else None
         self._features = Features(self.varied)
         self.groups, self.warped = self._features.groups, self._features.warped
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, Any], where: str = "space") -> Space:
+    def from_dict(
+        cls,
+        table: Mapping[str, Any],
+        where: str = "space",
+        constraints: Sequence[str] = (),
+        forbid: Sequence[Wanted] = (),
+    ) -> Space:
         """Read a space from the ``[space]`` table of a study file.
 
         Parameters
@@ -82,6 +103,8 @@ class Space:
             each parameter it depends on, or a list of such tables).
         where
             Name of the table in error messages.
+        constraints, forbid
+            As in a study file: expressions that must be true, and tables of values that no configuration may match.
 
         Raises
         ------
@@ -93,7 +116,18 @@ class Space:
         for name in table:
             if not isinstance(name, str) or not name or not name.isprintable():
                 raise StudyError(f"[{where}] a parameter's name must be printable text; got {quoted(name)}")
-        return cls({name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}, where)
+        parameters = {name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}
+        return cls(parameters, where, constraints, forbid)
+
+    def restricted(self, constraints: Sequence[str], forbid: Sequence[Wanted]) -> Space:
+        """Return the same space with these constraints in place of its own.
+
+        Raises
+        ------
+        StudyError
+            One of them is wrong, or no configuration that keeps them was found.
+        """
+        return Space(self.parameters, constraints=constraints, forbid=forbid)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Canonical table: equal for equal spaces."""
@@ -103,7 +137,10 @@ class Space:
         return len(self.names)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Space) and self.to_dict() == other.to_dict()
+        return isinstance(other, Space) and self._whole() == other._whole()
+
+    def _whole(self) -> tuple[Any, ...]:
+        return self.to_dict(), self.constraints.expressions, self.constraints.forbidden
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -142,7 +179,7 @@ class Space:
         places = np.asarray(points, dtype=np.float64).reshape(-1, len(self))
         if not self._conditions:
             return [self._config(row, self.parameters) for row in places.tolist()]
-        active = dict(zip(self.names, self.active(places).T, strict=True)) | self._conditions.constants(places)
+        active = self._conditions.activity(places)
         return [
             self._config(row, [name for name in self.parameters if name not in active or active[name][i]])
             for i, row in enumerate(places.tolist())
@@ -183,7 +220,7 @@ class Space:
         Raises
         ------
         StudyError
-            An unknown, missing or inactive parameter, or a value outside its range.
+            An unknown, missing or inactive parameter, a value outside its range, a constraint that is broken.
         """
         for name, value in config.items():
             if name not in self.parameters:
@@ -201,7 +238,11 @@ class Space:
                     f"configuration: {name} = {quoted(config[name])} is inactive: it needs "
                     f"{quoted(self.parameters[name].when)}"
                 )
-        return {name: self.parameters[name].normal(config[name]) for name in self.parameters if name in config}
+        whole = {name: self.parameters[name].normal(config[name]) for name in self.parameters if name in config}
+        broken = self.constraints.broken(whole)
+        if broken:
+            raise StudyError(f"configuration: {quoted(whole)} breaks {broken}")
+        return whole
 
     def holds(self, config: Config) -> bool:
         """Whether `validate` would accept the configuration, at a fraction of the time, without a reason."""
@@ -212,7 +253,20 @@ class Space:
             if name not in config or not accepts(config[name]):
                 return False
             known += 1
-        return known == len(config)  # an inactive one is not counted, whatever depends on it
+        return known == len(config) and self.allows(config)  # an inactive one is not counted, whatever depends on it
+
+    def allows(self, config: Config) -> bool:
+        """Whether a configuration of this space keeps the constraints."""
+        return not self.constraints or not self.constraints.broken(config)
+
+    def allowed(self, points: Array) -> Array:
+        """Those of `points` (m, d) that keep the constraints, to about the digits that floats are rounded to."""
+        return points[self.constraints.allowed(points)] if self.constraints else points
+
+    @property
+    def example(self) -> Array | None:
+        """A point (1, d) that keeps the constraints; None where there are none."""
+        return self._example
 
     def key(self, config: Config) -> Hashable:
         """Hashable identity of a configuration, of a few bytes: a study remembers each that it proposed.
@@ -223,11 +277,14 @@ class Space:
         return blake2b(msgspec.msgpack.encode(values), digest_size=16).digest()
 
     def enumerate_points(self, limit: int = 100_000) -> Array | None:
-        """All distinct canonical points (m, d) of a finite space of at most `limit` combinations, else None."""
+        """All distinct canonical points (m, d) of a finite space of at most `limit` combinations, else None.
+
+        Those that break the constraints are left out.
+        """
         if self.cardinality > limit:
             return None
         axes = [parameter.places() for parameter in self.varied.values()]
-        return np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0)
+        return self.allowed(np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0))
 
     # --- features ---------------------------------------------------------------------------------------------------
 
@@ -250,3 +307,33 @@ class Space:
         Zero along all that is not continuous, and where it is inactive.
         """
         return self._features.pullback(points, self.active(points), grad)
+
+
+def find_allowed(space: Space) -> Array:
+    """Find a point (1, d) of `space` that keeps the constraints.
+
+    Raises
+    ------
+    StudyError
+        None does, or none of `SEARCHED` random ones: how many each constraint refuses.
+    """
+    rng = np.random.default_rng(0)
+    everything = space.enumerate_points()
+    refused, looked_at = np.zeros(len(space.constraints.texts), dtype=np.int64), 0
+    if everything is not None:
+        if len(everything):
+            return everything[:1]
+        raise StudyError(f"no configuration of the space keeps all of {'; '.join(space.constraints.texts)}")
+    for _ in range(SEARCHED // _SEARCH_BLOCK):
+        points = space.snap(rng.random((_SEARCH_BLOCK, len(space))))
+        kept = space.constraints.kept(points)
+        found = points[np.logical_and.reduce(kept)]
+        found = found[[space.allows(config) for config in space.from_unit(found)]]
+        if len(found):
+            return np.asarray(found[:1])
+        refused += [int(np.sum(~mask)) for mask in kept]
+        looked_at += len(points)
+    shares = "; ".join(
+        f"{text} refuses {count / looked_at:.4%}" for text, count in zip(space.constraints.texts, refused, strict=True)
+    )
+    raise StudyError(f"no configuration that keeps the constraints was found among {looked_at:,} at random: {shares}")

@@ -15,7 +15,7 @@ from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
-PROPOSING = ("method", "acquisition", "kappa", "seed")
+PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
 _OF_A_TRIAL = (Started, Reported, Lost, Finished)
@@ -94,7 +94,7 @@ class Resumption:
         if self._last is None:
             return []
         then, now = ({key: getattr(run, key) for key in PROPOSING} for run in (self._last, self._study))
-        return [f"{self._folder}: continues with another {line}" for line in _changes(then, now)]
+        return [f"{self._folder}: continues with {_another(line)}" for line in _changes(then, now)]
 
     def _begin(self, header: Record) -> Replay:
         if not isinstance(header, Header):
@@ -135,6 +135,10 @@ class Resumption:
                 f"{self._folder}: holds another study of this name, which differs from {study.source}:\n"
                 f"  {difference}\nGive this study another name, or another folder with --output."
             )
+
+
+def _another(line: str) -> str:
+    return f"{'other' if line.startswith(('constraints', 'forbid')) else 'another'} {line}"
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

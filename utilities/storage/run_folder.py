@@ -128,6 +128,8 @@ class RunFolder:
             method=study.method,
             acquisition=study.acquisition,
             kappa=study.kappa,
+            constraints=study.constraints,
+            forbid=study.forbid,
             created=time.time(),
             versions=self._versions,
         )

@@ -52,6 +52,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Standard deviations in the bound of acquisition ``ucb``; None means the default.
     seed
         Seed of the proposals and, through the trials' own seeds, of the objective.
+    constraints, forbid
+        Expressions that every configuration must keep, and tables of values of which it must match none; `space` holds
+        them. None means none.
     trial_memory
         Bytes of memory for one trial; None means no limit.
     trainers
@@ -82,6 +85,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     acquisition: str | None = None
     kappa: float | None = None
     seed: int = 0
+    constraints: list[str] | None = None
+    forbid: list[dict[str, Any]] | None = None
     trial_timeout: float | None = None
     trial_memory: int | None = None
     trainers: int = 1
@@ -116,7 +121,8 @@ def read_study(path: Path) -> Study:
     fields = _study_fields(tables["study"], source)
     if "name" not in fields:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
-    study = Study(space=_space(tables["space"], source), folder=path.absolute().parent, source=source, **fields)
+    space = _space(tables["space"], fields, source)
+    study = Study(space=space, folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
     return study
@@ -213,6 +219,8 @@ def _typed(value: Any, key: str, where: str) -> Any:
     try:
         return msgspec.convert(value, RULES[key].kind)
     except msgspec.ValidationError as error:
+        if key == "forbid":
+            raise StudyError(f"{where} must be a list of tables; got {show(value)}") from None
         _refuse(error, value, where)
 
 
@@ -225,13 +233,18 @@ def _refuse(error: msgspec.ValidationError, value: Any, where: str) -> NoReturn:
     raise StudyError(f"{where} must be {rule}; got {show(value)}") from None
 
 
-def _space(table: Mapping[str, Any], source: str) -> Space:
+def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:
     from utilities.space import Space  # here, not above: --help does not need numpy
 
     try:
-        return Space.from_dict(table)
+        space = Space.from_dict(table)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
+    constraints, forbid = fields.get("constraints", ()), fields.get("forbid", ())
+    try:
+        return space.restricted(constraints, forbid) if constraints or forbid else space
+    except StudyError as error:
+        raise StudyError(f"{source}: [study] {error}") from None
 
 
 def _check_placeholders(study: Study) -> None:
