@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.conditional import Conditional, same_value
+from utilities.conditional import Conditional, Tunable, same_value
 from utilities.errors import StudyError, quoted
 from utilities.scales import Array, Lattice
 from utilities.trial import Value
@@ -19,7 +19,7 @@ from utilities.trial import Value
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-class _Choices(Conditional, frozen=True, kw_only=True):
+class _Choices(Tunable, frozen=True, kw_only=True):
     continuous: ClassVar[bool] = False
     one_hot: ClassVar[bool] = True
 
@@ -38,6 +38,7 @@ class _Choices(Conditional, frozen=True, kw_only=True):
             if (type(choice), choice) in seen:
                 raise StudyError(f"{where} choices must differ from each other; got {quoted(choice)} twice")
             seen.add((type(choice), choice))
+        self.check_hint(where)
 
     @property
     def levels(self) -> int:

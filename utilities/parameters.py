@@ -72,6 +72,8 @@ _WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "ar
 _OF_KEYS = {
     "when": "a table of values, or lists of values, by parameter, or a list of such tables",
     "value": "text, a number or a boolean",
+    "likely": "text, a number or a boolean",
+    "sure": "a word or a number",
 }
 """Rules of the keys that may be of several types."""
 

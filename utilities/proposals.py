@@ -10,6 +10,7 @@ from utilities.designs import Filtered, RandomSequence, Sequence, SobolSequence
 from utilities.errors import SpaceExhaustedError
 from utilities.grid import Grid
 from utilities.history import History
+from utilities.prior import HalfByPrior, Prior
 from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters
 from utilities.trial import Config
@@ -81,14 +82,19 @@ class DesignProposer:
     ----------
     method
         ``random``, ``sobol`` or ``grid``; also the origin of its proposals, unless `origin` is given.
+    prior
+        What the user believes: half of the points are drawn by it. None for what is to be evenly spread.
     """
 
     _ATTEMPTS = 1000
 
-    def __init__(self, space: Space, method: str, seed: int, origin: str | None = None) -> None:
+    def __init__(
+        self, space: Space, method: str, seed: int, origin: str | None = None, prior: Prior | None = None
+    ) -> None:
         self._space, self._method, self._seed = space, method, seed
         self.origin = origin or method
         sequence: Sequence = (RandomSequence if method == "random" else SobolSequence)(len(space), seed)
+        sequence = HalfByPrior(sequence, prior) if prior else sequence
         self._sequence = Filtered(sequence, space) if space.constraints else sequence
         self._grid: Iterator[Array] = iter(Grid(space) if method == "grid" else ())
         self._drawn = 0

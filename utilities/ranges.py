@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.conditional import Conditional
+from utilities.conditional import Tunable
 from utilities.errors import StudyError, quoted
 from utilities.scales import DIGITS, Array, Continuum, Lattice, decimals
 from utilities.trial import Value
@@ -27,7 +27,7 @@ GRID_POINTS = 5
 _NUMBER = (int, float)
 
 
-class _Range(Conditional, frozen=True, kw_only=True):
+class _Range(Tunable, frozen=True, kw_only=True):
     log: bool = False
     grid: int | None = None
     one_hot: ClassVar[bool] = False
@@ -170,6 +170,7 @@ class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only
                 rule = f"step must be at least {self._resolution:g}, for {DIGITS} digits are kept"
                 raise StudyError(f"{where} {rule}; got {quoted(self.step)}")
             self._check_lattice(self.low, self.high, self.step, 0.5 * self._resolution, where)
+        self.check_hint(where)
 
     def value(self, unit: float) -> float:
         """Value at `unit` in [0, 1], with DIGITS decimals; the borders are hit exactly."""
@@ -225,6 +226,7 @@ class IntParameter(_Range, frozen=True, tag="int", tag_field="type", kw_only=Tru
             self._check_lattice(self.low, self.high, self.step, 0.0, where)
         if self.log and not math.log(self.low - 0.5) < math.log(self.high + 0.5):
             _refuse_neighbours(self.low, self.high, where)
+        self.check_hint(where)
 
     def value(self, unit: float) -> int:
         """Integer whose cell holds `unit`."""

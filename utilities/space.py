@@ -99,8 +99,8 @@ class Space:
         ----------
         table
             A table for each parameter: ``type`` (float, int, categorical, ordinal, bool, constant), ``low``, ``high``,
-            ``step``, ``log``, ``grid``, ``choices``, ``value``, ``when`` (a value, a list of values or a comparison for
-            each parameter it depends on, or a list of such tables).
+            ``step``, ``log``, ``grid``, ``choices``, ``value``, ``likely``, ``sure``, ``when`` (a value, a list of
+            values or a comparison for each parameter it depends on, or a list of such tables).
         where
             Name of the table in error messages.
         constraints, forbid
@@ -295,6 +295,11 @@ class Space:
         """
         points = self.snap(points)
         return self._features.rows(points, self.active(points))
+
+    @property
+    def layout(self) -> Features:
+        """Which feature columns are whose."""
+        return self._features
 
     @property
     def continuous(self) -> NDArray[np.int64]:

@@ -18,6 +18,9 @@ from utilities.trial import TrialRecord
 PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
+_HINTS = ("likely", "sure")
+"""Keys of a parameter that say nothing of its values, and may change likewise."""
+
 _OF_A_TRIAL = (Started, Reported, Lost, Finished)
 
 
@@ -124,7 +127,7 @@ class Resumption:
                 {"direction": study.direction, "objective": study.objective, "command": study.command},
             )
         ]
-        then, now = header.space, study.space.to_dict()
+        then, now = map(_unhinted, (header.space, study.space.to_dict()))
         lines += [f"[space.{name}] is gone" for name in then if name not in now]
         lines += [f"[space.{name}] is new" for name in now if name not in then]
         for name in then.keys() & now.keys():
@@ -135,6 +138,10 @@ class Resumption:
                 f"{self._folder}: holds another study of this name, which differs from {study.source}:\n"
                 f"  {difference}\nGive this study another name, or another folder with --output."
             )
+
+
+def _unhinted(space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {k: v for k, v in table.items() if k not in _HINTS} for name, table in space.items()}
 
 
 def _another(line: str) -> str:
