@@ -98,7 +98,9 @@ class Session:
         )
 
     def _resume(self) -> None:
-        self._optimizer.restore(self._run.records.values())
+        records = self._run.records.values()
+        self._optimizer.restore(records)
+        self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
         if stored is None:
             return

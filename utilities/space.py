@@ -222,15 +222,9 @@ class Space:
         StudyError
             An unknown, missing or inactive parameter, a value outside its range, a constraint that is broken.
         """
-        for name, value in config.items():
-            if name not in self.parameters:
-                raise StudyError(f"configuration: {quoted(name)} is not a parameter.{nearest(name, self.names)}")
-            if not self.parameters[name].accepts(value):
-                raise StudyError(
-                    f"configuration: {name} must be {self.parameters[name].describe()}; got {quoted(value)}"
-                )
+        whole = self.normal(config)
         for name in self._conditions.order:
-            if self._conditions.met(name, config):
+            if self._conditions.met(name, whole):
                 if name not in config:
                     raise StudyError(f"configuration: {name} is missing; it must be {self.parameters[name].describe()}")
             elif name in config:
@@ -238,11 +232,27 @@ class Space:
                     f"configuration: {name} = {quoted(config[name])} is inactive: it needs "
                     f"{quoted(self.parameters[name].when)}"
                 )
-        whole = {name: self.parameters[name].normal(config[name]) for name in self.parameters if name in config}
         broken = self.constraints.broken(whole)
         if broken:
             raise StudyError(f"configuration: {quoted(whole)} breaks {broken}")
         return whole
+
+    def normal(self, config: Mapping[str, Any]) -> Config:
+        """Check the values of some parameters, each by itself, and return them in order and in their own types.
+
+        Raises
+        ------
+        StudyError
+            An unknown parameter, a value outside its range.
+        """
+        for name, value in config.items():
+            if name not in self.parameters:
+                raise StudyError(f"configuration: {quoted(name)} is not a parameter.{nearest(name, self.parameters)}")
+            if not self.parameters[name].accepts(value):
+                raise StudyError(
+                    f"configuration: {name} must be {self.parameters[name].describe()}; got {quoted(value)}"
+                )
+        return {name: self.parameters[name].normal(config[name]) for name in self.parameters if name in config}
 
     def holds(self, config: Config) -> bool:
         """Whether `validate` would accept the configuration, at a fraction of the time, without a reason."""

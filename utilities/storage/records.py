@@ -32,7 +32,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid
+    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, enqueue
         As in the study.
     space
         Canonical table of the space.
@@ -55,6 +55,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     kappa: float | None = None
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    enqueue: list[dict[str, Any]] = []
     created: float
     versions: dict[str, str]
     format: int = FORMAT

@@ -130,6 +130,7 @@ class RunFolder:
             kappa=study.kappa,
             constraints=study.constraints,
             forbid=study.forbid,
+            enqueue=study.enqueue,
             created=time.time(),
             versions=self._versions,
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
+_TABLES = ("study", "space", "enqueue")
 _KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -67,6 +68,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
         Whether the objective runs in a child process of its worker or inside it.
+    enqueue
+        Configurations, whole or in part, that come first.
     space
         The parameters.
     folder
@@ -94,14 +97,16 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
+    enqueue: list[dict[str, Any]] = []
     space: Space
     folder: Path
     source: str
 
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Tables ``study`` and ``space`` as a study file has them, without the keys that are None."""
+    def to_dict(self) -> dict[str, Any]:
+        """Tables ``study`` without the keys that are None, ``space``, and ``enqueue`` where there are any."""
         table = {key: getattr(self, key) for key in RULES}
-        return {"study": {k: v for k, v in table.items() if v is not None}, "space": self.space.to_dict()}
+        tables = {"study": {k: v for k, v in table.items() if v is not None}, "space": self.space.to_dict()}
+        return {**tables, "enqueue": self.enqueue} if self.enqueue else tables
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -122,7 +127,8 @@ def read_study(path: Path) -> Study:
     if "name" not in fields:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
     space = _space(tables["space"], fields, source)
-    study = Study(space=space, folder=path.absolute().parent, source=source, **fields)
+    enqueue = _enqueue(tables.get("enqueue", []), space, source)
+    study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
     return study
@@ -187,9 +193,10 @@ def _check_tables(tables: Any, source: str) -> None:
     if not isinstance(tables, dict):
         raise StudyError(f"{source}: must hold the tables study and space; got {show(tables)}")
     for name in tables:
-        if name not in ("study", "space"):
-            hint = " It belongs under [study]." if name in RULES else nearest(name, ("study", "space"))
-            raise StudyError(f"{source}: [{name}] is not a table of a study file; known tables: study, space.{hint}")
+        if name not in _TABLES:
+            hint = " It belongs under [study]." if name in RULES else nearest(name, _TABLES)
+            known = ", ".join(_TABLES)
+            raise StudyError(f"{source}: [{name}] is not a table of a study file; known tables: {known}.{hint}")
     for name in ("study", "space"):
         if name not in tables:
             raise StudyError(f"{source}: the table [{name}] is missing")
@@ -245,6 +252,22 @@ def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> 
         return space.restricted(constraints, forbid) if constraints or forbid else space
     except StudyError as error:
         raise StudyError(f"{source}: [study] {error}") from None
+
+
+def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
+    from utilities.completion import complete
+
+    if not isinstance(points, list):
+        raise StudyError(f"{source}: enqueue must be a list of tables, [[enqueue]] for each; got {show(points)}")
+    for i, point in enumerate(points):
+        where = f"{source}: [[enqueue]] number {i + 1}"
+        if not isinstance(point, dict) or not point:
+            raise StudyError(f"{where} must be a table of values by parameter, not empty; got {show(point)}")
+        try:
+            complete(space, point, 0, i)
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
+    return points
 
 
 def _check_placeholders(study: Study) -> None:
