@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from learning_objective.command_line import Options
+from learning_objective.studies import open_study
+from mpi.mpi_session import cut_off_grid
+from sequential.seq_optimizer import main
 from utilities.designs import SobolSequence, sobol_points
 from utilities.grid import Grid
 from utilities.space import Space
@@ -104,3 +111,49 @@ def test_a_grid_beyond_all_memory_begins_at_once() -> None:
     first = np.array(list(itertools.islice(grid, 100)))
     assert len(np.unique(first, axis=0)) == 100
     assert np.abs(first.mean(axis=0) - 0.5).max() < 0.05
+
+
+STUDY = """
+[study]
+objective = "branin"
+method = "grid"
+{keys}
+[space]
+a = {{ type = "int", low = 1, high = {high} }}
+b = {{ type = "int", low = 1, high = 9, when = {{ a = "> 1" }} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "high", "note"),
+    [
+        ("", 3, ""),
+        ("budget = 19", 3, ""),
+        ("budget = 18", 3, "the grid has 19 points, and the budget is 18: it is cut off there"),
+        ('budget = 18\nconstraints = ["a < b"]', 3, "the grid has at most 19 points"),
+        ("budget = 1000", 10**12, "the grid has at most|the grid has 8,999,999,999,992 points|the grid has 9,000,000"),
+    ],
+)
+def test_a_grid_that_is_cut_off_is_told(tmp_path: Path, keys: str, high: int, note: str) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(keys=keys, high=high))
+    study = open_study(Options(study=str(path)))
+    assert study.budget == (19 if not keys else int(keys.split()[2]))
+    assert re.match(note, cut_off_grid(study)) if note else not cut_off_grid(study)
+
+
+def run_grid(folder: Path, budget: int) -> list[dict[str, int]]:
+    path = folder / "study.toml"
+    path.write_text(STUDY.format(keys=f"budget = {budget}", high=3).replace('"branin"', '"f.py:f"'))
+    (folder / "f.py").write_text("def f(config): return config['a']")
+    assert main([str(path), "--output", str(folder)]) == 0
+    lines = (folder / "study" / "journal.jsonl").read_text().splitlines()
+    return [record["trial"]["config"] for record in map(json.loads, lines) if record["type"] == "asked"]
+
+
+def test_a_grid_goes_on_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = run_grid(tmp_path / "whole", 100)
+    assert len(whole) == 19
+    run_grid(tmp_path, 7)
+    assert run_grid(tmp_path, 100) == whole
