@@ -85,7 +85,7 @@ def _with_limits(study: Study) -> Study:
 
 def _default_budget(study: Study) -> int:
     if study.method == "grid":
-        from utilities.designs import Grid
+        from utilities.grid import Grid
 
         return min(Grid(study.space).size, LARGEST)
     return DEFAULT_BUDGET

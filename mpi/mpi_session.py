@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -24,10 +25,12 @@ from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
 from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
+from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
+from utilities.storage.tables import LARGEST
 
 
 def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
@@ -94,6 +97,8 @@ class Session:
         self._display = make_display()
         self._told = 0
         self._tell()
+        if note := cut_off_grid(study):
+            self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
         duty = WorkerDuty(spec, trials, study.trial_timeout, study.trial_memory, study.isolation)
         self._troubles: list[str] = []
@@ -111,7 +116,9 @@ class Session:
         )
 
     def _resume(self) -> None:
-        self._optimizer.restore(self._run.records.values())
+        records = self._run.records.values()
+        self._optimizer.restore(records)
+        self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
         if stored is None:
             return
@@ -183,6 +190,19 @@ class Session:
         if master.exhausted:
             return "finished: every configuration of the space was evaluated"
         return "finished"
+
+
+def cut_off_grid(study: Study) -> str:
+    """Say how many points a grid has that is larger than its study's budget; the empty string where none is."""
+    if study.method != "grid" or study.budget is None:
+        return ""
+    size = Grid(study.space).size
+    if size <= study.budget:
+        return ""
+    points = f"{size:,}" if size < LARGEST else f"10^{math.log10(size):.0f}"
+    at_most = "at most " if study.space.constraints else ""
+    cut = "it is cut off there, in an order that spreads over all of it"
+    return f"the grid has {at_most}{points} points, and the budget is {study.budget:,}: {cut}"
 
 
 def _loss(numbers: Sequence[int]) -> str:

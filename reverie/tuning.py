@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from utilities.errors import SpaceExhaustedError
@@ -39,6 +39,7 @@ def minimize(
     *,
     acquisition: str | None = None,
     kappa: float | None = None,
+    enqueue: Iterable[Mapping[str, Any]] = (),
     catch: tuple[type[Exception], ...] = (),
     callback: Callable[[TrialRecord], None] | None = None,
 ) -> Result:
@@ -55,6 +56,8 @@ def minimize(
         Number of trials, above 0.
     method, seed, acquisition, kappa
         As of Optimizer.
+    enqueue
+        Configurations, whole or in part, that come first.
     catch
         Exceptions of the objective that count as a failed trial; others end the call.
     callback
@@ -63,13 +66,15 @@ def minimize(
     Raises
     ------
     StudyError
-        The space or a setting of the optimiser is wrong.
+        The space, a setting of the optimiser or a configuration of `enqueue` is wrong.
     ValueError
         The budget is not above 0.
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
     optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa)
+    for config in enqueue:
+        optimizer.enqueue(config)
     records: list[TrialRecord] = []
     for _ in range(budget):
         try:

@@ -12,7 +12,7 @@ from learning_objective.results import attempt
 from learning_objective.trial_handle import TrialHandle
 from mpi.mpi_session import prepare_study
 from utilities.methods import METHODS
-from utilities.parameters import CategoricalParameter, FloatParameter, IntParameter
+from utilities.parameters import KINDS
 from utilities.space import Space
 from utilities.storage.study_file import Study
 
@@ -124,7 +124,7 @@ def test_every_method_and_flag_is_told(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_key_of_a_study_is_told_with_its_default() -> None:
     table = {row[0].strip("`"): row[2].strip('`"') for row in rows(STUDY_FILE, "`[study]`")}
-    assert table.keys() == set(Study.__struct_fields__) - {"space", "folder", "source"}
+    assert table.keys() == set(Study.__struct_fields__) - {"space", "enqueue", "early_stopping", "folder", "source"}
     space = Space.from_dict({"x": {"type": "int", "low": 0, "high": 1}})
     plain = Study(name="plain", space=space, folder=Path(), source="")
     for key in ("direction", "grace", "method", "seed", "isolation"):
@@ -135,5 +135,4 @@ def test_every_key_of_a_study_is_told_with_its_default() -> None:
 
 def test_every_key_of_a_parameter_is_told() -> None:
     told = {key for row in rows(STUDY_FILE, "`[space.NAME]`") for key in re.findall(r"`([^`]+)`", row[0])}
-    kinds = (FloatParameter, IntParameter, CategoricalParameter)
-    assert told == {"type", *(key for kind in kinds for key in kind.__struct_fields__)}
+    assert told == {"type", *(key for kind in KINDS.values() for key in kind.__struct_fields__)}

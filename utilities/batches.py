@@ -19,6 +19,7 @@ from utilities.candidate_search import SWEEP, Whole, candidates_around, polish
 from utilities.feasible import Feasible
 from utilities.pool import Pool
 from utilities.portfolio import PureExploration
+from utilities.prior import Believed, Prior
 from utilities.space import Space
 from utilities.surrogate import Array, Posterior
 from utilities.validity import Validity
@@ -59,6 +60,8 @@ class Knowledge(NamedTuple):
         Whether repeated evaluations differ.
     kappa
         Standard deviations of confidence bounds.
+    prior, observations
+        Of `utilities.prior`, None without.
     """
 
     posterior: Posterior
@@ -71,6 +74,8 @@ class Knowledge(NamedTuple):
     closed: Closed | None
     noisy: bool
     kappa: float
+    prior: Prior | None = None
+    observations: int = 0
 
 
 def choose(
@@ -146,7 +151,11 @@ def _screen(
 def _constrained(acquisition: Acquisition, knowledge: Knowledge) -> Acquisition:
     if knowledge.validity is not None:
         acquisition = Feasible(acquisition, knowledge.validity)
-    return acquisition if knowledge.closed is None else Outside(acquisition, knowledge.closed)
+    if knowledge.closed is not None:
+        acquisition = Outside(acquisition, knowledge.closed)
+    if knowledge.prior is None:
+        return acquisition
+    return Believed(acquisition, knowledge.prior, knowledge.observations)
 
 
 def _choose_from(pool: Pool, x: Array, names: Sequence[str], knowledge: Knowledge, fantasised: Posterior) -> list[int]:

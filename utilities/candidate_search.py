@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 
 from utilities.acquisition import Acquisition
 from utilities.designs import sobol_points
-from utilities.parameters import CategoricalParameter, FloatParameter, IntParameter
+from utilities.parameters import Varied
 from utilities.space import Space
 from utilities.surrogate import Array
 
@@ -41,6 +41,12 @@ EI a start is lost by that on average, and two steps in five are spared."""
 ROUNDS = 3
 _SCALES = (0.2, 0.05, 0.01)
 _EXHAUSTIVE = 12
+
+_REFILLS = 4
+"""Times that more candidates are drawn in place of those that constraints refuse."""
+
+_HALVINGS = 6
+"""Times that a way is halved that leads to where constraints are broken."""
 
 
 class Whole(NamedTuple):
@@ -94,9 +100,27 @@ def maximise(
 
 
 def candidates_around(space: Space, anchors: Array, rng: np.random.Generator, count: int) -> Array:
-    """Canonical points (2 count + a, d): a quasi-random sweep, perturbations of the anchors (a, d), and these."""
+    """Canonical points (2 count + a, d): a quasi-random sweep, perturbations of the anchors (a, d), and these.
+
+    Under constraints, the allowed ones among them and among more random points, at least one.
+    """
     sweep, perturbed = sobol_points(len(space), count, rng), perturb(anchors, count, len(space), rng)
-    return space.snap(np.vstack([sweep, perturbed, anchors]))
+    points = space.snap(np.vstack([sweep, perturbed, anchors]))
+    return points if space.example is None else _allowed(space, points, space.example, anchors, rng)
+
+
+def _allowed(space: Space, points: Array, example: Array, anchors: Array, rng: np.random.Generator) -> Array:
+    """Allowed points among `points` (m, d), and where few are, others in their place; never none."""
+    kept, wanted = [space.allowed(points)], len(points) // 2
+    for _ in range(_REFILLS):
+        if sum(map(len, kept)) >= wanted:
+            break
+        known = np.vstack(kept)
+        sweep = rng.random((wanted, len(space)))
+        around = perturb(known if len(known) else np.vstack([anchors, example]), wanted, len(space), rng)
+        kept.append(space.allowed(space.snap(np.vstack([sweep, around]))))
+    found = np.vstack(kept)[: len(points)]
+    return found if len(found) else example
 
 
 def _best(acquisition: Acquisition, x: Array) -> NDArray[np.intp]:
@@ -192,9 +216,26 @@ def _climb(
     found = minimize(negative, flat, jac=True, method="L-BFGS-B", bounds=bounds, options=limits)
     moved = points.copy()
     moved[:, floats] = np.clip(found.x.reshape(len(points), -1), low, high)
+    moved = _stop_short(space, points, moved)
     reached = acquisition.value(space.features(moved))
     better = reached > values
     return np.where(better[:, None], moved, points), np.where(better, reached, values)
+
+
+def _stop_short(space: Space, points: Array, moved: Array) -> Array:
+    """Points on the ways from `points` (m, d), which keep the constraints, to `moved` (m, d), as far as these do."""
+    if not space.constraints:
+        return moved
+    reached, share = moved.copy(), 1.0
+    for _ in range(_HALVINGS):
+        refused = ~space.constraints.allowed(reached)
+        if not refused.any():
+            return reached
+        share *= 0.5
+        reached[refused] = points[refused] + share * (moved[refused] - points[refused])
+    refused = ~space.constraints.allowed(reached)
+    reached[refused] = points[refused]
+    return reached
 
 
 def _move(
@@ -202,8 +243,8 @@ def _move(
 ) -> tuple[Array, Array]:
     """For each point, the best change of one discrete coordinate, where it gains."""
     owners, moves = [np.arange(len(points))], [points]
-    for column, parameter in enumerate(space.parameters.values()):
-        if isinstance(parameter, FloatParameter):
+    for column, parameter in enumerate(space.varied.values()):
+        if parameter.continuous:
             continue
         for place in _neighbours(parameter, points[:, column], rng):
             moved = points.copy()
@@ -212,23 +253,20 @@ def _move(
             moves.append(moved)
     owner, all_moves = np.concatenate(owners), space.snap(np.vstack(moves))
     scores = acquisition.value(space.features(all_moves))
+    if space.constraints:
+        scores = np.where(space.constraints.allowed(all_moves), scores, -np.inf)
     best = np.array([np.flatnonzero(owner == i)[np.argmax(scores[owner == i])] for i in range(len(points))])
     gained = scores[best] > values
     return np.where(gained[:, None], all_moves[best], points), np.where(gained, scores[best], values)
 
 
-def _neighbours(parameter: CategoricalParameter | IntParameter, places: Array, rng: np.random.Generator) -> list[Array]:
+def _neighbours(parameter: Varied, places: Array, rng: np.random.Generator) -> list[Array]:
     """Places to try instead of `places` (m,): every value of a short list, else steps at several scales both ways."""
     if parameter.levels <= _EXHAUSTIVE:
-        return [np.full_like(places, (i + 0.5) / parameter.levels) for i in range(parameter.levels)]
-    if isinstance(parameter, CategoricalParameter):
+        return [np.full_like(places, place) for place in parameter.places()]
+    if parameter.one_hot:
         return [rng.random(len(places)) for _ in range(_EXHAUSTIVE)]
     step = 1.0 / parameter.levels
     scales = np.geomspace(step, 0.25, max(2, min(6, math.ceil(math.log2(0.25 / step) + 1e-9) or 2)))
-    next_value = [_adjacent(parameter, places, sign) for sign in (-1, 1)]
+    next_value = [parameter.shifted(places, sign) for sign in (-1, 1)]
     return next_value + [np.clip(places + sign * scale, 0.0, 1.0) for scale in scales for sign in (-1.0, 1.0)]
-
-
-def _adjacent(parameter: IntParameter, places: Array, sign: int) -> Array:
-    values = (parameter.value(float(place)) + sign for place in places)
-    return np.array([parameter.unit(min(max(value, parameter.low), parameter.high)) for value in values])

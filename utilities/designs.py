@@ -1,18 +1,20 @@
-"""Designs that need no model: scrambled Sobol points, independent random points, a grid in an order that spreads."""
+"""Sequences of points that need no model: scrambled Sobol points, independent random ones, those that are allowed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 
-from utilities.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from utilities.space import Space
 from utilities.surrogate import Array
 
-GRID_POINTS = 5
-"""Points of a grid along a number without a ``grid`` key of its own."""
+_AT_ONCE = 64
+"""Random points of one generator: to make one takes as long as many points do."""
+
+_STRETCH, _LONGEST_STRETCH = 1024, 2**16
+"""Points that are compared with the constraints at once, and most of them that may all be refused."""
 
 
 def sobol_points(dimension: int, count: int, rng: np.random.Generator) -> Array:
@@ -23,8 +25,18 @@ def sobol_points(dimension: int, count: int, rng: np.random.Generator) -> Array:
     return np.asarray(engine.random_base2(math.ceil(math.log2(count)))[:count])
 
 
+class Sequence(Protocol):
+    """Points of the unit cube by index, the same whenever they are asked for; IndexError beyond the last."""
+
+    def __getitem__(self, index: int) -> Array:
+        """Return the point (d,) number `index`."""
+
+    def block(self, first: int, count: int) -> Array:
+        """Return `count` points (count, d) from number `first` on."""
+
+
 class SobolSequence:
-    """The points of one scrambled Sobol sequence, by index: the same whenever they are asked for.
+    """The points of one scrambled Sobol sequence.
 
     Parameters
     ----------
@@ -39,56 +51,74 @@ class SobolSequence:
         self._points: Array = np.empty((0, dimension))
 
     def __getitem__(self, index: int) -> Array:
-        if index >= len(self._points):
-            count = 64 << max(0, math.ceil(math.log2((index + 1) / 64)))
-            self._points = sobol_points(self._dimension, count, np.random.default_rng([self._seed, 3]))
-        point: Array = self._points[index]
-        return point
+        """Return the point (d,) number `index`."""
+        return np.asarray(self.block(index, 1)[0])
+
+    def block(self, first: int, count: int) -> Array:
+        """Return `count` points (count, d) from number `first` on."""
+        if first + count > len(self._points):
+            total = 64 << max(0, math.ceil(math.log2((first + count) / 64)))
+            self._points = sobol_points(self._dimension, total, np.random.default_rng([self._seed, 3]))
+        return self._points[first : first + count]
 
 
-class Grid:
-    """All points of a grid, each distinct configuration once, in an order that spreads over the space.
+class RandomSequence:
+    """Independent random points.
 
-    Each number has ``grid`` points along its scale, its ends included (5 where the key is absent; an integer never more
-    than it has values); each category all its choices. The flat index advances by about the golden section of the size
-    each step, which is coprime to it, so that any number of first points is spread over the grid.
+    Parameters
+    ----------
+    dimension
+        Of the unit cube.
+    seed
+        Of the points.
     """
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
-        self._axes = [_axis(parameter) for parameter in space.parameters.values()]
-        self._shape = tuple(len(axis) for axis in self._axes)
-        self.size = math.prod(self._shape)
+    def __init__(self, dimension: int, seed: int) -> None:
+        self._dimension, self._seed = dimension, seed
+        self._number, self._points = -1, np.empty((_AT_ONCE, dimension))
 
-    def __iter__(self) -> Iterator[Array]:
-        """Iterate over points (d,), canonical; combinations that differ in inactive parameters only appear once."""
-        step = max(1, (math.isqrt(5 * self.size**2) - self.size + 1) // 2)  # a size may be beyond all floats
-        while math.gcd(step, self.size) != 1:
-            step += 1
-        seen: set[bytes] = set()
-        for i in range(self.size):
-            point = self._space.snap(self._point(i * step % self.size)[None])[0]
-            if point.tobytes() not in seen:
-                seen.add(point.tobytes())
-                yield point
+    def __getitem__(self, index: int) -> Array:
+        """Return the point (d,) number `index`."""
+        number, place = divmod(index, _AT_ONCE)
+        if number != self._number:
+            rng = np.random.default_rng([self._seed, 4, number])
+            self._number, self._points = number, rng.random((_AT_ONCE, self._dimension))
+        return np.asarray(self._points[place])
 
-    def _point(self, flat: int) -> Array:
-        place = np.empty(len(self._axes))
-        for column in range(len(self._axes) - 1, -1, -1):
-            flat, digit = divmod(flat, self._shape[column])
-            place[column] = self._axes[column][digit]
-        return place
+    def block(self, first: int, count: int) -> Array:
+        """Return `count` points (count, d) from number `first` on."""
+        return np.array([self[index] for index in range(first, first + count)])
 
 
-def _axis(parameter: Parameter) -> Array:
-    if isinstance(parameter, CategoricalParameter):
-        return (np.arange(parameter.levels) + 0.5) / parameter.levels
-    count = parameter.grid or GRID_POINTS
-    if isinstance(parameter, FloatParameter):
-        return np.linspace(0.0, 1.0, count)
-    return _integer_axis(parameter, count)
+class Filtered:
+    """Those points of a sequence that a space's constraints allow, numbered anew.
 
+    Parameters
+    ----------
+    sequence
+        Of points that need not be canonical.
+    space
+        Whose constraints are to be kept.
+    """
 
-def _integer_axis(parameter: IntParameter, count: int) -> Array:
-    first, last = parameter.unit(parameter.low), parameter.unit(parameter.high)
-    return np.unique(parameter.snap(np.linspace(first, last, min(count, int(parameter.levels)))))
+    def __init__(self, sequence: Sequence, space: Space) -> None:
+        self._sequence, self._space = sequence, space
+        self._found: list[Array] = []
+        self._looked_at = 0
+
+    def __getitem__(self, index: int) -> Array:
+        """Return the allowed point (d,) number `index`; IndexError where a long stretch holds no other."""
+        last = self._looked_at + _LONGEST_STRETCH
+        while len(self._found) <= index:
+            if self._looked_at >= last:
+                raise IndexError(f"no other allowed point among {_LONGEST_STRETCH:,}")
+            points = self._space.snap(self._sequence.block(self._looked_at, _STRETCH))
+            self._looked_at += _STRETCH
+            allowed = self._space.allowed(points)
+            self._found += list(allowed)
+            last = self._looked_at + _LONGEST_STRETCH if len(allowed) else last
+        return self._found[index]
+
+    def block(self, first: int, count: int) -> Array:
+        """Return `count` points (count, d) from number `first` on."""
+        return np.array([self[index] for index in range(first, first + count)])

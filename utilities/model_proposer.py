@@ -21,6 +21,7 @@ from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.history import History
 from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
 from utilities.model import Model
+from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
 from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters, Posterior
@@ -89,7 +90,8 @@ class ModelProposer:
     def __init__(self, space: Space, method: str, seed: int, initial: int, goal: Goal, *, inline: bool) -> None:
         self._space, self._seed, self._goal, self._inline = space, seed, goal, inline
         self._initial = max(2, initial)
-        self._design = DesignProposer(space, "sobol", seed, origin="initial")
+        self._prior = Prior(space)
+        self._design = DesignProposer(space, "sobol", seed, origin="initial", prior=self._prior)
         self._model = Model(space, method, seed)
         self._constraint = Constraint(space.groups)
         self._whole = Whole.of(space)
@@ -172,6 +174,8 @@ class ModelProposer:
             view.closed,
             history.noisy,
             self._goal.kappa,
+            self._prior if self._prior else None,
+            len(history.data),
         )
         if set(names) == {"thompson"}:
             return batches.draw(self._space, knowledge, len(names), rng, self._whole)
@@ -211,6 +215,8 @@ class ModelProposer:
             acquisition = Feasible(acquisition, validity)
         if view.closed is not None:
             acquisition = Outside(acquisition, view.closed)
+        if self._prior:
+            acquisition = Believed(acquisition, self._prior, len(history.data))
         return maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
 
     def _search_valid(self, history: History, validity: Validity, rng: np.random.Generator) -> Array:
@@ -272,7 +278,8 @@ class ModelProposer:
         validity = self._constraint.validity(*history.outcomes)
         if validity is not None:
             acquisition = Probably(acquisition, validity)
-        point = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)[:1]
+        ranked = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
+        point = next((row[None] for row in ranked if self._space.allows(self._space.from_unit(row)[0])), ranked[:1])
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
         return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])

@@ -15,11 +15,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from utilities.completion import ORIGIN, complete, outstanding
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.history import History
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
@@ -110,6 +111,7 @@ class Optimizer:
         self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
+        self._given = 0
         self._ready: deque[tuple[Proposal, int]] = deque()
         self._best: Incumbent | None = None
         self.origins: dict[int, str] = {}
@@ -117,14 +119,20 @@ class Optimizer:
     # --- ask --------------------------------------------------------------------------------------------------------
 
     def enqueue(self, config: Mapping[str, Any]) -> None:
-        """Put a configuration of one's own first.
+        """Put a configuration of one's own first; what it leaves open is drawn by the seed.
 
         Raises
         ------
         StudyError
-            It is not of this space.
+            It is not of this space, or breaks its constraints.
         """
-        self._enqueued.append(self.space.validate(config))
+        self._enqueued.append(complete(self.space, config, self.seed, self._given))
+        self._given += 1
+
+    def enqueue_outstanding(self, points: Sequence[Mapping[str, Any]], records: Iterable[TrialRecord]) -> None:
+        """Put those of a study's own `points` first that are not among its trials, see `utilities.completion`."""
+        self._enqueued.extend(outstanding(self.space, points, self.seed, records))
+        self._given += len(points)
 
     def ask(self) -> Trial:
         """Propose the next trial; it is pending until it is told.
@@ -200,7 +208,7 @@ class Optimizer:
 
     def _next(self) -> Proposal:
         if self._enqueued:
-            return Proposal(self._enqueued.popleft(), "enqueued")
+            return Proposal(self._enqueued.popleft(), ORIGIN)
         if self._ready:
             return self._ready.popleft()[0]
         return self._propose()

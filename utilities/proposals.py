@@ -6,17 +6,14 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
-from utilities.designs import Grid, SobolSequence
+from utilities.designs import Filtered, RandomSequence, Sequence, SobolSequence
 from utilities.errors import SpaceExhaustedError
+from utilities.grid import Grid
 from utilities.history import History
+from utilities.prior import HalfByPrior, Prior
 from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters
 from utilities.trial import Config
-
-_BLOCK = 64
-"""Random points of one generator: to make one takes as long as many points do."""
 
 
 class Proposal(NamedTuple):
@@ -85,17 +82,22 @@ class DesignProposer:
     ----------
     method
         ``random``, ``sobol`` or ``grid``; also the origin of its proposals, unless `origin` is given.
+    prior
+        What the user believes: half of the points are drawn by it. None for what is to be evenly spread.
     """
 
     _ATTEMPTS = 1000
 
-    def __init__(self, space: Space, method: str, seed: int, origin: str | None = None) -> None:
+    def __init__(
+        self, space: Space, method: str, seed: int, origin: str | None = None, prior: Prior | None = None
+    ) -> None:
         self._space, self._method, self._seed = space, method, seed
         self.origin = origin or method
-        self._sobol = SobolSequence(len(space), seed)
+        sequence: Sequence = (RandomSequence if method == "random" else SobolSequence)(len(space), seed)
+        sequence = HalfByPrior(sequence, prior) if prior else sequence
+        self._sequence = Filtered(sequence, space) if space.constraints else sequence
         self._grid: Iterator[Array] = iter(Grid(space) if method == "grid" else ())
         self._drawn = 0
-        self._block, self._points_of_block = -1, np.empty((0, len(self._space)))
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next point of the design that is new."""
@@ -117,26 +119,25 @@ class DesignProposer:
     def _points(self) -> Iterator[Array]:
         if self._method == "grid":
             # Not `yield from`, which would close the grid together with this generator.
-            for point in self._grid:  # noqa: UP028
+            for point in self._grid:
                 yield point
             return
         for _ in range(self._ATTEMPTS):
-            index = self._drawn
+            try:
+                point = self._sequence[self._drawn]
+            except IndexError:
+                return
             self._drawn += 1
-            if self._method == "sobol":
-                yield self._sobol[index]
-            else:
-                block, place = divmod(index, _BLOCK)
-                if block != self._block:
-                    rng = np.random.default_rng([self._seed, 4, block])
-                    self._block, self._points_of_block = block, rng.random((_BLOCK, len(self._space)))
-                yield self._points_of_block[place]
+            yield point
 
     def _any_left(self, history: History, ready: list[Config]) -> Config:
-        everything = None if self._method == "grid" else self._space.enumerate_points()
-        config = None if everything is None else new_config(self._space, everything, history, ready)
+        points = None if self._method == "grid" else self._space.enumerate_points()
+        if points is None and self._method != "grid":
+            points = self._space.example
+        config = None if points is None else new_config(self._space, points, history, ready)
         if config is None:
-            raise SpaceExhaustedError(f"every configuration of the {self._method} design has been proposed")
+            kept = " that was found to keep the constraints" if self._space.constraints else ""
+            raise SpaceExhaustedError(f"every configuration of the {self._method} design{kept} has been proposed")
         return config
 
     def predict_best(self, history: History) -> PredictedBest | None:
@@ -180,7 +181,7 @@ def new_config(
     *,
     repeats: bool = False,
 ) -> Config | None:
-    """First configuration among `points` (m, d) that is neither known nor ready, None where there is none.
+    """First allowed configuration among `points` (m, d) that is neither known nor ready, None where there is none.
 
     With `repeats`, one that completed and is not pending will do as well.
     """
@@ -195,11 +196,11 @@ def new_configs(
     *,
     repeats: bool = False,
 ) -> Iterator[Config]:
-    """Configurations among `points` (m, d) that are neither known nor ready, each once; as `new_config`."""
+    """Allowed configurations among `points` (m, d), neither known nor ready, each once; as `new_config`."""
     waiting = {space.key(config) for config in ready}
     for point in points:
         config = space.from_unit(point[None])[0]
         wanted = not history.knows(config) or (repeats and history.is_repeatable(config))
-        if wanted and (key := space.key(config)) not in waiting:
+        if wanted and space.allows(config) and (key := space.key(config)) not in waiting:
             waiting.add(key)
             yield config

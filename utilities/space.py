@@ -2,10 +2,10 @@
 
 Symbols
 -------
-d   parameters           U (m, d)   points of the unit cube, a column a parameter
-p   feature columns      X (m, p)   what the surrogates see: categories one-hot, conditional numbers on an arc
+d   coordinates          U (m, d)   points of the unit cube, a column a parameter that is no constant
+p   feature columns      X (m, p)   what the surrogates see, see `utilities.features`
 
-A point is canonical when each integer and category sits at the centre of its cell and each inactive parameter
+A point is canonical when each value of finitely many sits at the centre of its cell and each inactive parameter
 at INACTIVE.
 """
 
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -22,8 +21,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.choices import ConstantParameter
+from utilities.conditional import Wanted
+from utilities.conditions import Conditions
+from utilities.constraints import Constraints
 from utilities.errors import StudyError, nearest, quoted
-from utilities.parameters import Array, CategoricalParameter, FloatParameter, Parameter, parse_parameter, same_value
+from utilities.features import Features
+from utilities.parameters import Parameter, Varied, parse_parameter
+from utilities.scales import Array
 from utilities.trial import Config
 
 INACTIVE = 0.5
@@ -32,11 +37,13 @@ INACTIVE = 0.5
 _MANY = 8
 """Configurations from which on a parameter of all of them at once is cheaper than all parameters of one."""
 
+SEARCHED = 2**17
+"""Random points among which one that keeps the constraints must be."""
+
+_SEARCH_BLOCK = 4096
+
 _BLOCK = 1024
 """Configurations whose parameters are looked at one after the other: few enough to stay in the processor's cache."""
-
-_ARC = 0.5 * math.pi
-_WEIGHT = math.sqrt(0.5)
 
 
 class Space:
@@ -49,31 +56,55 @@ class Space:
     [{'lr': 0.01}]
     """
 
-    def __init__(self, parameters: Mapping[str, Parameter], where: str = "space") -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        where: str = "space",
+        constraints: Sequence[str] = (),
+        forbid: Sequence[Wanted] = (),
+    ) -> None:
         if not parameters:
             raise StudyError(f"[{where}] must name at least one parameter; got none")
         self.parameters: dict[str, Parameter] = dict(parameters)
-        self.names: list[str] = list(self.parameters)
+        self.varied: dict[str, Varied] = {
+            name: parameter for name, parameter in parameters.items() if not isinstance(parameter, ConstantParameter)
+        }
+        if not self.varied:
+            raise StudyError(f"[{where}] must have a parameter that is no constant; got {quoted(list(parameters))}")
+        self.names: list[str] = list(self.varied)
         self._columns = {name: i for i, name in enumerate(self.names)}
-        self._conditions = {name: parameter.conditions() for name, parameter in self.parameters.items()}
-        self._check_conditions(where)
-        self._order = self._parents_first(where)
+        self._conditions = Conditions(self.parameters, where)
         self._rules = [
-            (name, self.parameters[name].accepts, list(self._conditions[name].items())) for name in self._order
+            (name, self.parameters[name].accepts, bool(self.parameters[name].when)) for name in self._conditions.order
         ]
-        self._lay_out_features()
+        self._constants = {
+            name: parameter.value for name, parameter in parameters.items() if isinstance(parameter, ConstantParameter)
+        }
+        self.constraints = Constraints(self.parameters, self._conditions, constraints, forbid)
+        self._example = find_allowed(self) if self.constraints else None
+        self._features = Features(self.varied)
+        self.groups, self.warped = self._features.groups, self._features.warped
 
     @classmethod
-    def from_dict(cls, table: Mapping[str, Any], where: str = "space") -> Space:
+    def from_dict(
+        cls,
+        table: Mapping[str, Any],
+        where: str = "space",
+        constraints: Sequence[str] = (),
+        forbid: Sequence[Wanted] = (),
+    ) -> Space:
         """Read a space from the ``[space]`` table of a study file.
 
         Parameters
         ----------
         table
-            A table for each parameter: ``type`` (float, int, categorical), ``low``, ``high``, ``log``, ``grid``,
-            ``choices``, ``when`` (a value, or a list of values, for each parameter it depends on).
+            A table for each parameter: ``type`` (float, int, categorical, ordinal, bool, constant), ``low``, ``high``,
+            ``step``, ``log``, ``grid``, ``choices``, ``value``, ``likely``, ``sure``, ``when`` (a value, a list of
+            values or a comparison for each parameter it depends on, or a list of such tables).
         where
             Name of the table in error messages.
+        constraints, forbid
+            As in a study file: expressions that must be true, and tables of values that no configuration may match.
 
         Raises
         ------
@@ -85,7 +116,18 @@ class Space:
         for name in table:
             if not isinstance(name, str) or not name or not name.isprintable():
                 raise StudyError(f"[{where}] a parameter's name must be printable text; got {quoted(name)}")
-        return cls({name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}, where)
+        parameters = {name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}
+        return cls(parameters, where, constraints, forbid)
+
+    def restricted(self, constraints: Sequence[str], forbid: Sequence[Wanted]) -> Space:
+        """Return the same space with these constraints in place of its own.
+
+        Raises
+        ------
+        StudyError
+            One of them is wrong, or no configuration that keeps them was found.
+        """
+        return Space(self.parameters, constraints=constraints, forbid=forbid)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Canonical table: equal for equal spaces."""
@@ -95,7 +137,10 @@ class Space:
         return len(self.names)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Space) and self.to_dict() == other.to_dict()
+        return isinstance(other, Space) and self._whole() == other._whole()
+
+    def _whole(self) -> tuple[Any, ...]:
+        return self.to_dict(), self.constraints.expressions, self.constraints.forbidden
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -105,50 +150,17 @@ class Space:
     @property
     def cardinality(self) -> float:
         """Upper bound on the number of distinct configurations; infinite where a float is among the parameters."""
-        levels = [parameter.levels for parameter in self.parameters.values()]
+        levels = [parameter.levels for parameter in self.varied.values()]
         return math.inf if math.inf in levels else math.prod(levels)  # an int of 400 digits times inf overflows
 
-    # --- conditions -------------------------------------------------------------------------------------------------
-
-    def _check_conditions(self, where: str) -> None:
-        for name, conditions in self._conditions.items():
-            for parent, values in conditions.items():
-                here = f"[{where}.{name}] when"
-                if parent not in self.parameters:
-                    raise StudyError(
-                        f"{here} names an unknown parameter {quoted(parent)}.{nearest(parent, self.parameters)}"
-                    )
-                rule = self.parameters[parent]
-                if isinstance(rule, FloatParameter):
-                    raise StudyError(f"{here} must depend on a categorical or an int; {quoted(parent)} is a float")
-                if not values:
-                    raise StudyError(f"{here} {parent} must list at least one value; got []")
-                for value in values:
-                    if not rule.accepts(value):
-                        hint = nearest(str(value), map(str, getattr(rule, "choices", ())))
-                        raise StudyError(f"{here} {parent} must be {rule.describe()}; got {quoted(value)}.{hint}")
-
-    def _parents_first(self, where: str) -> list[str]:
-        sorter = TopologicalSorter({name: parameter.when for name, parameter in self.parameters.items()})
-        try:
-            return list(sorter.static_order())
-        except CycleError as error:
-            *circle, _ = reversed(error.args[1])  # each needs the next
-            start = min(range(len(circle)), key=lambda index: self._columns[circle[index]])
-            circle = [*circle[start:], *circle[:start], circle[start]]
-            got = " -> ".join(circle)
-            raise StudyError(f"[{where}.{circle[0]}] when must not be circular; got {got}") from None
-
     def active(self, points: Array) -> NDArray[np.bool_]:
-        """Which parameters are active at each of `points` (m, d): (m, d)."""
-        mask = np.ones(points.shape, dtype=bool)
-        for name in self._order:
-            column = self._columns[name]
-            for parent, values in self._conditions[name].items():
-                place = self._columns[parent]
-                met = self.parameters[parent].matches(points[:, place], values)
-                mask[:, column] &= met & mask[:, place]
-        return mask
+        """Which coordinates are active at each of `points` (m, d): (m, d)."""
+        return self._conditions.active(points)
+
+    @property
+    def parents(self) -> set[str]:
+        """Names of the parameters on which others depend."""
+        return self._conditions.parents
 
     # --- configurations and points ----------------------------------------------------------------------------------
 
@@ -156,24 +168,29 @@ class Space:
         """Canonical points: (m, d) with integers and categories at their cell's centre, inactive ones at INACTIVE."""
         points = np.asarray(points, dtype=np.float64)
         snapped = np.empty_like(points)
-        for column, parameter in enumerate(self.parameters.values()):
+        for column, parameter in enumerate(self.varied.values()):
             snapped[:, column] = parameter.snap(points[:, column])
-        if self._conditional:
+        if self._conditions:
             snapped[~self.active(snapped)] = INACTIVE
         return snapped
 
     def from_unit(self, points: Array | Sequence[Sequence[float]]) -> list[Config]:
         """Configurations at `points` (m, d) of the unit cube, without their inactive parameters."""
         places = np.asarray(points, dtype=np.float64).reshape(-1, len(self))
-        parameters = list(self.parameters.items())
-        if not self._conditional:
-            rows = places.tolist()
-            return [{name: p.value(place) for (name, p), place in zip(parameters, row, strict=True)} for row in rows]
-        mask = self.active(places)
+        if not self._conditions:
+            return [self._config(row, self.parameters) for row in places.tolist()]
+        active = self._conditions.activity(places)
         return [
-            {name: p.value(float(row[column])) for column, (name, p) in enumerate(parameters) if on[column]}
-            for row, on in zip(places, mask, strict=True)
+            self._config(row, [name for name in self.parameters if name not in active or active[name][i]])
+            for i, row in enumerate(places.tolist())
         ]
+
+    def _config(self, row: Sequence[float], names: Iterable[str]) -> Config:
+        """Configuration of a point (d,), of these parameters."""
+        columns, constants = self._columns, self._constants
+        return {
+            name: self.varied[name].value(row[columns[name]]) if name in columns else constants[name] for name in names
+        }
 
     def to_unit(self, configs: Sequence[Config]) -> Array:
         """Canonical points (m, d) of `configs`."""
@@ -181,7 +198,8 @@ class Space:
         if len(configs) < _MANY:
             for point, config in zip(points, configs, strict=True):
                 for name, value in config.items():
-                    point[self._columns[name]] = self.parameters[name].unit(value)
+                    if name in self._columns:
+                        point[self._columns[name]] = self.varied[name].unit(value)
             return points
         for first in range(0, len(configs), _BLOCK):
             self._place(configs[first : first + _BLOCK], points[first : first + _BLOCK])
@@ -189,7 +207,7 @@ class Space:
 
     def _place(self, configs: Sequence[Config], points: Array) -> None:
         """Write the places of `configs` into `points` (m, d), a parameter at a time."""
-        for column, (name, parameter) in enumerate(self.parameters.items()):
+        for column, (name, parameter) in enumerate(self.varied.items()):
             try:
                 points[:, column] = parameter.units([config[name] for config in configs])
             except KeyError:
@@ -202,44 +220,63 @@ class Space:
         Raises
         ------
         StudyError
-            An unknown, missing or inactive parameter, or a value outside its range.
+            An unknown, missing or inactive parameter, a value outside its range, a constraint that is broken.
+        """
+        whole = self.normal(config)
+        for name in self._conditions.order:
+            if self._conditions.met(name, whole):
+                if name not in config:
+                    raise StudyError(f"configuration: {name} is missing; it must be {self.parameters[name].describe()}")
+            elif name in config:
+                raise StudyError(
+                    f"configuration: {name} = {quoted(config[name])} is inactive: it needs "
+                    f"{quoted(self.parameters[name].when)}"
+                )
+        broken = self.constraints.broken(whole)
+        if broken:
+            raise StudyError(f"configuration: {quoted(whole)} breaks {broken}")
+        return whole
+
+    def normal(self, config: Mapping[str, Any]) -> Config:
+        """Check the values of some parameters, each by itself, and return them in order and in their own types.
+
+        Raises
+        ------
+        StudyError
+            An unknown parameter, a value outside its range.
         """
         for name, value in config.items():
             if name not in self.parameters:
-                raise StudyError(f"configuration: {quoted(name)} is not a parameter.{nearest(name, self.names)}")
+                raise StudyError(f"configuration: {quoted(name)} is not a parameter.{nearest(name, self.parameters)}")
             if not self.parameters[name].accepts(value):
                 raise StudyError(
                     f"configuration: {name} must be {self.parameters[name].describe()}; got {quoted(value)}"
                 )
-        wanted: set[str] = set()
-        for name in self._order:
-            conditions = self._conditions[name]
-            if all(
-                parent in wanted and any(same_value(config[parent], value) for value in values)
-                for parent, values in conditions.items()
-            ):
-                if name not in config:
-                    raise StudyError(f"configuration: {name} is missing; it must be {self.parameters[name].describe()}")
-                wanted.add(name)
-            elif name in config:
-                raise StudyError(
-                    f"configuration: {name} = {quoted(config[name])} is inactive: it needs {quoted(conditions)}"
-                )
-        return {name: self.parameters[name].normal(config[name]) for name in self.names if name in wanted}
+        return {name: self.parameters[name].normal(config[name]) for name in self.parameters if name in config}
 
     def holds(self, config: Config) -> bool:
         """Whether `validate` would accept the configuration, at a fraction of the time, without a reason."""
         known = 0
-        for name, accepts, conditions in self._rules:
-            if conditions and not all(
-                parent in config and any(same_value(config[parent], value) for value in values)
-                for parent, values in conditions
-            ):
+        for name, accepts, conditional in self._rules:
+            if conditional and not self._conditions.met(name, config):
                 continue
             if name not in config or not accepts(config[name]):
                 return False
             known += 1
-        return known == len(config)  # an inactive one is not counted, whatever depends on it
+        return known == len(config) and self.allows(config)  # an inactive one is not counted, whatever depends on it
+
+    def allows(self, config: Config) -> bool:
+        """Whether a configuration of this space keeps the constraints."""
+        return not self.constraints or not self.constraints.broken(config)
+
+    def allowed(self, points: Array) -> Array:
+        """Those of `points` (m, d) that keep the constraints, to about the digits that floats are rounded to."""
+        return points[self.constraints.allowed(points)] if self.constraints else points
+
+    @property
+    def example(self) -> Array | None:
+        """A point (1, d) that keeps the constraints; None where there are none."""
+        return self._example
 
     def key(self, config: Config) -> Hashable:
         """Hashable identity of a configuration, of a few bytes: a study remembers each that it proposed.
@@ -250,83 +287,68 @@ class Space:
         return blake2b(msgspec.msgpack.encode(values), digest_size=16).digest()
 
     def enumerate_points(self, limit: int = 100_000) -> Array | None:
-        """All distinct canonical points (m, d) of a finite space of at most `limit` combinations, else None."""
+        """All distinct canonical points (m, d) of a finite space of at most `limit` combinations, else None.
+
+        Those that break the constraints are left out.
+        """
         if self.cardinality > limit:
             return None
-        axes = [
-            parameter.snap((np.arange(int(parameter.levels)) + 0.5) / parameter.levels)
-            if isinstance(parameter, CategoricalParameter)
-            else np.array([parameter.unit(value) for value in range(int(parameter.low), int(parameter.high) + 1)])
-            for parameter in self.parameters.values()
-        ]
-        return np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0)
+        axes = [parameter.places() for parameter in self.varied.values()]
+        return self.allowed(np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0))
 
     # --- features ---------------------------------------------------------------------------------------------------
 
-    def _lay_out_features(self) -> None:
-        self._conditional = any(parameter.when for parameter in self.parameters.values())
-        self._plain = not self._conditional and not any(
-            isinstance(parameter, CategoricalParameter) for parameter in self.parameters.values()
-        )
-        self._slices: list[slice] = []
-        groups: list[int] = []
-        warped: list[bool] = []
-        for group, parameter in enumerate(self.parameters.values()):
-            categorical = isinstance(parameter, CategoricalParameter)
-            width = int(parameter.levels) if categorical else 3 if parameter.when else 1
-            self._slices.append(slice(len(groups), len(groups) + width))
-            groups += [group] * width
-            warped += [width == 1 and not categorical] * width
-        self.groups: NDArray[np.int64] = np.array(groups)
-        self.warped: NDArray[np.bool_] = np.array(warped)
-
     def features(self, points: Array) -> Array:
-        """Feature rows (m, p) of `points` (m, d), which need not be canonical.
+        """Feature rows (m, p) of `points` (m, d), which need not be canonical, see `Features.rows`.
 
-        An unconditional number is its canonical place. A category is one-hot over sqrt 2, so that two different
-        choices are at distance 1. A conditional number is a point on a quarter circle and a flag, the origin where it
-        is inactive (the arc kernel, Swersky et al. 2014, arXiv 1409.4011), at distance 1 from any active value.
-        ``groups`` (p,) names the parameter of each column.
+        ``groups`` (p,) names the coordinate of each column.
         """
         points = self.snap(points)
-        if self._plain:
-            return points
-        mask = self.active(points)
-        x = np.zeros((len(points), len(self.groups)))
-        for column, (name, where) in enumerate(zip(self.names, self._slices, strict=True)):
-            parameter, place, on = self.parameters[name], points[:, column], mask[:, column]
-            if isinstance(parameter, CategoricalParameter):
-                rows = np.flatnonzero(on)
-                x[rows, where.start + parameter.indices(place[rows])] = _WEIGHT
-            elif parameter.when:
-                arc = np.stack([np.ones_like(place), np.sin(_ARC * place), np.cos(_ARC * place)], axis=1)
-                x[:, where] = _WEIGHT * arc * on[:, None]
-            else:
-                x[:, where.start] = place
-        return x
+        return self._features.rows(points, self.active(points))
+
+    @property
+    def layout(self) -> Features:
+        """Which feature columns are whose."""
+        return self._features
 
     @property
     def continuous(self) -> NDArray[np.int64]:
-        """Columns of the unit cube that are floats: those along which features are smooth."""
-        return np.array(
-            [i for i, p in enumerate(self.parameters.values()) if isinstance(p, FloatParameter)], dtype=np.int64
-        )
+        """Columns of the unit cube that are floats without a step: those along which features are smooth."""
+        return self._features.continuous
 
     def feature_pullback(self, points: Array, grad: Array) -> Array:
         """Gradient (m, d) in the unit cube at `points` of a scalar with gradient `grad` (m, p) in the features.
 
-        Zero along integers, categories and inactive parameters.
+        Zero along all that is not continuous, and where it is inactive.
         """
-        mask = self.active(points)
-        out = np.zeros_like(points)
-        for column in self.continuous:
-            where, place = self._slices[column], points[:, column]
-            if self.parameters[self.names[column]].when:
-                along = _WEIGHT * _ARC
-                slope = grad[:, where.start + 1] * np.cos(_ARC * place) - grad[:, where.start + 2] * np.sin(
-                    _ARC * place
-                )
-                out[:, column] = along * slope * mask[:, column]
-            else:
-                out[:, column] = grad[:, where.start]
-        return out
+        return self._features.pullback(points, self.active(points), grad)
+
+
+def find_allowed(space: Space) -> Array:
+    """Find a point (1, d) of `space` that keeps the constraints.
+
+    Raises
+    ------
+    StudyError
+        None does, or none of `SEARCHED` random ones: how many each constraint refuses.
+    """
+    rng = np.random.default_rng(0)
+    everything = space.enumerate_points()
+    refused, looked_at = np.zeros(len(space.constraints.texts), dtype=np.int64), 0
+    if everything is not None:
+        if len(everything):
+            return everything[:1]
+        raise StudyError(f"no configuration of the space keeps all of {'; '.join(space.constraints.texts)}")
+    for _ in range(SEARCHED // _SEARCH_BLOCK):
+        points = space.snap(rng.random((_SEARCH_BLOCK, len(space))))
+        kept = space.constraints.kept(points)
+        found = points[np.logical_and.reduce(kept)]
+        found = found[[space.allows(config) for config in space.from_unit(found)]]
+        if len(found):
+            return np.asarray(found[:1])
+        refused += [int(np.sum(~mask)) for mask in kept]
+        looked_at += len(points)
+    shares = "; ".join(
+        f"{text} refuses {count / looked_at:.4%}" for text, count in zip(space.constraints.texts, refused, strict=True)
+    )
+    raise StudyError(f"no configuration that keeps the constraints was found among {looked_at:,} at random: {shares}")

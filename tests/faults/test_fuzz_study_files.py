@@ -22,13 +22,16 @@ from hypothesis import strategies as st
 
 from learning_objective.command_line import Options, parse_arguments
 from learning_objective.studies import open_study
+from utilities.completion import outstanding
 from utilities.early_stopping import EarlyStopping
 from utilities.errors import StudyError
+from utilities.grid import Grid
 from utilities.optimizer import Optimizer
+from utilities.prior import Prior
 from utilities.space import Space
 from utilities.storage.records import Asked, decode_record, encode_record, intact
 from utilities.storage.study_file import Study, read_study
-from utilities.trial import Trial
+from utilities.trial import Trial, TrialRecord
 
 COUNT = int(os.environ.get("REVERIE_FUZZ", "150"))
 MANY = settings(max_examples=COUNT, deadline=5000, suppress_health_check=list(HealthCheck))
@@ -50,10 +53,18 @@ VALID: dict[str, Any] = {
         "seed": 3,
         "grace": "10s",
         "isolation": "process",
+        "constraints": ["lr < 0.5 or layers >= 2", "dropout <= 0.3 and size != 'xl'"],
+        "forbid": [{"optimiser": "adam", "layers": [1, 2]}, {"dropout": "> 0.25", "nesterov": True}],
     },
     "early_stopping": {"rule": "hyperband", "min_steps": 2, "max_steps": 81, "eta": 3},
+    "enqueue": [{"lr": 0.01, "optimiser": "adam"}, {"size": "m", "layers": 2}],
     "space": {
-        "lr": {"type": "float", "low": 1e-6, "high": 1.0, "log": True, "grid": 4},
+        "lr": {"type": "float", "low": 1e-6, "high": 1.0, "log": True, "grid": 4, "likely": 1e-3, "sure": "very"},
+        "dropout": {"type": "float", "low": 0.0, "high": 0.5, "step": 0.05, "likely": 0.1},
+        "size": {"type": "ordinal", "choices": ["s", "m", "l", "xl"], "when": [{"layers": ">= 2"}, {"lr": "< 0.1"}]},
+        "nesterov": {"type": "bool", "likely": True, "sure": 0.7},
+        "epochs": {"type": "constant", "value": 30},
+        "batch": {"type": "int", "low": 32, "high": 256, "step": 32, "log": True},
         "layers": {"type": "int", "low": 1, "high": 4},
         "optimiser": {"type": "categorical", "choices": ["sgd", "adam", 3, 0.5, True]},
         "momentum": {"type": "float", "low": 0.0, "high": 0.99, "when": {"optimiser": "sgd", "layers": [2, 3]}},
@@ -81,7 +92,19 @@ choices = ["sgd", "adam"]
 type = "float"
 low = 0.0
 high = 0.99
-when = { optimiser = "sgd" }
+when = { optimiser = "sgd", lr = "> 1e-4 and <= 0.5" }
+
+[space.width]
+type = "int"
+low = 32
+high = 1024
+step = 32
+log = true
+likely = 64
+sure = "fairly"
+
+[[enqueue]]
+width = 96
 
 [early_stopping]
 rule = "threshold"
@@ -98,6 +121,14 @@ WORDS = [
     "float",
     "int",
     "categorical",
+    "ordinal",
+    "bool",
+    "constant",
+    "very",
+    ">= 2",
+    "< 0.1 and != 3",
+    "lr < 0.1",
+    "lr ** layers >",
     "log",
     "lr",
     "when",
@@ -143,6 +174,40 @@ def close_numbers(draw: st.DrawFn) -> tuple[float, float]:
     return low, low + draw(st.integers(0, 3)) if isinstance(low, int) else float(np.nextafter(low, np.inf))
 
 
+KINDS_OF_DAMAGE = ["replace", "remove", "rename", "copy", "number", "range", "condition", "expression", "step"]
+COMPARISONS = [">= 2", "< 0.1 and > 1e-5", "!= m"]
+PIECES = [
+    "lr",
+    "layers",
+    "size",
+    "epochs",
+    "dropout",
+    "'m'",
+    "2",
+    "1e308",
+    "**",
+    "*",
+    "/",
+    "//",
+    "%",
+    "-",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "<",
+    "==",
+    "in",
+    "not",
+    "and",
+    "or",
+    "True",
+    "log",
+    "min",
+]
+PIECES += ["9" * 30, "\\", "'", "lambda", ":=", ".", "\n", "#"]
+expressions = st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join) | st.text(max_size=20) | hostile
 ranges = close_numbers() | st.tuples(st.sampled_from(ODD_NUMBERS), st.sampled_from(ODD_NUMBERS))
 
 
@@ -158,7 +223,7 @@ def mutants(draw: st.DrawFn) -> Any:
         place = tree
         for step in above:
             place = place[step]
-        match draw(st.sampled_from(["replace", "remove", "rename", "copy", "number", "range", "condition"])):
+        match draw(st.sampled_from(KINDS_OF_DAMAGE)):
             case "replace":
                 place[key] = draw(anything)
             case "number":
@@ -173,8 +238,15 @@ def mutants(draw: st.DrawFn) -> Any:
             case "condition" if isinstance(place, dict):
                 parents = draw(st.sets(st.sampled_from(list(VALID["space"])), max_size=3))
                 place["when"] = {
-                    parent: draw(st.sampled_from(["sgd", 2, [1, 2], True, [3, 0.5]])) for parent in parents
+                    parent: draw(
+                        st.sampled_from(["sgd", 2, [1, 2], True, [3, 0.5], ">= 2", "< 0.1 and > 1e-5", "!= m"])
+                    )
+                    for parent in parents
                 }
+            case "expression":
+                tree["study"] = {**copy.deepcopy(VALID["study"]), "constraints": [draw(expressions)]}
+            case "step" if isinstance(place, dict):
+                place["step"] = draw(st.sampled_from(ODD_NUMBERS) | st.floats(1e-3, 1.0) | st.integers(1, 9))
             case "copy":
                 value = tree
                 for step in draw(st.sampled_from(paths)):
@@ -218,15 +290,25 @@ def check_study(study: Study) -> None:
         [np.zeros((1, dimensions)), np.ones((1, dimensions)), corners, nearly, rng.random((4, dimensions))]
     )
     for number, config in enumerate(space.from_unit(points)):
-        assert space.validate(config) == config
+        if space.allows(config):
+            assert space.validate(config) == config
         record = Asked(Trial(number, config), "random")
         body = intact(encode_record(record))
         assert body is not None
         assert decode_record(body) == record
     assert np.isfinite(space.features(space.to_unit(space.from_unit(points)))).all()
     optimizer = Optimizer(space, "random", study.seed)
-    for trial in optimizer.ask_batch(3):
+    optimizer.enqueue_outstanding(study.enqueue, [])
+    trials = optimizer.ask_batch(3)
+    for trial in trials:
         optimizer.tell(trial, 1.0)
+        assert space.validate(trial.config) == trial.config
+    records = [TrialRecord(trial, optimizer.origins[trial.number]) for trial in trials]
+    assert len(outstanding(space, study.enqueue, study.seed, records)) == max(0, len(study.enqueue) - len(trials))
+    first = list(itertools.islice(Grid(space), 3))
+    assert all(space.allows(config) for config in space.from_unit(np.array(first).reshape(-1, dimensions)))
+    prior = Prior(space)
+    assert np.isfinite(prior.log_density(space.features(prior.draw(points)))).all()
 
 
 @MANY

@@ -32,7 +32,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa
+    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, enqueue
         As in the study.
     space
         Canonical table of the space.
@@ -53,6 +53,9 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     method: str
     acquisition: str | None = None
     kappa: float | None = None
+    constraints: list[str] | None = None
+    forbid: list[dict[str, Any]] | None = None
+    enqueue: list[dict[str, Any]] = []
     created: float
     versions: dict[str, str]
     format: int = FORMAT
@@ -69,6 +72,8 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     seed: int
     acquisition: str | None = None
     kappa: float | None = None
+    constraints: list[str] | None = None
+    forbid: list[dict[str, Any]] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):

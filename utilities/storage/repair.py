@@ -222,6 +222,8 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         acquisition=run.acquisition,
         kappa=run.kappa,
         seed=run.seed,
+        constraints=run.constraints,
+        forbid=run.forbid,
         space=Space.from_dict(header.space),
         folder=folder,
         source=str(done.journal),

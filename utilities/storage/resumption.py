@@ -15,8 +15,11 @@ from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
-PROPOSING = ("method", "acquisition", "kappa", "seed")
+PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
 """Settings of a study that shape its proposals, and may change from run to run."""
+
+_HINTS = ("likely", "sure")
+"""Keys of a parameter that say nothing of its values, and may change likewise."""
 
 _OF_A_TRIAL = (Started, Reported, Lost, Finished)
 
@@ -96,7 +99,7 @@ class Resumption:
         if self._last is None:
             return []
         then, now = ({key: getattr(run, key) for key in PROPOSING} for run in (self._last, self._study))
-        return [f"{self._folder}: continues with another {line}" for line in _changes(then, now)]
+        return [f"{self._folder}: continues with {_another(line)}" for line in _changes(then, now)]
 
     def _begin(self, header: Record) -> Replay:
         if not isinstance(header, Header):
@@ -129,7 +132,7 @@ class Resumption:
                 {"direction": study.direction, "objective": study.objective, "command": study.command},
             )
         ]
-        then, now = header.space, study.space.to_dict()
+        then, now = map(_unhinted, (header.space, study.space.to_dict()))
         lines += [f"[space.{name}] is gone" for name in then if name not in now]
         lines += [f"[space.{name}] is new" for name in now if name not in then]
         for name in then.keys() & now.keys():
@@ -140,6 +143,14 @@ class Resumption:
                 f"{self._folder}: holds another study of this name, which differs from {study.source}:\n"
                 f"  {difference}\nGive this study another name, or another folder with --output."
             )
+
+
+def _unhinted(space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {k: v for k, v in table.items() if k not in _HINTS} for name, table in space.items()}
+
+
+def _another(line: str) -> str:
+    return f"{'other' if line.startswith(('constraints', 'forbid')) else 'another'} {line}"
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -68,7 +68,7 @@ class RunFolder:
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
-        self._csv = TrialsCsv(folder / "trials.csv", study.space.names)
+        self._csv = TrialsCsv(folder / "trials.csv", list(study.space.parameters))
         if replay is None:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())
@@ -135,6 +135,9 @@ class RunFolder:
             method=study.method,
             acquisition=study.acquisition,
             kappa=study.kappa,
+            constraints=study.constraints,
+            forbid=study.forbid,
+            enqueue=study.enqueue,
             created=time.time(),
             versions=self._versions,
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", TABLE)
+_TABLES = ("study", "space", "enqueue", TABLE)
 _KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -55,6 +55,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Standard deviations in the bound of acquisition ``ucb``; None means the default.
     seed
         Seed of the proposals and, through the trials' own seeds, of the objective.
+    constraints, forbid
+        Expressions that every configuration must keep, and tables of values of which it must match none; `space` holds
+        them. None means none.
     trial_memory
         Bytes of memory for one trial; None means no limit.
     trainers
@@ -69,6 +72,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Whether the objective runs in a child process of its worker or inside it.
     early_stopping
         The rule by which trials are ended early; None means that none is.
+    enqueue
+        Configurations, whole or in part, that come first.
     space
         The parameters.
     folder
@@ -87,6 +92,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     acquisition: str | None = None
     kappa: float | None = None
     seed: int = 0
+    constraints: list[str] | None = None
+    forbid: list[dict[str, Any]] | None = None
     trial_timeout: float | None = None
     trial_memory: int | None = None
     trainers: int = 1
@@ -95,15 +102,21 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 30.0
     isolation: Isolation = "process"
     early_stopping: Settings | None = None
+    enqueue: list[dict[str, Any]] = []
     space: Space
     folder: Path
     source: str
 
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """The tables as a study file has them, without the keys that are None."""
+    def to_dict(self) -> dict[str, Any]:
+        """The tables as a study file has them, without keys that are None and tables that are empty."""
         table = {key: getattr(self, key) for key in RULES}
-        tables = {"study": {k: v for k, v in table.items() if v is not None}, "space": self.space.to_dict()}
-        return tables if self.early_stopping is None else {**tables, TABLE: msgspec.to_builtins(self.early_stopping)}
+        own = {key: value for key, value in table.items() if value is not None}
+        tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
+        if self.enqueue:
+            tables["enqueue"] = self.enqueue
+        if self.early_stopping is not None:
+            tables[TABLE] = msgspec.to_builtins(self.early_stopping)
+        return tables
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -125,7 +138,9 @@ def read_study(path: Path) -> Study:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
-    study = Study(space=_space(tables["space"], source), folder=path.absolute().parent, source=source, **fields)
+    space = _space(tables["space"], fields, source)
+    enqueue = _enqueue(tables.get("enqueue", []), space, source)
+    study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
     return study
@@ -223,6 +238,8 @@ def _typed(value: Any, key: str, where: str) -> Any:
     try:
         return msgspec.convert(value, RULES[key].kind)
     except msgspec.ValidationError as error:
+        if key == "forbid":
+            raise StudyError(f"{where} must be a list of tables; got {show(value)}") from None
         _refuse(error, value, where)
 
 
@@ -235,17 +252,38 @@ def _refuse(error: msgspec.ValidationError, value: Any, where: str) -> NoReturn:
     raise StudyError(f"{where} must be {rule}; got {show(value)}") from None
 
 
-def _space(table: Mapping[str, Any], source: str) -> Space:
+def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:
     from utilities.space import Space  # here, not above: --help does not need numpy
 
     try:
-        return Space.from_dict(table)
+        space = Space.from_dict(table)
     except StudyError as error:
         raise StudyError(f"{source}: {error}") from None
+    constraints, forbid = fields.get("constraints", ()), fields.get("forbid", ())
+    try:
+        return space.restricted(constraints, forbid) if constraints or forbid else space
+    except StudyError as error:
+        raise StudyError(f"{source}: [study] {error}") from None
+
+
+def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
+    from utilities.completion import complete
+
+    if not isinstance(points, list):
+        raise StudyError(f"{source}: enqueue must be a list of tables, [[enqueue]] for each; got {show(points)}")
+    for i, point in enumerate(points):
+        where = f"{source}: [[enqueue]] number {i + 1}"
+        if not isinstance(point, dict) or not point:
+            raise StudyError(f"{where} must be a table of values by parameter, not empty; got {show(point)}")
+        try:
+            complete(space, point, 0, i)
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
+    return points
 
 
 def _check_placeholders(study: Study) -> None:
-    known = study.space.names
+    known = list(study.space.parameters)
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):

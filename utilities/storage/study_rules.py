@@ -146,6 +146,11 @@ def _command(value: list[str], where: str) -> list[str]:
     return value
 
 
+def _unchecked(value: Any, where: str) -> Any:
+    """Leave a value to be checked with the space, which alone knows its parameters."""
+    return value
+
+
 class Rule(NamedTuple):
     """Type of a value in a file, and the check of it: value and place in, checked value out."""
 
@@ -164,6 +169,8 @@ RULES: dict[str, Rule] = {
     "acquisition": Rule(str | None, one_of(ACQUISITIONS)),
     "kappa": Rule(float | None, _positive),
     "seed": Rule(int, lambda value, where: integer(value, where, 0)),
+    "constraints": Rule(list[str] | None, _unchecked),
+    "forbid": Rule(list[Any] | None, _unchecked),
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
     "trainers": Rule(int, lambda value, where: integer(value, where, 1)),
