@@ -117,6 +117,8 @@ class Session:
 
     def _resume(self) -> None:
         records = self._run.records.values()
+        for observation in self._run.observed:
+            self._optimizer.observe(observation.config, observation.objective)
         self._optimizer.restore(records)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()

@@ -37,7 +37,7 @@ def complete(space: Space, given: Mapping[str, Any], seed: int, index: int) -> C
     """
     given = space.normal(given)
     if all(name in given for name in space.varied):
-        return space.validate({**given, **_constants(space, given)})
+        return space.validate(space.with_constants(given))
     fixed = {space.names.index(name): name for name in given if name in space.varied}
     rng = np.random.default_rng([seed, 7, index])
     active, texts = np.zeros(len(space), dtype=bool), space.constraints.texts
@@ -63,12 +63,6 @@ def complete(space: Space, given: Mapping[str, Any], seed: int, index: int) -> C
             )
     broken = "; ".join(text for text, once in zip(texts, possible, strict=True) if not once) or "a constraint"
     raise StudyError(f"configuration: {quoted(dict(given))} breaks {broken} with all that was drawn for the rest")
-
-
-def _constants(space: Space, given: Mapping[str, Any]) -> Config:
-    """Constants that are active where these values are given."""
-    point = space.to_unit([{name: given[name] for name in space.varied if name in given}])
-    return {name: value for name, value in space.from_unit(point)[0].items() if name not in space.varied}
 
 
 def outstanding(

@@ -129,12 +129,13 @@ class _Reader:
             raise StudyError(f"{self._where} must have at most {LONGEST:,} characters; got {len(self._text):,}")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")
+                for kind in (SyntaxWarning, DeprecationWarning):  # what the parser itself warns of
+                    warnings.simplefilter("error", kind)
                 body = ast.parse(self._text.strip(), mode="eval").body
         except SyntaxError as error:
             place = "" if error.offset is None else f" (at character {error.offset})"
             raise StudyError(f"{self._where} is no expression: {error.msg}{place}; got {quoted(self._text)}") from None
-        except (RecursionError, MemoryError, ValueError, Warning):
+        except (RecursionError, MemoryError, ValueError, SyntaxWarning, DeprecationWarning):
             raise StudyError(f"{self._where} is no expression that can be read; got {quoted(self._text)}") from None
         if sum(1 for _ in ast.walk(body)) > 2 * MOST_PARTS:  # a name and a load of it are two
             raise StudyError(f"{self._where} must have at most {MOST_PARTS} parts; got {quoted(self._text)}")

@@ -32,7 +32,7 @@ class _Rows:
 
 
 class History:
-    """Completed, pending and failed trials, as points of the unit cube and as feature rows.
+    """Completed, pending and failed trials, as points of the unit cube and as feature rows; observations of others too.
 
     Objectives are kept to be minimised.
 
@@ -105,6 +105,15 @@ class History:
     def best_point(self) -> Array:
         """Point (1, d) of the lowest objective."""
         return np.asarray(self.points[np.argmin(self.data.y)][None])
+
+    def observe(self, config: Config, objective: float) -> None:
+        """Note an outcome (to be minimised) of another study: that configuration was not asked in this one."""
+        point = self._space.to_unit([config])
+        row = self._space.features(point)[0]
+        self._points.append(point[0])
+        self._x.append(row)
+        self._end(row, valid=True)
+        self._y.append(objective)
 
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""

@@ -274,6 +274,18 @@ class Optimizer:
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
             self._best = Incumbent(number, float(objective), self._asked[number].config)
 
+    def observe(self, config: Mapping[str, Any], objective: float) -> None:
+        """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
+
+        Raises
+        ------
+        StudyError
+            The configuration is not of this space, or the objective is not finite.
+        """
+        if not math.isfinite(objective):
+            raise StudyError(f"an observed objective must be finite; got {objective}")
+        self._history.observe(self.space.validate(config), self._sign * float(objective))
+
     def restore(self, records: Iterable[TrialRecord]) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
 

@@ -254,6 +254,11 @@ class Space:
                 )
         return {name: self.parameters[name].normal(config[name]) for name in self.parameters if name in config}
 
+    def with_constants(self, config: Config) -> Config:
+        """Add the constants that are active where a configuration has these values."""
+        found = self.from_unit(self.to_unit([config]))[0]
+        return {name: value for name, value in found.items() if name in self._constants} | config
+
     def holds(self, config: Config) -> bool:
         """Whether `validate` would accept the configuration, at a fraction of the time, without a reason."""
         known = 0

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from utilities.trial import Outcome, Trial, TrialState
+from utilities.trial import Config, Outcome, Trial, TrialState
 
 FORMAT = 2
 """Version of the journal's format that this code writes. 1 had no record `Lost`."""
@@ -27,15 +27,27 @@ _CRC = b',"crc":"'
 _TAIL = len(_CRC) + len('01234567"}')
 
 
+class Observation(msgspec.Struct, frozen=True):
+    """An outcome of another study: trial `number` of that in the folder `source`, as a configuration of this space."""
+
+    config: Config
+    objective: float
+    source: str
+    number: int
+
+
 class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     """First record: what the study is, and who began it.
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, enqueue
+    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, enqueue,
+    warm_start
         As in the study.
     space
         Canonical table of the space.
+    observed
+        What the studies of `warm_start` had observed: they are not read again.
     created
         Seconds since the epoch.
     versions
@@ -56,6 +68,8 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
     enqueue: list[dict[str, Any]] = []
+    warm_start: list[str] | None = None
+    observed: list[Observation] = []
     created: float
     versions: dict[str, str]
     format: int = FORMAT

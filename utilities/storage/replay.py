@@ -27,12 +27,14 @@ class Replay:
     ----------
     trials
         By number.
+    header, space
+        The first record, and the space that it tells of.
     """
 
     def __init__(self, header: Header) -> None:
         self.trials: dict[int, TrialRecord] = {}
-        self._header = header
-        self._space = Space.from_dict(header.space)
+        self.header = header
+        self.space = Space.from_dict(header.space)
 
     def apply(self, record: Record) -> bool:
         """Change the trials by what happened; returns whether that was news.
@@ -57,7 +59,7 @@ class Replay:
             case Reported():
                 self.known(record.number)
             case Header():
-                if record != self._header:
+                if record != self.header:
                     raise ContradictionError("a journal must have one header; got another")
                 return False
         return True
@@ -80,14 +82,14 @@ class Replay:
             if self.trials[number].trial != record.trial:
                 raise ContradictionError(f"trial {number} is there twice, with two configurations")
             return False
-        if not self._space.holds(record.trial.config):
+        if not self.space.holds(record.trial.config):
             self._refuse(record.trial)
         self.trials[number] = TrialRecord(record.trial, intern(record.origin))
         return True
 
     def _refuse(self, trial: Trial) -> None:
         try:
-            self._space.validate(trial.config)
+            self.space.validate(trial.config)
         except StudyError as error:
             raise ContradictionError(f"trial {trial.number} is of another space: {error}") from None
 

@@ -96,10 +96,14 @@ class Resumption:
 
     def changes(self) -> list[str]:
         """What shapes the proposals otherwise than in the last run, a sentence each."""
-        if self._last is None:
+        if self._last is None or self._replay is None:
             return []
         then, now = ({key: getattr(run, key) for key in PROPOSING} for run in (self._last, self._study))
-        return [f"{self._folder}: continues with {_another(line)}" for line in _changes(then, now)]
+        lines = [f"{self._folder}: continues with {_another(line)}" for line in _changes(then, now)]
+        if self._study.warm_start not in (None, self._replay.header.warm_start):
+            taken = "what warm_start named when the study began was taken then"
+            lines.append(f"{self._folder}: {taken}; {show(self._study.warm_start)} is not read")
+        return lines
 
     def _begin(self, header: Record) -> Replay:
         if not isinstance(header, Header):

@@ -16,11 +16,22 @@ from utilities.errors import StudyError
 from utilities.storage.atomic import replace_file, set_aside
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
+from utilities.storage.records import (
+    Asked,
+    Finished,
+    Header,
+    Lost,
+    Observation,
+    Record,
+    Reported,
+    SessionStart,
+    Started,
+)
 from utilities.storage.replay import Replay
 from utilities.storage.resumption import PROPOSING, Resumption
 from utilities.storage.study_file import Study
 from utilities.storage.trials_csv import TrialsCsv
+from utilities.storage.warm_start import observations
 from utilities.trial import Outcome, Trial, TrialRecord
 
 if TYPE_CHECKING:
@@ -125,6 +136,8 @@ class RunFolder:
 
     def _begin(self) -> Header:
         study = self._study
+        observed, told = observations(study)
+        self.messages += told
         header = Header(
             name=study.name,
             direction=study.direction,
@@ -138,12 +151,19 @@ class RunFolder:
             constraints=study.constraints,
             forbid=study.forbid,
             enqueue=study.enqueue,
+            warm_start=study.warm_start,
+            observed=observed,
             created=time.time(),
             versions=self._versions,
         )
         self._journal.append(header)
         self._journal.sync()
         return header
+
+    @property
+    def observed(self) -> list[Observation]:
+        """What other studies had observed when this one began."""
+        return self._replay.header.observed
 
     # --- what happens -----------------------------------------------------------------------------------------------
 

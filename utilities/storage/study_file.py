@@ -58,6 +58,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     constraints, forbid
         Expressions that every configuration must keep, and tables of values of which it must match none; `space` holds
         them. None means none.
+    warm_start
+        Folders of earlier studies whose trials are observations of this one; None means none.
     trial_memory
         Bytes of memory for one trial; None means no limit.
     trainers
@@ -94,6 +96,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    warm_start: list[str] | None = None
     trial_timeout: float | None = None
     trial_memory: int | None = None
     trainers: int = 1

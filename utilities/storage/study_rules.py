@@ -146,6 +146,15 @@ def _command(value: list[str], where: str) -> list[str]:
     return value
 
 
+def _folders(value: list[str], where: str) -> list[str]:
+    for i, folder in enumerate(value):
+        if not folder.strip() or not folder.isprintable():
+            raise StudyError(f"{where}[{i}] must be the folder of an earlier study; got {show(folder)}")
+        if folder in value[:i]:
+            raise StudyError(f"{where} must name each folder once; got {show(folder)} twice")
+    return value
+
+
 def _unchecked(value: Any, where: str) -> Any:
     """Leave a value to be checked with the space, which alone knows its parameters."""
     return value
@@ -171,6 +180,7 @@ RULES: dict[str, Rule] = {
     "seed": Rule(int, lambda value, where: integer(value, where, 0)),
     "constraints": Rule(list[str] | None, _unchecked),
     "forbid": Rule(list[Any] | None, _unchecked),
+    "warm_start": Rule(list[str] | None, _folders),
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
     "trainers": Rule(int, lambda value, where: integer(value, where, 1)),
