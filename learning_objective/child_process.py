@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from learning_objective.output_log import MOST
+from learning_objective.resources import Resources
 from learning_objective.results import tail
 from learning_objective.trial_handle import HIGHEST_STEP, LOWEST_STEP
 
@@ -73,21 +74,18 @@ _DECODER: msgspec.json.Decoder[Loaded | LoadFailed | Reported | Done] = msgspec.
 )
 
 
-def child_environment(threads: int | None, environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(resources: Resources, environment: Mapping[str, str]) -> dict[str, str]:
     """Environment without the launcher's variables, so that an objective may use MPI itself.
 
     Parameters
     ----------
-    threads
-        Number of threads for OpenMP and MKL, where the environment does not say it already.
+    resources
+        What the objective may use.
     environment
         That of the worker.
     """
     own = {name: value for name, value in environment.items() if not name.startswith(_MPI_PREFIXES)}
-    if threads is not None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            own.setdefault(name, str(threads))
-    return own
+    return own | resources.variables(own)
 
 
 class ChildProcess:
@@ -95,7 +93,7 @@ class ChildProcess:
 
     Parameters
     ----------
-    threads
+    resources
         See `child_environment`.
 
     Raises
@@ -104,7 +102,7 @@ class ChildProcess:
         No process can be started.
     """
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, resources: Resources) -> None:
         self._early_output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         request_end, self._requests = os.pipe()
         self._replies, reply_end = os.pipe()
@@ -115,7 +113,7 @@ class ChildProcess:
                 stdout=self._early_output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(request_end, reply_end),
-                env=child_environment(threads, os.environ),
+                env=child_environment(resources, os.environ),
                 start_new_session=True,
             )
         finally:

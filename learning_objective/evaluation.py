@@ -6,6 +6,7 @@ Imports neither numpy nor torch: worker ranks live on this file.
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ from learning_objective.loading import LoadError, load
 from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.output_log import trim
+from learning_objective.resources import WHATEVER_IS_SET, Resources
 from learning_objective.results import OUTPUT_FILE, Objective, attempt, ending, from_outside, tail_of
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Outcome, Trial, TrialState
@@ -70,8 +72,9 @@ class Evaluator:
     isolation
         "process", or "none" to evaluate a benchmark in this process. Anything but a benchmark, and a benchmark with a
         limit, gets its process all the same.
-    threads
-        Threads for the objective's numerical libraries, unless the environment says it already; None to leave it open.
+    resources
+        Threads and GPUs that the objective may use. Evaluated in this process, it gets them as far as its libraries are
+        not loaded yet.
     grace
         Seconds between asking a trial that exceeded its timeout to end, and killing it.
     memory
@@ -94,14 +97,14 @@ class Evaluator:
         trials_folder: Path,
         timeout: float | None = None,
         isolation: str = "process",
-        threads: int | None = None,
+        resources: Resources = WHATEVER_IS_SET,
         grace: float = 5.0,
         memory: int | None = None,
     ) -> None:
         self._spec = spec
         self._trials_folder = trials_folder.absolute()
         self._timeout = math.inf if timeout is None else timeout
-        self._threads = threads
+        self._resources = resources
         self._grace = grace
         self._here = isolation == "none" and spec.benchmark is not None and timeout is memory is None
         self._objective: Objective | None = None
@@ -128,7 +131,7 @@ class Evaluator:
         """Start the child process and let it load the objective, without waiting for it."""
         if self._here or self._child is not None:
             return
-        self._child = ChildProcess(self._threads)
+        self._child = ChildProcess(self._resources)
         self._loaded = False
         self._child.send({"type": "load", **self._spec.as_message()})
         self._limit_to(LOAD_SECONDS)
@@ -161,7 +164,8 @@ class Evaluator:
         self._trial, self.killed = trial, False
         if self._loaded:
             self._limit_to(self._timeout)
-        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), "folder": str(self._folder(trial))})
+        place = {"folder": str(self._folder(trial)), "devices": self._resources.devices}
+        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), **place})
 
     def poll(self, seconds: float) -> Outcome | Report | None:
         """Wait for the running trial to report or to end.
@@ -221,13 +225,16 @@ class Evaluator:
 
     def _evaluate_here(self, trial: Trial) -> Outcome:
         begun = time.monotonic()
+        if self._objective is None:
+            os.environ.update(self._resources.variables(os.environ))
         try:
             objective = self._objective or load(self._spec.label, self._spec.folder)
         except LoadError as error:
             self.load_error = str(error)
             return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
         self._objective = objective
-        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial))
+        devices = self._resources.devices
+        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial), devices=devices)
         result = attempt(objective, trial.config, handle)
         seconds = time.monotonic() - begun
         return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)

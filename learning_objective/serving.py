@@ -5,7 +5,7 @@ One JSON object a line goes through each pipe:
 | message | direction | carries |
 |---|---|---|
 | load | worker -> child | objective or command, folder |
-| evaluate | worker -> child | number, config, seed, budget, folder |
+| evaluate | worker -> child | number, config, seed, budget, folder, devices |
 | stop | worker -> child | number of the trial to end early |
 | loaded | child -> worker | |
 | load_failed | child -> worker | message; the child ends after it |
@@ -200,7 +200,7 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
         shown = value if math.isfinite(value) else None
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
-    trial = TrialHandle(number, request["seed"], request["budget"], folder, report)
+    trial = TrialHandle(number, request["seed"], request["budget"], folder, report, request["devices"])
     spent = False
     connection.run(trial)
     try:

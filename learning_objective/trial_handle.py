@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 LOWEST_STEP, HIGHEST_STEP = -(1 << 63), (1 << 63) - 1
@@ -21,6 +21,8 @@ class TrialHandle:
         The trial's own folder; it need not exist.
     send
         Called with each reported (step, value), from whatever thread reports.
+    devices
+        The GPUs that it sees.
 
     Attributes
     ----------
@@ -30,6 +32,8 @@ class TrialHandle:
         For the objective's own randomness; the same whenever this trial is evaluated again.
     budget : float or None
         Fidelity at which to evaluate; None means full.
+    devices : tuple of str or None
+        Names of the only GPUs that it sees, as in CUDA_VISIBLE_DEVICES; None where the study does not share them out.
     comm : None
         Communicator of the ranks that evaluate this trial together; None where one process does.
     """
@@ -41,10 +45,12 @@ class TrialHandle:
         budget: float | None,
         folder: Path,
         send: Callable[[int, float], None] = lambda step, value: None,
+        devices: Sequence[str] | None = None,
     ) -> None:
         self.number = number
         self.seed = seed
         self.budget = budget
+        self.devices = None if devices is None else tuple(devices)
         self.comm = None
         self._folder = folder
         self._send = send

@@ -2,7 +2,7 @@
 
 | message  | from -> to        | carries                                                       |
 |----------|-------------------|---------------------------------------------------------------|
-| READY    | rank -> master    | host, place among the ranks of that host, process id          |
+| READY    | rank -> master    | host, place among the ranks of that host, process id, GPUs    |
 | START    | master -> rank    | its role, and what it needs for that                          |
 | EVALUATE | master -> worker  | trial                                                         |
 | REPORT   | worker -> master  | trial number, step, value                                     |
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 import msgspec
 
 from learning_objective.objective_spec import ObjectiveSpec
+from utilities.devices import Devices
 from utilities.trial import Outcome, Trial
 
 if TYPE_CHECKING:
@@ -80,22 +81,44 @@ class PackedArray(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A rank is there."""
+    """A rank is there.
+
+    Attributes
+    ----------
+    host, local_rank, pid
+        Its machine, its place among the ranks there, its process.
+    devices
+        GPUs that it was offered; None where its environment names none and another rank of the host looks for them.
+    own_devices
+        Whether they are its own, though those of others there may have the same names.
+    """
 
     tag: ClassVar[Tag] = Tag.READY
     host: str
     local_rank: int = 0
     pid: int = 0
+    devices: Devices | None = None
+    own_devices: bool = False
 
 
 class WorkerDuty(msgspec.Struct, frozen=True, tag="worker"):
-    """What a worker needs: the objective, where trials keep their files, limits."""
+    """What a worker needs: the objective, where trials keep their files, limits.
+
+    Attributes
+    ----------
+    threads
+        What the study gives a worker; None for its share of the node's cores.
+    devices
+        The only GPUs that its trials see; None where they see what it sees.
+    """
 
     objective: ObjectiveSpec
     trials_folder: str
     trial_timeout: float | None = None
     trial_memory: int | None = None
     isolation: str = "process"
+    threads: int | None = None
+    devices: Devices | None = None
 
 
 class TrainerDuty(msgspec.Struct, frozen=True, tag="trainer"):

@@ -7,6 +7,7 @@ so just as well. Times are seconds since the epoch.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from mpi.mpi_ahead import Ahead
 from mpi.mpi_definitions import (
@@ -26,8 +27,9 @@ from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
 from mpi.mpi_refits import Refits
+from mpi.mpi_roster import Roster
 from utilities.display.progress import Display
-from utilities.errors import DiskError, SpaceExhaustedError
+from utilities.errors import DiskError, SpaceExhaustedError, StudyError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
@@ -54,6 +56,8 @@ class Master:
         What each worker is told at the start.
     trainers
         Ranks of the trainers. Every other rank that reports is a worker.
+    ranks
+        Number of ranks that will report.
     ahead
         Whether to make proposals before they are asked for. Without, a run in one process is reproducible.
     now
@@ -69,20 +73,22 @@ class Master:
         duty: WorkerDuty,
         *,
         trainers: tuple[int, ...] = (),
+        ranks: int = 0,
         ahead: bool = True,
         now: float,
     ) -> None:
         self._study, self._optimizer, self._run, self._display = study, optimizer, run, display
-        self._duty, self._ahead = duty, ahead
+        self._ahead = ahead
         self._refits = Refits(optimizer, study.seed, trainers)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
-        self._dispatch = Dispatch(run, self.ledger)
+        self._dispatch = Dispatch(run, self.ledger, study.retries)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display)
-        self._ranks: dict[int, str] = {}
+        self._roster = Roster(study, duty, ranks)
+        self._ranks = self._roster.hosts
         self._outbox: list[Letter] = []
         self.exhausted = False
         self._changed = True
@@ -116,20 +122,26 @@ class Master:
             raise TypeError(f"a master does not expect {type(message).__name__} (from rank {source})")
 
     def _take_rank(self, message: Ready, source: int, now: float) -> None:
-        self._ranks[source] = message.host
+        self._roster.report(source, message)
         if self.over:
             self._outbox.append((source, Exit(self.status)))
             return
         if source in self._refits.trainers:
             self._outbox.append((source, self._refits.welcome(source)))
-            return
-        self._employ(source, now)
+        self._employ([] if source in self._refits.trainers else [source], now)
 
-    def _employ(self, rank: int, now: float) -> None:
-        """Make a rank a worker."""
-        self._outbox.append((rank, Start(self._duty)))
-        self.ledger.seat(rank, self._ranks[rank], now)
-        self._hands.enter(rank)
+    def _employ(self, ranks: Sequence[int], now: float) -> None:
+        """Make ranks workers, once all whom they share the nodes' GPUs with are there."""
+        try:
+            begun = self._roster.enlist(ranks)
+        except StudyError as error:
+            self.ending.error = str(error)
+            self.stop("there are too few GPUs", now, grace=0.0)
+            return
+        for rank, duty in begun:
+            self._outbox.append((rank, Start(duty)))
+            self.ledger.seat(rank, self._ranks[rank], now, duty.devices or ())
+            self._hands.enter(rank)
 
     def _take_outcome(self, message: Done, source: int, now: float) -> None:
         trial = self._hands.take(source, message.number)
@@ -144,7 +156,7 @@ class Master:
         if message.killed and self.ending.closing:  # batch systems signal trials too: it is cut off, not to blame
             self._again.appendleft(trial)
             self.ledger.take_back(source)
-        elif not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
+        elif not (message.killed and self._dispatch.retry(trial, message.outcome.reason, source, now)):
             self._record(trial, message.outcome, source, now)
         self._dispatch.go_on(source, now)
 
@@ -155,15 +167,6 @@ class Master:
         self.ending.note(outcome)
         if self.ending.failing and not self.ending.closing:
             self.stop(self.ending.failing, now)
-
-    def _retry(self, trial: Trial, reason: str, source: int, now: float) -> bool:
-        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed."""
-        if len(self._run.records[trial.number].losses) >= self._study.retries:
-            return False
-        self._run.lost(trial.number, reason, now)
-        self.ledger.retry(source)
-        self._again.append(trial)
-        return True
 
     def lose(self, rank: int, others: int, now: float) -> None:
         """Go on without a rank that has died: its trial is evaluated again, another rank takes over from a trainer.
@@ -178,19 +181,16 @@ class Master:
             Seconds since the epoch.
         """
         self._changed = True
-        name = self._name(rank)
+        name = self._roster.name(rank)
         self.ledger.lost_ranks.append(name)
         fate = self._lose_trainer(rank) if rank in self._refits.trainers else self._lose_worker(rank, name, now)
-        del self._ranks[rank]
+        self._roster.lose(rank)
+        self._employ([], now)
         self._display.say(f"{name} was lost{fate}")
         if others == 0 and not self.over:
             self.stop("every other rank was lost", now, grace=0.0)
         elif not self.ledger.seats and len(self._refits.trainers) == others:
             self._turn_trainers_into_workers(now)
-
-    def _name(self, rank: int) -> str:
-        host = self._ranks.setdefault(rank, "")
-        return f"rank {rank} on {host}" if host else f"rank {rank}"
 
     def _lose_trainer(self, rank: int) -> str:
         alone = len(self._refits.trainers) == 1
@@ -203,7 +203,7 @@ class Master:
         fate = ""
         if trial is not None:
             why = f"{name} was lost"
-            if self._retry(trial, why, rank, now):
+            if self._dispatch.retry(trial, why, rank, now):
                 fate = f"; trial {trial.number} is evaluated again"
             else:
                 outcome = Outcome(TrialState.FAIL, seconds=self.ledger.seconds_at(rank, now), message=why)
@@ -215,9 +215,9 @@ class Master:
     def _turn_trainers_into_workers(self, now: float) -> None:
         ranks = [rank for rank in self._refits.trainers if rank in self._ranks]
         self._refits.make_here()
+        self._employ(ranks, now)
         for rank in ranks:
-            self._employ(rank, now)
-            self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
+            self._display.say(f"{self._roster.name(rank)} evaluates from now on, and the master refits the surrogate")
 
     # --- messages out -----------------------------------------------------------------------------------------------
 
@@ -258,9 +258,10 @@ class Master:
             elif self._hands.idle:
                 rank = self._hands.idle[-1]
                 self._hands.leave(rank)
+                self._roster.release(rank)
                 letters.append(self._refits.pass_to(rank))
                 self.ledger.leave(rank, now)
-                self._display.say(f"{self._name(rank)} refits the surrogate from now on")
+                self._display.say(f"{self._roster.name(rank)} refits the surrogate from now on")
         return letters + self._refits.ask()
 
     def _hand_out(self, now: float) -> list[Letter]:

@@ -30,7 +30,7 @@ from mpi.mpi_definitions import (
 from mpi.mpi_post import MasterLostError, Post
 from mpi.mpi_signals import ignore_signals, note_signals
 from mpi.mpi_start import StartWatch
-from mpi.mpi_worker import Worker, threads_per_rank
+from mpi.mpi_worker import Worker
 from utilities.errors import ReverieError
 from utilities.methods import MODEL_METHODS
 
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
     note_signals()
     with StartWatch():
         post = Post()
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_rank(post.local_size)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(post.threads))
     if post.size == 1:
         from sequential.runner import run_study
 
@@ -185,7 +185,7 @@ def _train(post: Post, duty: TrainerDuty) -> Start | Exit:
 
 def _work(post: Post, duty: WorkerDuty) -> Start | Exit:
     """Evaluate until told to do something else."""
-    with Worker(duty, threads_per_rank(post.local_size)) as worker:
+    with Worker(duty, post.threads) as worker:
         while True:
             letter = post.wait_for_one() if worker.idle else post.next()
             if letter is not None:

@@ -90,11 +90,20 @@ class Session:
         self._told = 0
         self._tell()
         trials = str(self._run.folder.absolute() / "trials")
-        duty = WorkerDuty(spec, trials, study.trial_timeout, study.trial_memory, study.isolation)
+        limits = study.trial_timeout, study.trial_memory
+        duty = WorkerDuty(spec, trials, *limits, study.isolation, study.threads_per_worker)
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
-            study, self._optimizer, self._run, self._display, duty, trainers=trainers, ahead=ahead, now=time.time()
+            study,
+            self._optimizer,
+            self._run,
+            self._display,
+            duty,
+            trainers=trainers,
+            ranks=max(1, ranks - 1),
+            ahead=ahead,
+            now=time.time(),
         )
 
     def _resume(self) -> None:

@@ -6,21 +6,15 @@ objective needs is imported in the child process that evaluates it.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from pathlib import Path
 from typing import Self
 
 from learning_objective import evaluation
 from learning_objective.evaluation import Evaluator
+from learning_objective.resources import Resources
 from mpi.mpi_definitions import Done, Evaluate, Message, Recall, Report, Returned, Stop, WorkerDuty
 from utilities.trial import Trial
-
-
-def threads_per_rank(ranks_here: int) -> int:
-    """Threads for each rank of a machine: an even share of its cores, or those the launcher bound this rank to."""
-    cores = len(os.sched_getaffinity(0))
-    return cores if cores < (os.cpu_count() or 1) else max(1, cores // ranks_here)
 
 
 class Worker:
@@ -31,7 +25,8 @@ class Worker:
     duty
         Objective, folder and limits.
     threads
-        Number of threads that the objective may use, unless the user's environment says otherwise.
+        This rank's share of the node's cores: so many threads the objective may use, unless the study or the user's
+        environment says otherwise.
     """
 
     def __init__(self, duty: WorkerDuty, threads: int) -> None:
@@ -41,7 +36,7 @@ class Worker:
             timeout=duty.trial_timeout,
             memory=duty.trial_memory,
             isolation=duty.isolation,
-            threads=threads,
+            resources=Resources(duty.threads or threads, duty.threads is not None, duty.devices),
         )
         self.trial: Trial | None = None
         self._held: deque[Trial] = deque()

@@ -32,7 +32,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa
+    name, direction, objective, command, seed, method, acquisition, kappa, gpus_per_worker, threads_per_worker
         As in the study.
     space
         Canonical table of the space.
@@ -53,6 +53,8 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     method: str
     acquisition: str | None = None
     kappa: float | None = None
+    gpus_per_worker: float | None = None
+    threads_per_worker: int | None = None
     created: float
     versions: dict[str, str]
     format: int = FORMAT
@@ -69,6 +71,8 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     seed: int
     acquisition: str | None = None
     kappa: float | None = None
+    gpus_per_worker: float | None = None
+    threads_per_worker: int | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):

@@ -18,7 +18,7 @@ from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
 from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
 from utilities.storage.replay import Replay
-from utilities.storage.resumption import PROPOSING, Resumption
+from utilities.storage.resumption import PROPOSING, SHARING, Resumption
 from utilities.storage.study_file import Study
 from utilities.storage.trials_csv import TrialsCsv
 from utilities.trial import Outcome, Trial, TrialRecord
@@ -130,6 +130,7 @@ class RunFolder:
             kappa=study.kappa,
             created=time.time(),
             versions=self._versions,
+            **{key: getattr(study, key) for key in SHARING},
         )
         self._journal.append(header)
         self._journal.sync()
@@ -140,7 +141,7 @@ class RunFolder:
     def session(self, ranks: int, now: float) -> None:
         """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
         study, host = self._study, socket.gethostname()
-        settings = {key: getattr(study, key) for key in PROPOSING}
+        settings = {key: getattr(study, key) for key in (*PROPOSING, *SHARING)}
         self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings))
 
     def asked(self, trial: Trial, origin: str) -> None:
