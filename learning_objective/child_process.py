@@ -16,9 +16,9 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -49,6 +49,12 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
     message: str
 
 
+class Joined(msgspec.Struct, frozen=True, tag="joined"):
+    """All ranks of the worker are there: the objective is called now."""
+
+    number: int
+
+
 class Reported(msgspec.Struct, frozen=True, tag="report"):
     """An intermediate value; None where it is not finite."""
 
@@ -58,7 +64,7 @@ class Reported(msgspec.Struct, frozen=True, tag="report"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A trial has ended; of no more use is a process that is spent."""
+    """A trial has ended; of no more use is a process that is spent. It may have failed because another rank left it."""
 
     number: int
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -67,11 +73,12 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     message: str
     killed: bool = False
     spent: bool = False
+    peer_lost: bool = False
 
 
-_DECODER: msgspec.json.Decoder[Loaded | LoadFailed | Reported | Done] = msgspec.json.Decoder(
-    Loaded | LoadFailed | Reported | Done
-)
+ChildMessage: TypeAlias = Loaded | LoadFailed | Joined | Reported | Done
+
+_DECODER: msgspec.json.Decoder[ChildMessage] = msgspec.json.Decoder(ChildMessage)
 
 
 def child_environment(resources: Resources, environment: Mapping[str, str]) -> dict[str, str]:
@@ -95,6 +102,8 @@ class ChildProcess:
     ----------
     resources
         See `child_environment`.
+    inherited
+        Descriptors that the child gets besides, under the same numbers.
 
     Raises
     ------
@@ -102,7 +111,7 @@ class ChildProcess:
         No process can be started.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, inherited: Sequence[int] = ()) -> None:
         self._early_output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         request_end, self._requests = os.pipe()
         self._replies, reply_end = os.pipe()
@@ -112,7 +121,7 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._early_output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(request_end, reply_end),
+                pass_fds=(request_end, reply_end, *inherited),
                 env=child_environment(resources, os.environ),
                 start_new_session=True,
             )
@@ -122,7 +131,7 @@ class ChildProcess:
         os.set_blocking(self._replies, False)
         self._handle = _process_handle(self._process.pid)
         self._unread = bytearray()
-        self._messages: deque[Loaded | LoadFailed | Reported | Done] = deque()
+        self._messages: deque[ChildMessage] = deque()
         self._closed_at: float | None = None
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -132,7 +141,7 @@ class ChildProcess:
             while line:
                 line = line[os.write(self._requests, line) :]
 
-    def receive(self) -> Loaded | LoadFailed | Reported | Done | None:
+    def receive(self) -> ChildMessage | None:
         """Next message that has arrived, None where there is none yet."""
         if not self._messages:
             self._read()

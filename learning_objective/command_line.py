@@ -38,6 +38,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     trial_timeout: str | None = None
     trial_memory: str | None = None
     trainers: str | None = None
+    ranks_per_worker: str | None = None
     gpus_per_worker: str | None = None
     threads_per_worker: str | None = None
     retries: str | None = None
@@ -134,6 +135,11 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
         "--trainers",
         metavar="K",
         help="ranks that refit the surrogate side by side, of three or more ranks (default: the study file, else 1)",
+    )
+    add(
+        "--ranks-per-worker",
+        metavar="K",
+        help="ranks that evaluate each trial together, as trial.comm (default: the study file, else 1)",
     )
     add(
         "--gpus-per-worker",

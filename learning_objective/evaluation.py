@@ -13,13 +13,14 @@ from typing import Any, Self
 
 import msgspec
 
-from learning_objective.child_process import ChildProcess, Done, Loaded, LoadFailed, Reported
+from learning_objective.child_process import ChildMessage, ChildProcess, Done, Joined, Loaded, LoadFailed, Reported
 from learning_objective.loading import LoadError, load
+from learning_objective.meeting import Meeting, Place
 from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.output_log import trim
 from learning_objective.resources import WHATEVER_IS_SET, Resources
-from learning_objective.results import OUTPUT_FILE, Objective, attempt, ending, from_outside, tail_of
+from learning_objective.results import Objective, attempt, ending, from_outside, output_file, tail_of
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Outcome, Trial, TrialState
 
@@ -80,6 +81,10 @@ class Evaluator:
     memory
         Bytes that a trial's process may have, with all that it started; None for no limit. What importing the objective
         takes counts.
+    place
+        Which rank this is of a worker of several; None where one process evaluates.
+    listener
+        Descriptor at which the first of them waits for the others.
 
     Attributes
     ----------
@@ -89,6 +94,8 @@ class Evaluator:
     killed : bool
         Whether the latest outcome is of a trial whose process was killed from outside: by the kernel for want of
         memory, by an administrator, by the batch system.
+    peer_lost : bool
+        Whether the latest outcome is a failure that comes of another rank of the worker, which left the trial.
     """
 
     def __init__(
@@ -100,13 +107,17 @@ class Evaluator:
         resources: Resources = WHATEVER_IS_SET,
         grace: float = 5.0,
         memory: int | None = None,
+        place: Place | None = None,
+        listener: int | None = None,
     ) -> None:
         self._spec = spec
         self._trials_folder = trials_folder.absolute()
         self._timeout = math.inf if timeout is None else timeout
         self._resources = resources
         self._grace = grace
-        self._here = isolation == "none" and spec.benchmark is not None and timeout is memory is None
+        self._place, self._listener = place, listener
+        limited = timeout is not None or memory is not None
+        self._here = isolation == "none" and spec.benchmark is not None and not limited and place is None
         self._objective: Objective | None = None
         self._child: ChildProcess | None = None
         self._loaded = False
@@ -114,12 +125,12 @@ class Evaluator:
         self._outcome: Outcome | None = None
         self._begun = 0.0
         self._deadline = math.inf
-        self._exceeded = ""
+        self._limit = self._exceeded = ""
         self._overdue = 0
         self._memory = None if memory is None else MemoryWatch(memory)
         self._next_look = 0.0
         self.load_error: str | None = None
-        self.killed = False
+        self.killed = self.peer_lost = False
 
     def __enter__(self) -> Self:
         return self
@@ -131,10 +142,10 @@ class Evaluator:
         """Start the child process and let it load the objective, without waiting for it."""
         if self._here or self._child is not None:
             return
-        self._child = ChildProcess(self._resources)
+        self._child = ChildProcess(self._resources, () if self._listener is None else (self._listener,))
         self._loaded = False
         self._child.send({"type": "load", **self._spec.as_message()})
-        self._limit_to(LOAD_SECONDS)
+        self._limit_to(LOAD_SECONDS, f"importing it took more than {LOAD_SECONDS:g} s")
 
     def load(self) -> str | None:
         """Load the objective and wait for it: None, or why it cannot be loaded."""
@@ -143,8 +154,15 @@ class Evaluator:
             self.poll(_GLANCE)
         return self.load_error
 
-    def start(self, trial: Trial) -> None:
+    def start(self, trial: Trial, meeting: Meeting | None = None) -> None:
         """Begin to evaluate a trial; `poll` brings what comes of it.
+
+        Parameters
+        ----------
+        trial
+            The trial.
+        meeting
+            Where the ranks of a worker of several meet.
 
         Raises
         ------
@@ -161,11 +179,12 @@ class Evaluator:
         if self._child is not None and self._child.gone():
             self.kill()
         self.warm_up()
-        self._trial, self.killed = trial, False
+        self._trial, self.killed, self.peer_lost = trial, False, False
         if self._loaded:
-            self._limit_to(self._timeout)
-        place = {"folder": str(self._folder(trial)), "devices": self._resources.devices}
-        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), **place})
+            self._limit_start()
+        together = meeting and self._place and meeting.as_message(self._place, self._listener)
+        where = {"folder": str(self._folder(trial)), "devices": self._resources.devices, "together": together}
+        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), **where})
 
     def poll(self, seconds: float) -> Outcome | Report | None:
         """Wait for the running trial to report or to end.
@@ -213,13 +232,26 @@ class Evaluator:
     def _folder(self, trial: Trial) -> Path:
         return self._trials_folder / str(trial.number)
 
+    def _output(self, trial: Trial) -> Path:
+        return self._folder(trial) / output_file(0 if self._place is None else self._place.rank)
+
     def _send(self, message: dict[str, Any]) -> None:
         if self._child is not None:
             self._child.send(message)
 
-    def _limit_to(self, seconds: float) -> None:
+    def _limit_start(self) -> None:
+        """Limit the trial; where ranks have to meet first, that does not count."""
+        if self._place is None:
+            self._limit_trial()
+        else:
+            self._limit_to(LOAD_SECONDS, f"the worker's other ranks did not come within {LOAD_SECONDS:g} s")
+
+    def _limit_trial(self) -> None:
+        self._limit_to(self._timeout, f"exceeded trial_timeout of {self._timeout:g} s")
+
+    def _limit_to(self, seconds: float, limit: str) -> None:
         self._begun = time.monotonic()
-        self._deadline = self._begun + seconds
+        self._deadline, self._limit = self._begun + seconds, limit
         self._exceeded = ""
         self._overdue = 0
 
@@ -275,19 +307,24 @@ class Evaluator:
         why = f"exceeded trial_memory of {format_bytes(self._memory.limit)} (it had {format_bytes(held)})"
         return self._failed(why if self._loaded else f"while it was imported, it {why}\n{child.early_output()}")
 
-    def _act_on(self, message: Loaded | LoadFailed | Reported | Done) -> Outcome | Report | None:
+    def _act_on(self, message: ChildMessage) -> Outcome | Report | None:
         match message:
             case Loaded() if not self._loaded:
                 self._loaded, self.load_error = True, None
-                self._limit_to(math.inf if self._trial is None else self._timeout)
+                if self._trial is None:
+                    self._deadline = math.inf
+                else:
+                    self._limit_start()
+            case Joined(number) if self._runs(number) and not self._exceeded:
+                self._limit_trial()
             case LoadFailed(text):
                 return self._cannot_load(text)
             case Reported(number, step, value) if self._runs(number) and not self._exceeded:
                 return Report(number, step, math.nan if value is None else value)
-            case Done(number, state, objective, metrics, text, killed, spent) if self._runs(number):
+            case Done(number, state, objective, metrics, text, killed, spent, peer_lost) if self._runs(number):
                 if self._exceeded:
                     return self._failed(self._exceeded)
-                self.killed = killed
+                self.killed, self.peer_lost = killed, peer_lost
                 self._trim(self._trial)
                 outcome = Outcome(TrialState(state), objective, metrics, self._seconds(), text)
                 if spent:
@@ -320,10 +357,7 @@ class Evaluator:
             return None
         if self._exceeded:
             return self._after_end(child)
-        if self._loaded:
-            self._exceeded = f"exceeded trial_timeout of {self._timeout:g} s"
-        else:
-            self._exceeded = f"importing it took more than {LOAD_SECONDS:g} s"
+        self._exceeded = self._limit
         child.terminate()
         self._deadline = time.monotonic() + self._grace
         return None
@@ -339,12 +373,12 @@ class Evaluator:
         self._trim(trial)
         if trial is None:
             return None
-        output = tail_of(self._folder(trial) / OUTPUT_FILE) if self._loaded else ""
+        output = tail_of(self._output(trial)) if self._loaded else ""
         return Outcome(TrialState.FAIL, seconds=seconds, message=f"{message}\n{output}".rstrip())
 
     def _trim(self, trial: Trial | None) -> None:
         if trial is not None:
-            trim(self._folder(trial) / OUTPUT_FILE)
+            trim(self._output(trial))
 
     def _seconds(self) -> float:
         return time.monotonic() - self._begun

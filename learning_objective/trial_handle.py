@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .communicator import Communicator
+
 LOWEST_STEP, HIGHEST_STEP = -(1 << 63), (1 << 63) - 1
 
 
@@ -34,8 +36,8 @@ class TrialHandle:
         Fidelity at which to evaluate; None means full.
     devices : tuple of str or None
         Names of the only GPUs that it sees, as in CUDA_VISIBLE_DEVICES; None where the study does not share them out.
-    comm : None
-        Communicator of the ranks that evaluate this trial together; None where one process does.
+    comm : Communicator or None
+        Of the ranks that evaluate this trial together; None where one process does.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class TrialHandle:
         self.seed = seed
         self.budget = budget
         self.devices = None if devices is None else tuple(devices)
-        self.comm = None
+        self.comm: Communicator | None = None
         self._folder = folder
         self._send = send
         self._stop = threading.Event()

@@ -7,7 +7,6 @@ so just as well. Times are seconds since the epoch.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from mpi.mpi_ahead import Ahead
 from mpi.mpi_definitions import (
@@ -20,21 +19,20 @@ from mpi.mpi_definitions import (
     Ready,
     Report,
     Returned,
-    Start,
     WorkerDuty,
 )
 from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
 from mpi.mpi_refits import Refits
-from mpi.mpi_roster import Roster
+from mpi.mpi_staff import Staff
 from utilities.display.progress import Display
-from utilities.errors import DiskError, SpaceExhaustedError, StudyError
+from utilities.errors import DiskError, SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial, TrialState
+from utilities.trial import Outcome, Trial
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -87,8 +85,17 @@ class Master:
         self._dispatch = Dispatch(run, self.ledger, study.retries)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display)
-        self._roster = Roster(study, duty, ranks)
-        self._ranks = self._roster.hosts
+        self._staff = Staff(
+            study,
+            duty,
+            ranks,
+            refits=self._refits,
+            dispatch=self._dispatch,
+            ledger=self.ledger,
+            display=display,
+            master=self,
+        )
+        self._ranks = self._staff.hosts
         self._outbox: list[Letter] = []
         self.exhausted = False
         self._changed = True
@@ -122,26 +129,10 @@ class Master:
             raise TypeError(f"a master does not expect {type(message).__name__} (from rank {source})")
 
     def _take_rank(self, message: Ready, source: int, now: float) -> None:
-        self._roster.report(source, message)
         if self.over:
-            self._outbox.append((source, Exit(self.status)))
-            return
-        if source in self._refits.trainers:
-            self._outbox.append((source, self._refits.welcome(source)))
-        self._employ([] if source in self._refits.trainers else [source], now)
-
-    def _employ(self, ranks: Sequence[int], now: float) -> None:
-        """Make ranks workers, once all whom they share the nodes' GPUs with are there."""
-        try:
-            begun = self._roster.enlist(ranks)
-        except StudyError as error:
-            self.ending.error = str(error)
-            self.stop("there are too few GPUs", now, grace=0.0)
-            return
-        for rank, duty in begun:
-            self._outbox.append((rank, Start(duty)))
-            self.ledger.seat(rank, self._ranks[rank], now, duty.devices or ())
-            self._hands.enter(rank)
+            self._staff.turn_away(source, message, self.status)
+        else:
+            self._staff.welcome(source, message, now)
 
     def _take_outcome(self, message: Done, source: int, now: float) -> None:
         trial = self._hands.take(source, message.number)
@@ -149,18 +140,18 @@ class Master:
             return  # of a rank that was given up: somebody else has its trial
         if message.unloadable:
             self._again.appendleft(trial)
-            self.ending.error = message.outcome.message
-            self.stop("the objective could not be loaded", now, grace=0.0)
+            self.stop("the objective could not be loaded", now, grace=0.0, error=message.outcome.message)
             self._hands.next_of(source)
             return
         if message.killed and self.ending.closing:  # batch systems signal trials too: it is cut off, not to blame
             self._again.appendleft(trial)
             self.ledger.take_back(source)
         elif not (message.killed and self._dispatch.retry(trial, message.outcome.reason, source, now)):
-            self._record(trial, message.outcome, source, now)
+            self.record(trial, message.outcome, source, now)
         self._dispatch.go_on(source, now)
 
-    def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
+    def record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
+        """Book an outcome that a worker brought, or that it never will."""
         self._run.finished(trial.number, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
         self.ledger.end(source, trial, outcome, now)
@@ -181,43 +172,7 @@ class Master:
             Seconds since the epoch.
         """
         self._changed = True
-        name = self._roster.name(rank)
-        self.ledger.lost_ranks.append(name)
-        fate = self._lose_trainer(rank) if rank in self._refits.trainers else self._lose_worker(rank, name, now)
-        self._roster.lose(rank)
-        self._employ([], now)
-        self._display.say(f"{name} was lost{fate}")
-        if others == 0 and not self.over:
-            self.stop("every other rank was lost", now, grace=0.0)
-        elif not self.ledger.seats and len(self._refits.trainers) == others:
-            self._turn_trainers_into_workers(now)
-
-    def _lose_trainer(self, rank: int) -> str:
-        alone = len(self._refits.trainers) == 1
-        self._refits.lose(rank)
-        return f", which was {'the' if alone else 'a'} trainer"
-
-    def _lose_worker(self, rank: int, name: str, now: float) -> str:
-        """Give up a worker; returns what becomes of its trial."""
-        trial = self._dispatch.leave(rank)
-        fate = ""
-        if trial is not None:
-            why = f"{name} was lost"
-            if self._dispatch.retry(trial, why, rank, now):
-                fate = f"; trial {trial.number} is evaluated again"
-            else:
-                outcome = Outcome(TrialState.FAIL, seconds=self.ledger.seconds_at(rank, now), message=why)
-                self._record(trial, outcome, rank, now)
-                fate = f"; trial {trial.number} has failed: it was tried {self._study.retries + 1} times"
-        self.ledger.leave(rank, now)
-        return fate
-
-    def _turn_trainers_into_workers(self, now: float) -> None:
-        ranks = [rank for rank in self._refits.trainers if rank in self._ranks]
-        self._refits.make_here()
-        self._employ(ranks, now)
-        for rank in ranks:
-            self._display.say(f"{self._roster.name(rank)} evaluates from now on, and the master refits the surrogate")
+        self._staff.lose(rank, others, now)
 
     # --- messages out -----------------------------------------------------------------------------------------------
 
@@ -232,8 +187,8 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = list(self._outbox)
-        self._outbox.clear()
+        letters = self._outbox + self._take_letters()
+        self._outbox = []
         waited = self._gate.shut
         if not self.over and not waited:
             letters += [*self._refit(now), *self._hand_out(now)]
@@ -244,25 +199,19 @@ class Master:
         if self._finished(now):
             self.over = True
             self._gate.recall()
-            letters += [(rank, Exit(self.status)) for rank in sorted(self._ranks)]
+            letters += self._staff.dismiss(self.status)
         return letters
 
     def _refit(self, now: float) -> list[Letter]:
         if self.ending.closing:
             return []
-        letters = []
-        if self._refits.vacant:
-            if len(self.ledger.seats) == 1:
-                self._refits.make_here()
-                self._display.say("the master refits the surrogate from now on")
-            elif self._hands.idle:
-                rank = self._hands.idle[-1]
-                self._hands.leave(rank)
-                self._roster.release(rank)
-                letters.append(self._refits.pass_to(rank))
-                self.ledger.leave(rank, now)
-                self._display.say(f"{self._roster.name(rank)} refits the surrogate from now on")
-        return letters + self._refits.ask()
+        self._staff.fill_vacancy(now)
+        return self._take_letters() + self._refits.ask()
+
+    def _take_letters(self) -> list[Letter]:
+        letters = list(self._staff.letters)
+        self._staff.letters.clear()
+        return letters
 
     def _hand_out(self, now: float) -> list[Letter]:
         letters: list[Letter] = []
@@ -345,11 +294,14 @@ class Master:
         """Whether every rank has answered the EXIT."""
         return not self._ranks
 
-    def stop(self, why: str, now: float, grace: float | None = None) -> None:
+    def stop(self, why: str, now: float, grace: float | None = None, error: str = "") -> None:
         """Start no more trials, and end when the running ones have or after `grace` seconds (the study's by default).
+
+        With an `error`, that is what the user must mend.
 
         A second call ends the run at once. Trials that are cut off stay pending and come first in the next run.
         """
+        self.ending.error = self.ending.error or error
         self.ending.stop(why, now, grace)
         for worker, message in self._gate.recall(Evaluate):
             if isinstance(message, Evaluate):

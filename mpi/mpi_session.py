@@ -49,6 +49,23 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
     return study, spec
 
 
+def check_ranks(study: Study, ranks: int) -> int:
+    """See that a run of so many ranks has one worker at least; returns how many ranks that worker has.
+
+    Raises
+    ------
+    StudyError
+        There are too few.
+    """
+    needed = study.ranks_per_worker
+    if needed > max(1, ranks - 1):
+        raise StudyError(
+            f"{study.source}: [study] ranks_per_worker = {needed} needs {needed + 1} ranks at least, the master and a "
+            f"worker; got {ranks}. Start it with mpiexec -np {needed + 1} or more"
+        )
+    return needed
+
+
 class Session:
     """A run of a study, seen from the rank that leads it.
 

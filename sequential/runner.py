@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from learning_objective.command_line import Options
 from mpi.mpi_definitions import Backoff, Exit, Start, WorkerDuty
 from mpi.mpi_node import introduce, threads_per_rank
-from mpi.mpi_session import Session, prepare_study
+from mpi.mpi_session import Session, check_ranks, prepare_study
 from mpi.mpi_worker import Worker
 from utilities.errors import ReverieError
 
@@ -25,6 +25,7 @@ def run_study(options: Options) -> int:
     """
     try:
         study, spec = prepare_study(options)
+        check_ranks(study, 1)
         session = Session(study, spec, options.output, ranks=1, trainers=(), ahead=False)
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -1,14 +1,17 @@
 """Ranks that report become workers with GPUs of their nodes, and none of them where a node has too few."""
 
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from virtual_cluster import Cluster
 
 from learning_objective.objective_spec import ObjectiveSpec
-from mpi.mpi_definitions import Exit, Ready, Start, WorkerDuty
+from mpi.mpi_definitions import Evaluate, Exit, Ready, RestDuty, Start, WorkerDuty
 from mpi.mpi_node import threads_per_rank
 from mpi.mpi_roster import Roster
 from utilities.errors import StudyError
@@ -109,9 +112,105 @@ def test_a_rank_that_is_lost_is_not_waited_for_and_frees_its_gpu():
     assert enlisted(ranks, reports) == {}
     ranks.lose(3)
     assert [(rank, duty.devices) for rank, duty in ranks.enlist()] == [(1, ("0",)), (2, ("1",))]
+    ranks.release(1)
     ranks.lose(1)
     ranks.report(4, Ready("node1", devices=("0", "1")))
     assert [(rank, duty.devices) for rank, duty in ranks.enlist([4])] == [(4, ("0",))]
+
+
+# --- several ranks a worker -------------------------------------------------------------------------------------------
+
+
+def groups(hosts: dict[int, str], size: int, **settings: Any) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Ranks of each worker, and those left over."""
+    ranks = roster(len(hosts), ranks_per_worker=size, **settings)
+    begun: list[tuple[int, WorkerDuty]] = []
+    for rank, host in hosts.items():
+        ranks.report(rank, Ready(host, devices=("0", "1", "2", "3")))
+        begun += ranks.enlist([rank])
+    for rank, duty in begun:
+        assert duty.place is not None
+        assert duty.group[duty.place.rank] == rank
+        assert duty.superior == (0 if duty.place.rank == 0 else duty.group[0])
+        beside = [other for other in duty.group if hosts[other] == hosts[rank]]
+        assert (beside[duty.place.local_rank], duty.place.local_size) == (rank, len(beside))
+    return sorted({duty.group for _, duty in begun}), ranks.idle
+
+
+@pytest.mark.parametrize(
+    ("nodes", "size", "found", "idle"),
+    [
+        ("aaaa", 2, [(1, 2), (3, 4)], []),
+        ("aaaaa", 2, [(1, 2), (3, 4)], [5]),
+        ("abab", 2, [(1, 3), (2, 4)], []),  # launched by turns: on one node each all the same
+        ("aaabbb", 2, [(1, 2), (3, 6), (4, 5)], []),  # what is left over on two nodes
+        ("aabb", 4, [(1, 2, 3, 4)], []),
+        ("aaabb", 4, [(1, 2, 3, 4)], [5]),
+        ("a", 2, [], [1]),
+    ],
+)
+def test_workers_are_on_one_node_where_possible(nodes, size, found, idle):
+    assert groups(dict(enumerate(nodes, start=1)), size) == (found, idle)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.integers(2, 5))
+def test_no_two_workers_share_a_rank_and_too_few_are_left_over(nodes, size):
+    hosts = dict(enumerate(nodes, start=1))
+    found, idle = groups(hosts, size)
+    assert sorted([*chain.from_iterable(found), *idle]) == sorted(hosts)
+    assert all(len(group) == size for group in found)
+    assert len(idle) < size
+    spread = sum(len({hosts[rank] for rank in group}) > 1 for group in found)
+    whole = sum(nodes.count(node) // size for node in "abc")
+    assert len(found) - spread == whole
+
+
+def test_the_ranks_of_a_worker_see_the_same_gpus_and_share_its_threads():
+    ranks = roster(4, ranks_per_worker=2, gpus_per_worker=2, threads_per_worker=6)
+    found = {}
+    for rank in range(1, 5):
+        ranks.report(rank, Ready("node1", devices=("0", "1", "2", "3")))
+        found.update(ranks.enlist([rank]))
+    assert [duty.devices for duty in found.values()] == [("0", "1")] * 2 + [("2", "3")] * 2
+    assert {duty.threads for duty in found.values()} == {3}
+
+
+def test_a_worker_on_two_nodes_takes_of_both_what_can_be_divided():
+    ranks = roster(2, ranks_per_worker=2, gpus_per_worker=2)
+    ranks.report(1, Ready("node1", devices=("0", "1")))
+    ranks.report(2, Ready("node2", devices=("4", "5")))
+    assert [duty.devices for _, duty in ranks.enlist([1, 2])] == [("0",), ("4",)]
+    ranks = roster(2, ranks_per_worker=2, gpus_per_worker=1)
+    ranks.report(1, Ready("node1", devices=("0", "1")))
+    ranks.report(2, Ready("node2", devices=("4", "5")))
+    with pytest.raises(StudyError, match=r"= 1 cannot be divided evenly among the 2 ranks of a worker on node1, n"):
+        ranks.enlist([1, 2])
+
+
+def test_what_is_left_of_a_worker_that_lost_a_rank_makes_another(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, workers=0, ranks=5, ranks_per_worker=2)
+    letters: list[Any] = []
+    for rank in range(1, 6):
+        letters += cluster.master.handle(Ready("node1"), rank, 0.0)
+    running = {rank: message.trial.number for rank, message in letters if isinstance(message, Evaluate)}
+    assert running == {1: 0, 3: 1}
+    cluster.master.lose(4, others=4, now=1.0)
+    letters = cluster.master.answer(1.0)
+    duties = [(rank, message.duty) for rank, message in letters if isinstance(message, Start)]
+    assert duties[0] == (3, RestDuty())
+    assert [(rank, duty.group) for rank, duty in duties[1:]] == [(3, (3, 5)), (5, (3, 5))]
+    assert [(rank, m.trial.number) for rank, m in letters if isinstance(m, Evaluate)] == [(3, 1)]
+    cluster.master.lose(1, others=3, now=2.0)
+    cluster.master.lose(5, others=2, now=2.0)
+    letters = cluster.master.answer(2.0)
+    assert [(rank, m.duty.group) for rank, m in letters if isinstance(m, Start) and m.duty != RestDuty()] == [
+        (2, (2, 3)),
+        (3, (2, 3)),
+    ]
+    cluster.master.lose(2, others=1, now=3.0)
+    letters = cluster.master.answer(3.0)
+    assert letters == [(3, Start(RestDuty())), (3, Exit(75))]
+    assert cluster.master.ending.stopped == "too few ranks are left for a worker"
 
 
 # --- at the master ----------------------------------------------------------------------------------------------------

@@ -32,8 +32,10 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa, gpus_per_worker, threads_per_worker
+    name, direction, objective, command, seed, method, acquisition, kappa
         As in the study.
+    ranks_per_worker, gpus_per_worker, threads_per_worker
+        As in the study when it began.
     space
         Canonical table of the space.
     created
@@ -53,6 +55,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     method: str
     acquisition: str | None = None
     kappa: float | None = None
+    ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
     created: float
@@ -71,6 +74,7 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     seed: int
     acquisition: str | None = None
     kappa: float | None = None
+    ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
 

@@ -173,6 +173,7 @@ def _header_of_archive(archive: Path) -> Header:
         kappa=study.get("kappa"),
         created=time.time(),
         versions=versions,
+        ranks_per_worker=study.get("ranks_per_worker", 1),
         gpus_per_worker=study.get("gpus_per_worker"),
         threads_per_worker=study.get("threads_per_worker"),
     )

@@ -56,11 +56,13 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Bytes of memory for one trial; None means no limit.
     trainers
         Ranks of a parallel run that refit the surrogate, where there are enough.
+    ranks_per_worker
+        Ranks that evaluate each of a worker's trials together.
     gpus_per_worker
         GPUs of its node that a worker's trials see, 1/k for one that k workers share, 0 for none; None leaves that to
         the environment.
     threads_per_worker
-        Threads of the numerical libraries in a worker's trials; None means its share of the cores.
+        Threads of the numerical libraries in a worker's trials, of all its ranks; None means its share of the cores.
     retries
         How often a trial is evaluated again after its worker was lost or its process killed, neither its own fault.
     max_consecutive_failures
@@ -90,6 +92,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     trial_timeout: float | None = None
     trial_memory: int | None = None
     trainers: int = 1
+    ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
     retries: int = 2
@@ -141,6 +144,7 @@ def override(
     trial_timeout: float | str | None = None,
     trial_memory: int | str | None = None,
     trainers: int | str | None = None,
+    ranks_per_worker: int | str | None = None,
     gpus_per_worker: float | str | None = None,
     threads_per_worker: int | str | None = None,
     retries: int | str | None = None,
@@ -166,6 +170,7 @@ def override(
         "trial_timeout": trial_timeout,
         "trial_memory": trial_memory,
         "trainers": trainers,
+        "ranks_per_worker": ranks_per_worker,
         "gpus_per_worker": gpus_per_worker,
         "threads_per_worker": threads_per_worker,
         "retries": retries,

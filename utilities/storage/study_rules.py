@@ -188,6 +188,7 @@ RULES: dict[str, Rule] = {
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
     "trainers": Rule(int, lambda value, where: _integer(value, where, 1)),
+    "ranks_per_worker": Rule(int, lambda value, where: _integer(value, where, 1)),
     "gpus_per_worker": Rule(str | float | None, _gpus),
     "threads_per_worker": Rule(int | None, lambda value, where: _integer(value, where, 1)),
     "retries": Rule(int, lambda value, where: _integer(value, where, 0)),
