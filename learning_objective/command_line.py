@@ -41,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ranks_per_worker: str | None = None
     gpus_per_worker: str | None = None
     threads_per_worker: str | None = None
+    keep_best: str | None = None
     retries: str | None = None
     max_consecutive_failures: str | None = None
     output: str = "runs"
@@ -150,6 +151,11 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
         "--threads-per-worker",
         metavar="T",
         help="threads of numerical libraries in a trial (default: the study file, else a share of the cores)",
+    )
+    add(
+        "--keep-best",
+        metavar="N",
+        help="keep the folders of the best N trials alone (default: the study file, else all)",
     )
     add(
         "--retries",

@@ -16,11 +16,12 @@ import contextlib
 import hmac
 import operator
 import os
-import pickle
 import socket
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Self
+
+from .wire import pack, unpack
 
 _LENGTH = struct.Struct("!Q")
 _RANK = struct.Struct("!I")
@@ -260,10 +261,8 @@ def _recognise(peer: socket.socket, key: bytes) -> int | None:
 
 
 def _send(peer: socket.socket, value: Any) -> None:
-    """Send a value: the number of its parts, then each with its length, a pickle and the arrays that belong to it."""
-    arrays: list[pickle.PickleBuffer] = []
-    parts = [memoryview(pickle.dumps(value, protocol=5, buffer_callback=arrays.append))]
-    parts += [array.raw() for array in arrays]
+    """Send a value: the number of its parts, then each with its length."""
+    parts = [memoryview(part) for part in pack(value)]
     peer.sendall(_LENGTH.pack(len(parts)))
     for part in parts:
         peer.sendall(_LENGTH.pack(len(part)))
@@ -273,7 +272,7 @@ def _send(peer: socket.socket, value: Any) -> None:
 def _receive(peer: socket.socket) -> Any:
     count = _LENGTH.unpack(_receive_exactly(peer, _LENGTH.size))[0]
     parts = [_receive_exactly(peer, _LENGTH.unpack(_receive_exactly(peer, _LENGTH.size))[0]) for _ in range(count)]
-    return pickle.loads(parts[0], buffers=parts[1:])
+    return unpack(parts)
 
 
 def _receive_exactly(peer: socket.socket, length: int) -> bytearray:

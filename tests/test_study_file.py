@@ -158,6 +158,8 @@ def test_relative_path_gives_an_absolute_folder(tmp_path: Path, monkeypatch: pyt
         ("gpus_per_worker = 5e-324", "got 5e-324"),
         ("gpus_per_worker = true", "[study] gpus_per_worker must be a number or a string; got true"),
         ("gpu_per_worker = 1", 'Did you mean "gpus_per_worker"?'),
+        ("keep_best = 0", "[study] keep_best must be at least 1; got 0"),
+        ('keep_best = "all"', '[study] keep_best must be an integer; got "all"'),
         ("ranks_per_worker = 0", "[study] ranks_per_worker must be at least 1; got 0"),
         ("ranks_per_worker = 1.5", "[study] ranks_per_worker must be an integer; got 1.5"),
         ("threads_per_worker = 0", "[study] threads_per_worker must be at least 1; got 0"),

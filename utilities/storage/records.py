@@ -34,7 +34,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     ----------
     name, direction, objective, command, seed, method, acquisition, kappa
         As in the study.
-    ranks_per_worker, gpus_per_worker, threads_per_worker
+    ranks_per_worker, gpus_per_worker, threads_per_worker, keep_best
         As in the study when it began.
     space
         Canonical table of the space.
@@ -58,6 +58,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
+    keep_best: int | None = None
     created: float
     versions: dict[str, str]
     format: int = FORMAT
@@ -77,6 +78,7 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
+    keep_best: int | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):

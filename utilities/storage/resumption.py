@@ -18,8 +18,8 @@ from utilities.trial import TrialRecord
 PROPOSING = ("method", "acquisition", "kappa", "seed")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
-SHARING = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker")
-"""Settings of a study that share out the machine, and may change from run to run."""
+OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
+"""Settings of a study that shape its runs alone, and may change from run to run."""
 
 _OF_A_TRIAL = (Started, Reported, Lost, Finished)
 

@@ -63,6 +63,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         the environment.
     threads_per_worker
         Threads of the numerical libraries in a worker's trials, of all its ranks; None means its share of the cores.
+    keep_best
+        So many trials' folders are kept, those of the best; None keeps all.
     retries
         How often a trial is evaluated again after its worker was lost or its process killed, neither its own fault.
     max_consecutive_failures
@@ -95,6 +97,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
+    keep_best: int | None = None
     retries: int = 2
     max_consecutive_failures: int = 25
     grace: float = 30.0
@@ -147,6 +150,7 @@ def override(
     ranks_per_worker: int | str | None = None,
     gpus_per_worker: float | str | None = None,
     threads_per_worker: int | str | None = None,
+    keep_best: int | str | None = None,
     retries: int | str | None = None,
     max_consecutive_failures: int | str | None = None,
     grace: float | str | None = None,
@@ -173,6 +177,7 @@ def override(
         "ranks_per_worker": ranks_per_worker,
         "gpus_per_worker": gpus_per_worker,
         "threads_per_worker": threads_per_worker,
+        "keep_best": keep_best,
         "retries": retries,
         "max_consecutive_failures": max_consecutive_failures,
         "grace": grace,

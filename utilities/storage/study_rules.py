@@ -191,6 +191,7 @@ RULES: dict[str, Rule] = {
     "ranks_per_worker": Rule(int, lambda value, where: _integer(value, where, 1)),
     "gpus_per_worker": Rule(str | float | None, _gpus),
     "threads_per_worker": Rule(int | None, lambda value, where: _integer(value, where, 1)),
+    "keep_best": Rule(int | None, lambda value, where: _integer(value, where, 1)),
     "retries": Rule(int, lambda value, where: _integer(value, where, 0)),
     "max_consecutive_failures": Rule(int, lambda value, where: _integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),
