@@ -5,7 +5,7 @@ What is no scalar, text or None stands in the JSON as a list of its kind and wha
 
 | kind | of | consists of |
 |---|---|---|
-| list, tuple, set, frozenset, dict | these and what derives from them | the items; of a dict, keys and values by turns |
+| list, tuple, set, frozenset, dict | these, and subclasses | the items; of a dict, keys and values by turns |
 | complex | complex | real and imaginary part |
 | bytes | bytes, bytearray | number of its part |
 | array, scalar, tensor | NumPy's arrays and scalars, PyTorch's tensors | data type, shape, number of its part |
