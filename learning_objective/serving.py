@@ -203,7 +203,7 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
     trial = TrialHandle(number, request["seed"], request["budget"], folder, report, request["devices"])
-    spent = False
+    spent = peer_lost = False
     together = Together(request["together"], trial)
     connection.run(trial)
     try:
@@ -216,11 +216,11 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
 
             result = attempt(joined, request["config"], trial)
             _end_stray_fork(connection.process)
+        peer_lost = together.peer_lost and result.state == "FAIL"
     except OSError as error:
         result = Result("FAIL", message=f"the trial's output cannot be written: {error}")
         spent = True
     connection.run(None)
-    peer_lost = together.peer_lost and result.state == "FAIL"
     connection.send({"type": "done", "number": number, "spent": spent, "peer_lost": peer_lost, **asdict(result)})
 
 

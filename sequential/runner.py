@@ -30,17 +30,17 @@ def run_study(options: Options) -> int:
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
-    _loop(session)
+    _loop(session, look=study.gpus_per_worker is not None)
     return session.close()
 
 
-def _loop(session: Session) -> None:
+def _loop(session: Session, *, look: bool) -> None:
     master, backoff = session.master, Backoff()
     with ExitStack() as stack:
         worker: Worker | None = None
         cores = os.sched_getaffinity(0)
         threads = threads_per_rank(cores, [cores])
-        letters = master.handle(introduce(), _SELF, time.time())
+        letters = master.handle(introduce(look=look), _SELF, time.time())
         while True:
             for _, message in letters:
                 if isinstance(message, Exit):

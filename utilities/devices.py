@@ -22,7 +22,7 @@ HIDDEN = "-1"
 """Shows no GPU: CUDA and ROCm end their lists at the first index that does not exist, and HIP takes "" for unset."""
 
 _NAME = re.compile(r"\d+|(GPU|MIG)-\S+")
-_SMI_SECONDS = 30.0
+_SMI_SECONDS = 10.0
 _SMI_LINE = re.compile(r"^\s*(GPU|MIG)\b.*\(UUID:\s*(\S+?)\)", re.MULTILINE)
 
 
