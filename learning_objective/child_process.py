@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from learning_objective.output_log import MOST
+from learning_objective.resources import Resources
 from learning_objective.results import tail
 from learning_objective.trial_handle import HIGHEST_STEP, LOWEST_STEP
 
@@ -48,6 +49,12 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
     message: str
 
 
+class Joined(msgspec.Struct, frozen=True, tag="joined"):
+    """All ranks of the worker are there: the objective is called now."""
+
+    number: int
+
+
 class Reported(msgspec.Struct, frozen=True, tag="report"):
     """An intermediate value; None where it is not finite."""
 
@@ -57,7 +64,7 @@ class Reported(msgspec.Struct, frozen=True, tag="report"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A trial has ended; of no more use is a process that is spent."""
+    """A trial has ended; of no more use is a process that is spent. It may have failed because another rank left it."""
 
     number: int
     state: Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -66,28 +73,26 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     message: str
     killed: bool = False
     spent: bool = False
+    peer_lost: bool = False
 
 
-_DECODER: msgspec.json.Decoder[Loaded | LoadFailed | Reported | Done] = msgspec.json.Decoder(
-    Loaded | LoadFailed | Reported | Done
-)
+ChildMessage: TypeAlias = Loaded | LoadFailed | Joined | Reported | Done
+
+_DECODER: msgspec.json.Decoder[ChildMessage] = msgspec.json.Decoder(ChildMessage)
 
 
-def child_environment(threads: int | None, environment: Mapping[str, str]) -> dict[str, str]:
+def child_environment(resources: Resources, environment: Mapping[str, str]) -> dict[str, str]:
     """Environment without the launcher's variables, so that an objective may use MPI itself.
 
     Parameters
     ----------
-    threads
-        Number of threads for OpenMP and MKL, where the environment does not say it already.
+    resources
+        What the objective may use.
     environment
         That of the worker.
     """
     own = {name: value for name, value in environment.items() if not name.startswith(_MPI_PREFIXES)}
-    if threads is not None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            own.setdefault(name, str(threads))
-    return own
+    return own | resources.variables(own)
 
 
 class ChildProcess:
@@ -95,8 +100,10 @@ class ChildProcess:
 
     Parameters
     ----------
-    threads
+    resources
         See `child_environment`.
+    inherited
+        Descriptors that the child gets besides, under the same numbers.
 
     Raises
     ------
@@ -104,7 +111,7 @@ class ChildProcess:
         No process can be started.
     """
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, resources: Resources, inherited: Sequence[int] = ()) -> None:
         self._early_output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         request_end, self._requests = os.pipe()
         self._replies, reply_end = os.pipe()
@@ -114,8 +121,8 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._early_output,
                 stderr=subprocess.STDOUT,
-                pass_fds=(request_end, reply_end),
-                env=child_environment(threads, os.environ),
+                pass_fds=(request_end, reply_end, *inherited),
+                env=child_environment(resources, os.environ),
                 start_new_session=True,
             )
         finally:
@@ -124,7 +131,7 @@ class ChildProcess:
         os.set_blocking(self._replies, False)
         self._handle = _process_handle(self._process.pid)
         self._unread = bytearray()
-        self._messages: deque[Loaded | LoadFailed | Reported | Done] = deque()
+        self._messages: deque[ChildMessage] = deque()
         self._closed_at: float | None = None
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -134,7 +141,7 @@ class ChildProcess:
             while line:
                 line = line[os.write(self._requests, line) :]
 
-    def receive(self) -> Loaded | LoadFailed | Reported | Done | None:
+    def receive(self) -> ChildMessage | None:
         """Next message that has arrived, None where there is none yet."""
         if not self._messages:
             self._read()

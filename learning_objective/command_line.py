@@ -40,6 +40,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     trial_timeout: str | None = None
     trial_memory: str | None = None
     trainers: str | None = None
+    ranks_per_worker: str | None = None
+    gpus_per_worker: str | None = None
+    threads_per_worker: str | None = None
+    keep_best: str | None = None
     retries: str | None = None
     max_consecutive_failures: str | None = None
     output: str = "runs"
@@ -137,6 +141,26 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
         "--trainers",
         metavar="K",
         help="ranks that refit the surrogate side by side, of three or more ranks (default: the study file, else 1)",
+    )
+    add(
+        "--ranks-per-worker",
+        metavar="K",
+        help="ranks that evaluate each trial together, as trial.comm (default: the study file, else 1)",
+    )
+    add(
+        "--gpus-per-worker",
+        metavar="G",
+        help="GPUs for each worker alone; 0.5: two workers on one (default: the study file, else all see all)",
+    )
+    add(
+        "--threads-per-worker",
+        metavar="T",
+        help="threads of numerical libraries in a trial (default: the study file, else a share of the cores)",
+    )
+    add(
+        "--keep-best",
+        metavar="N",
+        help="keep the folders of the best N trials alone (default: the study file, else all)",
     )
     add(
         "--retries",

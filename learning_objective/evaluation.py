@@ -6,18 +6,21 @@ Imports neither numpy nor torch: worker ranks live on this file.
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from learning_objective.child_process import ChildProcess, Done, Loaded, LoadFailed, Reported
+from learning_objective.child_process import ChildMessage, ChildProcess, Done, Joined, Loaded, LoadFailed, Reported
 from learning_objective.loading import LoadError, load
+from learning_objective.meeting import Meeting, Place
 from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.output_log import trim
-from learning_objective.results import OUTPUT_FILE, Objective, attempt, ending, from_outside, tail_of
+from learning_objective.resources import WHATEVER_IS_SET, Resources
+from learning_objective.results import Objective, attempt, ending, from_outside, output_file, tail_of
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Outcome, Trial, TrialState
 
@@ -70,13 +73,18 @@ class Evaluator:
     isolation
         "process", or "none" to evaluate a benchmark in this process. Anything but a benchmark, and a benchmark with a
         limit, gets its process all the same.
-    threads
-        Threads for the objective's numerical libraries, unless the environment says it already; None to leave it open.
+    resources
+        Threads and GPUs that the objective may use. Evaluated in this process, it gets them as far as its libraries are
+        not loaded yet.
     grace
         Seconds between asking a trial that exceeded its timeout to end, and killing it.
     memory
         Bytes that a trial's process may have, with all that it started; None for no limit. What importing the objective
         takes counts.
+    place
+        Which rank this is of a worker of several; None where one process evaluates.
+    listener
+        Descriptor at which the first of them waits for the others.
 
     Attributes
     ----------
@@ -86,6 +94,8 @@ class Evaluator:
     killed : bool
         Whether the latest outcome is of a trial whose process was killed from outside: by the kernel for want of
         memory, by an administrator, by the batch system.
+    peer_lost : bool
+        Whether the latest outcome is a failure that comes of another rank of the worker, which left the trial.
     """
 
     def __init__(
@@ -94,16 +104,20 @@ class Evaluator:
         trials_folder: Path,
         timeout: float | None = None,
         isolation: str = "process",
-        threads: int | None = None,
+        resources: Resources = WHATEVER_IS_SET,
         grace: float = 5.0,
         memory: int | None = None,
+        place: Place | None = None,
+        listener: int | None = None,
     ) -> None:
         self._spec = spec
         self._trials_folder = trials_folder.absolute()
         self._timeout = math.inf if timeout is None else timeout
-        self._threads = threads
+        self._resources = resources
         self._grace = grace
-        self._here = isolation == "none" and spec.benchmark is not None and timeout is memory is None
+        self._place, self._listener = place, listener
+        limited = timeout is not None or memory is not None
+        self._here = isolation == "none" and spec.benchmark is not None and not limited and place is None
         self._objective: Objective | None = None
         self._child: ChildProcess | None = None
         self._loaded = False
@@ -111,12 +125,12 @@ class Evaluator:
         self._outcome: Outcome | None = None
         self._begun = 0.0
         self._deadline = math.inf
-        self._exceeded = ""
+        self._limit = self._exceeded = ""
         self._overdue = 0
         self._memory = None if memory is None else MemoryWatch(memory)
         self._next_look = 0.0
         self.load_error: str | None = None
-        self.killed = False
+        self.killed = self.peer_lost = False
 
     def __enter__(self) -> Self:
         return self
@@ -128,10 +142,10 @@ class Evaluator:
         """Start the child process and let it load the objective, without waiting for it."""
         if self._here or self._child is not None:
             return
-        self._child = ChildProcess(self._threads)
+        self._child = ChildProcess(self._resources, () if self._listener is None else (self._listener,))
         self._loaded = False
         self._child.send({"type": "load", **self._spec.as_message()})
-        self._limit_to(LOAD_SECONDS)
+        self._limit_to(LOAD_SECONDS, f"importing it took more than {LOAD_SECONDS:g} s")
 
     def load(self) -> str | None:
         """Load the objective and wait for it: None, or why it cannot be loaded."""
@@ -140,8 +154,15 @@ class Evaluator:
             self.poll(_GLANCE)
         return self.load_error
 
-    def start(self, trial: Trial) -> None:
+    def start(self, trial: Trial, meeting: Meeting | None = None) -> None:
         """Begin to evaluate a trial; `poll` brings what comes of it.
+
+        Parameters
+        ----------
+        trial
+            The trial.
+        meeting
+            Where the ranks of a worker of several meet.
 
         Raises
         ------
@@ -158,10 +179,12 @@ class Evaluator:
         if self._child is not None and self._child.gone():
             self.kill()
         self.warm_up()
-        self._trial, self.killed = trial, False
+        self._trial, self.killed, self.peer_lost = trial, False, False
         if self._loaded:
-            self._limit_to(self._timeout)
-        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), "folder": str(self._folder(trial))})
+            self._limit_start()
+        together = meeting and self._place and meeting.as_message(self._place, self._listener)
+        where = {"folder": str(self._folder(trial)), "devices": self._resources.devices, "together": together}
+        self._send({"type": "evaluate", **msgspec.structs.asdict(trial), **where})
 
     def poll(self, seconds: float) -> Outcome | Report | None:
         """Wait for the running trial to report or to end.
@@ -209,25 +232,41 @@ class Evaluator:
     def _folder(self, trial: Trial) -> Path:
         return self._trials_folder / str(trial.number)
 
+    def _output(self, trial: Trial) -> Path:
+        return self._folder(trial) / output_file(0 if self._place is None else self._place.rank)
+
     def _send(self, message: dict[str, Any]) -> None:
         if self._child is not None:
             self._child.send(message)
 
-    def _limit_to(self, seconds: float) -> None:
+    def _limit_start(self) -> None:
+        """Limit the trial; where ranks have to meet first, that does not count."""
+        if self._place is None:
+            self._limit_trial()
+        else:
+            self._limit_to(LOAD_SECONDS, f"the worker's other ranks did not come within {LOAD_SECONDS:g} s")
+
+    def _limit_trial(self) -> None:
+        self._limit_to(self._timeout, f"exceeded trial_timeout of {self._timeout:g} s")
+
+    def _limit_to(self, seconds: float, limit: str) -> None:
         self._begun = time.monotonic()
-        self._deadline = self._begun + seconds
+        self._deadline, self._limit = self._begun + seconds, limit
         self._exceeded = ""
         self._overdue = 0
 
     def _evaluate_here(self, trial: Trial) -> Outcome:
         begun = time.monotonic()
+        if self._objective is None:
+            os.environ.update(self._resources.variables(os.environ))
         try:
             objective = self._objective or load(self._spec.label, self._spec.folder)
         except LoadError as error:
             self.load_error = str(error)
             return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
         self._objective = objective
-        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial))
+        devices = self._resources.devices
+        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial), devices=devices)
         result = attempt(objective, trial.config, handle)
         seconds = time.monotonic() - begun
         return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)
@@ -268,19 +307,24 @@ class Evaluator:
         why = f"exceeded trial_memory of {format_bytes(self._memory.limit)} (it had {format_bytes(held)})"
         return self._failed(why if self._loaded else f"while it was imported, it {why}\n{child.early_output()}")
 
-    def _act_on(self, message: Loaded | LoadFailed | Reported | Done) -> Outcome | Report | None:
+    def _act_on(self, message: ChildMessage) -> Outcome | Report | None:
         match message:
             case Loaded() if not self._loaded:
                 self._loaded, self.load_error = True, None
-                self._limit_to(math.inf if self._trial is None else self._timeout)
+                if self._trial is None:
+                    self._deadline = math.inf
+                else:
+                    self._limit_start()
+            case Joined(number) if self._runs(number) and not self._exceeded:
+                self._limit_trial()
             case LoadFailed(text):
                 return self._cannot_load(text)
             case Reported(number, step, value) if self._runs(number) and not self._exceeded:
                 return Report(number, step, math.nan if value is None else value)
-            case Done(number, state, objective, metrics, text, killed, spent) if self._runs(number):
+            case Done(number, state, objective, metrics, text, killed, spent, peer_lost) if self._runs(number):
                 if self._exceeded:
                     return self._failed(self._exceeded)
-                self.killed = killed
+                self.killed, self.peer_lost = killed, peer_lost
                 self._trim(self._trial)
                 outcome = Outcome(TrialState(state), objective, metrics, self._seconds(), text)
                 if spent:
@@ -313,10 +357,7 @@ class Evaluator:
             return None
         if self._exceeded:
             return self._after_end(child)
-        if self._loaded:
-            self._exceeded = f"exceeded trial_timeout of {self._timeout:g} s"
-        else:
-            self._exceeded = f"importing it took more than {LOAD_SECONDS:g} s"
+        self._exceeded = self._limit
         child.terminate()
         self._deadline = time.monotonic() + self._grace
         return None
@@ -332,12 +373,12 @@ class Evaluator:
         self._trim(trial)
         if trial is None:
             return None
-        output = tail_of(self._folder(trial) / OUTPUT_FILE) if self._loaded else ""
+        output = tail_of(self._output(trial)) if self._loaded else ""
         return Outcome(TrialState.FAIL, seconds=seconds, message=f"{message}\n{output}".rstrip())
 
     def _trim(self, trial: Trial | None) -> None:
         if trial is not None:
-            trim(self._folder(trial) / OUTPUT_FILE)
+            trim(self._output(trial))
 
     def _seconds(self) -> float:
         return time.monotonic() - self._begun

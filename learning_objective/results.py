@@ -24,6 +24,13 @@ Objective: TypeAlias = "Callable[[dict[str, Any], TrialHandle], object]"
 OUTPUT_FILE = "output.log"
 """Name, in a trial's folder, of the file of what the objective printed."""
 
+
+def output_file(rank: int) -> str:
+    """Name of that file for a rank of a worker of several: the first one's is `OUTPUT_FILE`."""
+    stem, dot, ending = OUTPUT_FILE.partition(".")
+    return OUTPUT_FILE if rank == 0 else f"{stem}-{rank}{dot}{ending}"
+
+
 TAIL_BYTES = 4096
 """How much of its output's end a failed trial quotes."""
 
@@ -35,7 +42,7 @@ _MOST_NAMED = 10
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _OWN_FILES = frozenset(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
-    for name in ("child.py", "serving.py", "loading.py", "command.py", "results.py")
+    for name in ("child.py", "serving.py", "together.py", "loading.py", "command.py", "results.py")
 )
 
 

@@ -5,12 +5,13 @@ One JSON object a line goes through each pipe:
 | message | direction | carries |
 |---|---|---|
 | load | worker -> child | objective or command, folder |
-| evaluate | worker -> child | number, config, seed, budget, folder |
+| evaluate | worker -> child | number, config, seed, budget, folder, devices, together: where the ranks meet |
 | stop | worker -> child | number of the trial to end early |
 | loaded | child -> worker | |
 | load_failed | child -> worker | message; the child ends after it |
+| joined | child -> worker | number: all ranks of the worker are there |
 | report | child -> worker | number, step, value (null where it is not finite) |
-| done | child -> worker | number, state, objective, metrics, message, killed, spent |
+| done | child -> worker | number, state, objective, metrics, message, killed, spent, peer_lost |
 
 Standard output and error belong to the objective: while a trial runs they are its ``output.log``.
 
@@ -39,7 +40,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .loading import LoadError, load, open_path
-from .results import OUTPUT_FILE, Objective, Result, attempt, describe
+from .results import Objective, Result, attempt, describe, output_file
+from .together import Together
 from .trial_handle import TrialHandle
 
 Message: TypeAlias = dict[str, Any]
@@ -200,18 +202,26 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
         shown = value if math.isfinite(value) else None
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
-    trial = TrialHandle(number, request["seed"], request["budget"], folder, report)
-    spent = False
+    trial = TrialHandle(number, request["seed"], request["budget"], folder, report, request["devices"])
+    spent = peer_lost = False
+    together = Together(request["together"], trial)
     connection.run(trial)
     try:
-        with _output_to(folder, trial):
-            result = attempt(objective, request["config"], trial)
+        with _output_to(folder, trial, together), together:
+
+            def joined(config: dict[str, Any], handle: TrialHandle) -> object:
+                if together.meet():
+                    connection.send({"type": "joined", "number": number})
+                return objective(config, handle)
+
+            result = attempt(joined, request["config"], trial)
             _end_stray_fork(connection.process)
+        peer_lost = together.peer_lost and result.state == "FAIL"
     except OSError as error:
         result = Result("FAIL", message=f"the trial's output cannot be written: {error}")
         spent = True
     connection.run(None)
-    connection.send({"type": "done", "number": number, "spent": spent, **asdict(result)})
+    connection.send({"type": "done", "number": number, "spent": spent, "peer_lost": peer_lost, **asdict(result)})
 
 
 def _end_stray_fork(process: int) -> None:
@@ -221,13 +231,14 @@ def _end_stray_fork(process: int) -> None:
 
 
 @contextlib.contextmanager
-def _output_to(folder: Path, trial: TrialHandle) -> Iterator[None]:
+def _output_to(folder: Path, trial: TrialHandle, together: Together) -> Iterator[None]:
     """Send standard output and error, of C code and of programs too, to the trial's ``output.log``.
 
-    A trial that printed nothing and kept nothing leaves no file and no folder.
+    A trial that printed nothing and kept nothing leaves no file and no folder. Of several ranks, another may be about
+    to write there: the folder is their worker's to remove.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / OUTPUT_FILE
+    path = folder / output_file(together.rank)
     log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
     _point_output_at(log)
     try:
@@ -241,7 +252,7 @@ def _output_to(folder: Path, trial: TrialHandle) -> Iterator[None]:
         os.close(nowhere)
         if silent:
             path.unlink(missing_ok=True)
-            if not trial.folder_used:
+            if not trial.folder_used and not together.several:
                 _remove_if_empty(folder)
 
 

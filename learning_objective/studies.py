@@ -40,6 +40,10 @@ def open_study(options: Options) -> Study:
         trial_timeout=options.trial_timeout,
         trial_memory=options.trial_memory,
         trainers=options.trainers,
+        ranks_per_worker=options.ranks_per_worker,
+        gpus_per_worker=options.gpus_per_worker,
+        threads_per_worker=options.threads_per_worker,
+        keep_best=options.keep_best,
         retries=options.retries,
         max_consecutive_failures=options.max_consecutive_failures,
     )

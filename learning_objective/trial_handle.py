@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from .communicator import Communicator
 
 LOWEST_STEP, HIGHEST_STEP = -(1 << 63), (1 << 63) - 1
 
@@ -21,6 +23,8 @@ class TrialHandle:
         The trial's own folder; it need not exist.
     send
         Called with each reported (step, value), from whatever thread reports.
+    devices
+        The GPUs that it sees.
 
     Attributes
     ----------
@@ -30,8 +34,10 @@ class TrialHandle:
         For the objective's own randomness; the same whenever this trial is evaluated again.
     budget : float or None
         Fidelity at which to evaluate; None means full.
-    comm : None
-        Communicator of the ranks that evaluate this trial together; None where one process does.
+    devices : tuple of str or None
+        Names of the only GPUs that it sees, as in CUDA_VISIBLE_DEVICES; None where the study does not share them out.
+    comm : Communicator or None
+        Of the ranks that evaluate this trial together; None where one process does.
     """
 
     def __init__(
@@ -41,11 +47,13 @@ class TrialHandle:
         budget: float | None,
         folder: Path,
         send: Callable[[int, float], None] = lambda step, value: None,
+        devices: Sequence[str] | None = None,
     ) -> None:
         self.number = number
         self.seed = seed
         self.budget = budget
-        self.comm = None
+        self.devices = None if devices is None else tuple(devices)
+        self.comm: Communicator | None = None
         self._folder = folder
         self._send = send
         self._stop = threading.Event()

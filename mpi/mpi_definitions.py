@@ -2,17 +2,19 @@
 
 | message  | from -> to        | carries                                                       |
 |----------|-------------------|---------------------------------------------------------------|
-| READY    | rank -> master    | host, place among the ranks of that host, process id          |
+| READY    | rank -> master    | host, place among the ranks of that host, process id, GPUs    |
 | START    | master -> rank    | its role, and what it needs for that                          |
-| EVALUATE | master -> worker  | trial                                                         |
+| EVALUATE | master -> worker  | trial; the first of several ranks tells the others            |
 | REPORT   | worker -> master  | trial number, step, value                                     |
 | STOP     | master -> worker  | trial number: end it early                                    |
 | RECALL   | master -> worker  | trial number: do not begin it                                 |
 | RETURNED | worker -> master  | trial number: it was not begun                                |
-| DONE     | worker -> master  | trial number, outcome                                         |
+| DONE     | worker -> master  | trial number, outcome; other ranks tell the first             |
+| CANCEL   | first -> others   | trial number: it failed on another rank of the worker         |
 | FIT      | master -> trainer | kind of surrogate, rows that the trainer does not have yet    |
 | FITTED   | trainer -> master | parameters                                                    |
-| EXIT     | master -> rank    | exit status; the rank answers EXIT and ends                   |
+| EXIT     | master -> rank    | exit status; the rank answers EXIT and ends. The first rank   |
+|          |                   | of a worker passes it on and is answered, too                 |
 
 A worker may get an EVALUATE while it evaluates: it holds that trial and begins it as soon as it is done with those
 before.
@@ -29,7 +31,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 
 import msgspec
 
+from learning_objective.meeting import Meeting, Place
 from learning_objective.objective_spec import ObjectiveSpec
+from utilities.devices import Devices
 from utilities.trial import Outcome, Trial
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ class Tag(IntEnum):
     EXIT = 9
     RECALL = 10
     RETURNED = 11
+    CANCEL = 12
 
 
 class PackedArray(msgspec.Struct, frozen=True):
@@ -80,22 +85,61 @@ class PackedArray(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A rank is there."""
+    """A rank is there.
+
+    Attributes
+    ----------
+    host, local_rank, pid
+        Its machine, its place among the ranks there, its process.
+    devices
+        GPUs that it was offered; None where its environment names none and another rank of the host looks for them.
+    own_devices
+        Whether they are its own, though those of others there may have the same names.
+    """
 
     tag: ClassVar[Tag] = Tag.READY
     host: str
     local_rank: int = 0
     pid: int = 0
+    devices: Devices | None = None
+    own_devices: bool = False
 
 
 class WorkerDuty(msgspec.Struct, frozen=True, tag="worker"):
-    """What a worker needs: the objective, where trials keep their files, limits."""
+    """What a worker needs: the objective, where trials keep their files, limits.
+
+    Attributes
+    ----------
+    threads
+        What the study gives a worker; None for its share of the node's cores.
+    devices
+        The only GPUs that its trials see; None where they see what it sees.
+    group, hosts
+        The ranks of a worker of several, which evaluate its trials together, and the host of each. The first leads.
+    place
+        Which of them this is.
+    """
 
     objective: ObjectiveSpec
     trials_folder: str
     trial_timeout: float | None = None
     trial_memory: int | None = None
     isolation: str = "process"
+    threads: int | None = None
+    devices: Devices | None = None
+    group: tuple[int, ...] = ()
+    hosts: tuple[str, ...] = ()
+    place: Place | None = None
+
+    @property
+    def superior(self) -> int:
+        """Rank that gives the trials and gets the outcomes."""
+        leads = self.place is None or self.place.rank == 0
+        return MASTER if leads else self.group[0]
+
+
+class RestDuty(msgspec.Struct, frozen=True, tag="rest"):
+    """Nothing to do: the worker has lost another of its ranks."""
 
 
 class TrainerDuty(msgspec.Struct, frozen=True, tag="trainer"):
@@ -109,14 +153,15 @@ class Start(msgspec.Struct, frozen=True):
     """The role of a rank."""
 
     tag: ClassVar[Tag] = Tag.START
-    duty: WorkerDuty | TrainerDuty
+    duty: WorkerDuty | TrainerDuty | RestDuty
 
 
 class Evaluate(msgspec.Struct, frozen=True):
-    """Evaluate a trial."""
+    """Evaluate a trial; where a worker has several ranks, together with those that come to the `meeting`."""
 
     tag: ClassVar[Tag] = Tag.EVALUATE
     trial: Trial
+    meeting: Meeting | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -142,6 +187,13 @@ class Recall(msgspec.Struct, frozen=True):
     number: int
 
 
+class Cancel(msgspec.Struct, frozen=True):
+    """Give up a trial at once, which is answered by DONE unless it was answered already."""
+
+    tag: ClassVar[Tag] = Tag.CANCEL
+    number: int
+
+
 class Returned(msgspec.Struct, frozen=True):
     """A trial was given back, not begun."""
 
@@ -158,6 +210,8 @@ class Done(msgspec.Struct, frozen=True):
         The objective could not even be loaded, which no other trial will change.
     killed
         Its process was killed from outside, which is not the trial's own fault.
+    peer_lost
+        It failed because another rank of the worker left it.
     """
 
     tag: ClassVar[Tag] = Tag.DONE
@@ -165,6 +219,7 @@ class Done(msgspec.Struct, frozen=True):
     outcome: Outcome
     unloadable: bool = False
     killed: bool = False
+    peer_lost: bool = False
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -208,7 +263,7 @@ class Exit(msgspec.Struct, frozen=True):
     status: int = 0
 
 
-Message: TypeAlias = Ready | Start | Evaluate | Report | Stop | Recall | Returned | Done | Fit | Fitted | Exit
+Message: TypeAlias = Ready | Start | Evaluate | Report | Stop | Recall | Returned | Cancel | Done | Fit | Fitted | Exit
 Letter: TypeAlias = tuple[int, Message]
 """A message and the rank it goes to, or comes from."""
 

@@ -20,6 +20,8 @@ class Dispatch:
     ----------
     run, ledger
         Where it is noted when a worker begins with a trial.
+    retries
+        How often a trial is evaluated again at most.
 
     Attributes
     ----------
@@ -29,8 +31,8 @@ class Dispatch:
         Trials to be evaluated before any new one, the next first.
     """
 
-    def __init__(self, run: RunFolder, ledger: Ledger) -> None:
-        self._run, self._ledger = run, ledger
+    def __init__(self, run: RunFolder, ledger: Ledger, retries: int) -> None:
+        self._run, self._ledger, self._retries = run, ledger, retries
         self.hands = Hands()
         self.again = deque(record.trial for record in run.records.values() if record.outcome is None)
 
@@ -65,6 +67,15 @@ class Dispatch:
             self._ledger.take_back(worker)
         if begun or not self.hands.count(worker):
             self.hands.next_of(worker)
+
+    def retry(self, trial: Trial, reason: str, worker: int, now: float) -> bool:
+        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed."""
+        if len(self._run.records[trial.number].losses) >= self._retries:
+            return False
+        self._run.lost(trial.number, reason, now)
+        self._ledger.retry(worker)
+        self.again.append(trial)
+        return True
 
     def leave(self, worker: int) -> Trial | None:
         """Give up a worker; returns the trial that it evaluated. What it held waits again."""

@@ -26,6 +26,7 @@ from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
 from mpi.mpi_refits import Refits
+from mpi.mpi_staff import Staff
 from mpi.mpi_stops import Stops
 from utilities.display.progress import Display
 from utilities.early_stopping import EarlyStopping
@@ -34,7 +35,7 @@ from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial, TrialState
+from utilities.trial import Outcome, Trial
 
 
 class Master:
@@ -56,6 +57,8 @@ class Master:
         Ranks of the trainers. Every other rank that reports is a worker.
     stopping
         By what trials are ended early; None where none is.
+    ranks
+        Number of ranks that will report.
     ahead
         Whether to make proposals before they are asked for. Without, a run in one process is reproducible.
     now
@@ -72,21 +75,32 @@ class Master:
         *,
         trainers: tuple[int, ...] = (),
         stopping: EarlyStopping | None = None,
+        ranks: int = 0,
         ahead: bool = True,
         now: float,
     ) -> None:
         self._study, self._optimizer, self._run, self._display = study, optimizer, run, display
-        self._duty, self._ahead = duty, ahead
+        self._ahead = ahead
         self._refits = Refits(optimizer, study.seed, trainers)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
-        self._dispatch = Dispatch(run, self.ledger)
+        self._dispatch = Dispatch(run, self.ledger, study.retries)
         self._stops = Stops(stopping, run, self.ledger)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display, now)
-        self._ranks: dict[int, str] = {}
+        self._staff = Staff(
+            study,
+            duty,
+            ranks,
+            refits=self._refits,
+            dispatch=self._dispatch,
+            ledger=self.ledger,
+            display=display,
+            master=self,
+        )
+        self._ranks = self._staff.hosts
         self._outbox: list[Letter] = []
         self.exhausted = False
         self._changed = True
@@ -119,20 +133,10 @@ class Master:
             raise TypeError(f"a master does not expect {type(message).__name__} (from rank {source})")
 
     def _take_rank(self, message: Ready, source: int, now: float) -> None:
-        self._ranks[source] = message.host
         if self.over:
-            self._outbox.append((source, Exit(self.status)))
-            return
-        if source in self._refits.trainers:
-            self._outbox.append((source, self._refits.welcome(source)))
-            return
-        self._employ(source, now)
-
-    def _employ(self, rank: int, now: float) -> None:
-        """Make a rank a worker."""
-        self._outbox.append((rank, Start(self._duty)))
-        self.ledger.seat(rank, self._ranks[rank], now)
-        self._hands.enter(rank)
+            self._staff.turn_away(source, message, self.status)
+        else:
+            self._staff.welcome(source, message, now)
 
     def _take_outcome(self, message: Done, source: int, now: float) -> None:
         trial = self._hands.take(source, message.number)
@@ -140,18 +144,18 @@ class Master:
             return  # of a rank that was given up: somebody else has its trial
         if message.unloadable:
             self._again.appendleft(trial)
-            self.ending.error = message.outcome.message
-            self.stop("the objective could not be loaded", now, grace=0.0)
+            self.stop("the objective could not be loaded", now, grace=0.0, error=message.outcome.message)
             self._hands.next_of(source)
             return
         if message.killed and self.ending.closing:  # batch systems signal trials too: it is cut off, not to blame
             self._again.appendleft(trial)
             self.ledger.take_back(source)
-        elif not (message.killed and self._retry(trial, message.outcome.reason, source, now)):
-            self._record(trial, message.outcome, source, now)
+        elif not (message.killed and self._dispatch.retry(trial, message.outcome.reason, source, now)):
+            self.record(trial, message.outcome, source, now)
         self._dispatch.go_on(source, now)
 
-    def _record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
+    def record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
+        """Book an outcome that a worker brought, or that it never will."""
         outcome = self._stops.end(trial, outcome)
         self._run.finished(trial.number, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
@@ -159,15 +163,6 @@ class Master:
         self.ending.note(outcome)
         if self.ending.failing and not self.ending.closing:
             self.stop(self.ending.failing, now)
-
-    def _retry(self, trial: Trial, reason: str, source: int, now: float) -> bool:
-        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed."""
-        if len(self._run.records[trial.number].losses) >= self._study.retries:
-            return False
-        self._run.lost(trial.number, reason, now)
-        self.ledger.retry(source)
-        self._again.append(trial)
-        return True
 
     def lose(self, rank: int, others: int, now: float) -> None:
         """Go on without a rank that has died: its trial is evaluated again, another rank takes over from a trainer.
@@ -182,52 +177,14 @@ class Master:
             Seconds since the epoch.
         """
         self._changed = True
-        name = self._name(rank)
-        self.ledger.lost_ranks.append(name)
-        if rank in self._refits.trainers:
-            fate = f", which was {'the' if len(self._refits.trainers) == 1 else 'a'} trainer"
-            self._refits.lose(rank)
-        else:
-            fate = self._lose_worker(rank, name, now)
-        del self._ranks[rank]
-        self._display.say(f"{name} was lost{fate}")
-        if others == 0 and not self.over:
-            self.stop("every other rank was lost", now, grace=0.0)
-        elif not self.ledger.seats and len(self._refits.trainers) == others:
-            self._turn_trainers_into_workers(now)
-
-    def _name(self, rank: int) -> str:
-        host = self._ranks.setdefault(rank, "")
-        return f"rank {rank} on {host}" if host else f"rank {rank}"
-
-    def _lose_worker(self, rank: int, name: str, now: float) -> str:
-        """Give up a worker; returns what becomes of its trial."""
-        trial = self._dispatch.leave(rank)
-        fate = ""
-        if trial is not None:
-            why = f"{name} was lost"
-            if self._retry(trial, why, rank, now):
-                fate = f"; trial {trial.number} is evaluated again"
-            else:
-                outcome = Outcome(TrialState.FAIL, seconds=self.ledger.seconds_at(rank, now), message=why)
-                self._record(trial, outcome, rank, now)
-                fate = f"; trial {trial.number} has failed: it was tried {self._study.retries + 1} times"
-        self.ledger.leave(rank, now)
-        return fate
-
-    def _turn_trainers_into_workers(self, now: float) -> None:
-        ranks = [rank for rank in self._refits.trainers if rank in self._ranks]
-        self._refits.make_here()
-        for rank in ranks:
-            self._employ(rank, now)
-            self._display.say(f"{self._name(rank)} evaluates from now on, and the master refits the surrogate")
+        self._staff.lose(rank, others, now)
 
     # --- messages out -----------------------------------------------------------------------------------------------
 
     def greet(self) -> list[Letter]:
         """START for the ranks that have reported: sent ahead of `answer`, they load while a first proposal is made."""
-        starts = [letter for letter in self._outbox if isinstance(letter[1], Start)]
-        self._outbox = [letter for letter in self._outbox if not isinstance(letter[1], Start)]
+        starts = [letter for letter in self._staff.letters if isinstance(letter[1], Start)]
+        self._staff.letters = [letter for letter in self._staff.letters if not isinstance(letter[1], Start)]
         return starts
 
     def warm_up(self) -> None:
@@ -246,7 +203,8 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters, self._outbox = self._outbox, []
+        letters = self._outbox + self._take_letters()
+        self._outbox = []
         waited = self._gate.shut
         if not self.over and not waited:
             letters += [*self._refit(now), *self._hand_out(now)]
@@ -257,24 +215,19 @@ class Master:
         if self._finished(now):
             self.over = True
             self._gate.recall()
-            letters += [(rank, Exit(self.status)) for rank in sorted(self._ranks)]
+            letters += self._staff.dismiss(self.status)
         return letters
 
     def _refit(self, now: float) -> list[Letter]:
         if self.ending.closing:
             return []
-        letters = []
-        if self._refits.vacant:
-            if len(self.ledger.seats) == 1:
-                self._refits.make_here()
-                self._display.say("the master refits the surrogate from now on")
-            elif self._hands.idle:
-                rank = self._hands.idle[-1]
-                self._hands.leave(rank)
-                letters.append(self._refits.pass_to(rank))
-                self.ledger.leave(rank, now)
-                self._display.say(f"{self._name(rank)} refits the surrogate from now on")
-        return letters + self._refits.ask()
+        self._staff.fill_vacancy(now)
+        return self._take_letters() + self._refits.ask()
+
+    def _take_letters(self) -> list[Letter]:
+        letters = list(self._staff.letters)
+        self._staff.letters.clear()
+        return letters
 
     def _hand_out(self, now: float) -> list[Letter]:
         letters: list[Letter] = []
@@ -352,11 +305,14 @@ class Master:
             return True
         return not self._open
 
-    def stop(self, why: str, now: float, grace: float | None = None) -> None:
+    def stop(self, why: str, now: float, grace: float | None = None, error: str = "") -> None:
         """Start no more trials, and end when the running ones have or after `grace` seconds (the study's by default).
+
+        With an `error`, that is what the user must mend.
 
         A second call ends the run at once. Trials that are cut off stay pending and come first in the next run.
         """
+        self.ending.error = self.ending.error or error
         self.ending.stop(why, now, grace)
         for worker, message in self._gate.recall(Evaluate):
             if isinstance(message, Evaluate):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from learning_objective.command_line import Options, parse_arguments
+from learning_objective.meeting import MeetingPoint
 from mpi.mpi_definitions import (
     MASTER,
     RESUMABLE,
@@ -23,14 +24,16 @@ from mpi.mpi_definitions import (
     Done,
     Exit,
     Ready,
+    RestDuty,
     Start,
     TrainerDuty,
     WorkerDuty,
 )
+from mpi.mpi_group import GroupLeader
 from mpi.mpi_post import MasterLostError, Post
 from mpi.mpi_signals import ignore_signals, note_signals
 from mpi.mpi_start import StartWatch
-from mpi.mpi_worker import Worker, threads_per_rank
+from mpi.mpi_worker import Worker
 from utilities.errors import ReverieError
 from utilities.methods import MODEL_METHODS
 
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
     note_signals()
     with StartWatch():
         post = Post()
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads_per_rank(post.local_size)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(post.threads))
     if post.size == 1:
         from sequential.runner import run_study
 
@@ -119,10 +122,11 @@ def _lead(post: Post, options: Options) -> int:
 
 
 def _open_session(post: Post, options: Options) -> Session:
-    from mpi.mpi_session import Session, prepare_study
+    from mpi.mpi_session import Session, check_ranks, prepare_study
 
     study, spec = prepare_study(options)
-    trainers = min(study.trainers, post.size - 2) if study.method in MODEL_METHODS else 0
+    most = post.size - 1 - check_ranks(study, post.size)
+    trainers = min(study.trainers, most) if study.method in MODEL_METHODS else 0
     ranks = tuple(range(1, 1 + trainers))
     return Session(study, spec, options.output, ranks=post.size, trainers=ranks, ahead=True)
 
@@ -169,7 +173,12 @@ def _serve(post: Post) -> int:
         raise TypeError(f"the first message to a rank must be START or EXIT; got {type(message).__name__}")
     while isinstance(message, Start):
         duty = message.duty
-        message = _train(post, duty) if isinstance(duty, TrainerDuty) else _work(post, duty)
+        if isinstance(duty, TrainerDuty):
+            message = _train(post, duty)
+        elif isinstance(duty, RestDuty):
+            message = _rest(post)
+        else:
+            message = _work(post, duty) if duty.superior != MASTER or not duty.group else _work_together(post, duty)
     return _leave(post, message)
 
 
@@ -187,29 +196,74 @@ def _train(post: Post, duty: TrainerDuty) -> Start | Exit:
         post.send([(MASTER, reply) for reply in trainer.handle(message)])
 
 
+def _rest(post: Post) -> Start | Exit:
+    """Wait until told to do something; what other ranks of a former worker still say is nothing any more."""
+    while True:
+        source, message = post.wait_for_one()
+        if isinstance(message, Start) or (isinstance(message, Exit) and source == MASTER):
+            return message
+
+
 def _work(post: Post, duty: WorkerDuty) -> Start | Exit:
-    """Evaluate until told to do something else."""
-    with Worker(duty, threads_per_rank(post.local_size)) as worker:
+    """Evaluate until told to do something else, for the master or for the first rank of a worker of several."""
+    superior = duty.superior
+    with Worker(duty, post.threads) as worker:
         while True:
             letter = post.wait_for_one() if worker.idle else post.next()
             if letter is not None:
-                _, message = letter
+                source, message = letter
+                if source not in (MASTER, superior):
+                    continue  # of a former worker that this rank belonged to
                 if isinstance(message, Start | Exit):
-                    _send_event(post, worker, 0.0)
+                    _send_event(post, worker, 0.0, superior)
+                    post.send([(superior, message)] if superior != MASTER and isinstance(message, Exit) else [])
                     return message
                 reply = worker.handle(message)
-                post.send([] if reply is None else [(MASTER, reply)])
+                post.send([] if reply is None else [(superior, reply)])
             else:
                 worker.begin()
-                _send_event(post, worker, _POLL_SECONDS)
+                _send_event(post, worker, _POLL_SECONDS, superior)
 
 
-def _send_event(post: Post, worker: Worker, seconds: float) -> None:
+def _work_together(post: Post, duty: WorkerDuty) -> Start | Exit:
+    """Lead the other ranks of a worker until told to do something else, and tell them then."""
+    others = set(duty.group[1:])
+    away = None if len(set(duty.hosts)) == 1 else post.host
+    with MeetingPoint(away) as point, GroupLeader(duty, post.threads, point) as worker:
+        while True:
+            letter = post.wait_for_one() if worker.idle else post.next()
+            if letter is None:
+                worker.begin()
+                _send_event(post, worker, _POLL_SECONDS, MASTER)
+            elif letter[0] != MASTER:
+                worker.take(letter[1], letter[0])
+            elif isinstance(message := letter[1], Start | Exit):
+                _send_event(post, worker, 0.0, MASTER)
+                worker.close()
+                post.send(worker.letters)
+                if isinstance(message, Exit):
+                    post.send([(rank, message) for rank in others])
+                    _await_exits(post, others)
+                return message
+            elif (reply := worker.handle(message)) is not None:
+                post.send([(MASTER, reply)])
+            post.send(worker.letters)
+            worker.letters.clear()
+
+
+def _await_exits(post: Post, ranks: set[int]) -> None:
+    """Take what ranks have sent up to their EXIT: MPI_Finalize fails where a message waits to be received."""
+    end = time.monotonic() + _FAREWELL_SECONDS
+    while (ranks := ranks - post.gone) and time.monotonic() < end:
+        ranks = ranks - {source for source, message in post.wait(end - time.monotonic()) if isinstance(message, Exit)}
+
+
+def _send_event(post: Post, worker: Worker, seconds: float, superior: int) -> None:
     event = worker.poll(seconds)
-    if isinstance(event, Done) and event.killed:
+    if isinstance(event, Done) and event.killed and superior == MASTER:
         time.sleep(_SIGNAL_SECONDS)
     if event is not None:
-        post.send([(MASTER, event)])
+        post.send([(superior, event)])
 
 
 def _end_without_master(post: Post) -> int:

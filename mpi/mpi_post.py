@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from mpi.mpi_definitions import MASTER, Backoff, Letter, Ready, decode, encode
+from mpi.mpi_node import introduce, threads_per_rank
 from utilities.errors import ReverieError
 
 _LOOK_FOR_THE_DEAD_SECONDS = 0.1
@@ -44,6 +45,8 @@ class Post:
         Name of this rank's machine.
     local_rank, local_size
         Place among the ranks of this machine, and their number.
+    threads
+        This rank's share of the machine's cores.
     gone
         Ranks that have died.
     """
@@ -66,11 +69,14 @@ class Post:
         local = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank: int = local.Get_rank()
         self.local_size: int = local.Get_size()
+        cores = os.sched_getaffinity(0)
+        self.threads = threads_per_rank(cores, local.allgather(cores))
+        self._looks = self.local_rank == int(local.bcast(self.rank == MASTER))
         local.Free()
 
     def ready(self) -> Ready:
-        """Introduction of this rank."""
-        return Ready(self.host, self.local_rank, os.getpid())
+        """Introduction of this rank. The first of a node that introduces itself looks for GPUs."""
+        return introduce(self.local_rank, look=self._looks)
 
     def send(self, letters: Iterable[Letter]) -> None:
         """Send messages to ranks without waiting for them to be received. What is for the dead is dropped."""

@@ -54,6 +54,23 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
     return study, spec
 
 
+def check_ranks(study: Study, ranks: int) -> int:
+    """See that a run of so many ranks has one worker at least; returns how many ranks that worker has.
+
+    Raises
+    ------
+    StudyError
+        There are too few.
+    """
+    needed = study.ranks_per_worker
+    if needed > max(1, ranks - 1):
+        raise StudyError(
+            f"{study.source}: [study] ranks_per_worker = {needed} needs {needed + 1} ranks at least, the master and a "
+            f"worker; got {ranks}. Start it with mpiexec -np {needed + 1} or more"
+        )
+    return needed
+
+
 class Session:
     """A run of a study, seen from the rank that leads it.
 
@@ -100,7 +117,8 @@ class Session:
         if note := cut_off_grid(study):
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
-        duty = WorkerDuty(spec, trials, study.trial_timeout, study.trial_memory, study.isolation)
+        limits = study.trial_timeout, study.trial_memory
+        duty = WorkerDuty(spec, trials, *limits, study.isolation, study.threads_per_worker)
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
@@ -111,6 +129,7 @@ class Session:
             duty,
             trainers=trainers,
             stopping=rule,
+            ranks=max(1, ranks - 1),
             ahead=ahead,
             now=time.time(),
         )

@@ -6,21 +6,17 @@ objective needs is imported in the child process that evaluates it.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from pathlib import Path
 from typing import Self
 
 from learning_objective import evaluation
 from learning_objective.evaluation import Evaluator
-from mpi.mpi_definitions import Done, Evaluate, Message, Recall, Report, Returned, Stop, WorkerDuty
-from utilities.trial import Trial
+from learning_objective.resources import Resources
+from mpi.mpi_definitions import Cancel, Done, Evaluate, Message, Recall, Report, Returned, Stop, WorkerDuty
+from utilities.trial import Outcome, Trial, TrialState
 
-
-def threads_per_rank(ranks_here: int) -> int:
-    """Threads for each rank of a machine: an even share of its cores, or those the launcher bound this rank to."""
-    cores = len(os.sched_getaffinity(0))
-    return cores if cores < (os.cpu_count() or 1) else max(1, cores // ranks_here)
+GIVEN_UP = Outcome(TrialState.FAIL, message="given up: another rank of the worker failed")
 
 
 class Worker:
@@ -31,21 +27,26 @@ class Worker:
     duty
         Objective, folder and limits.
     threads
-        Number of threads that the objective may use, unless the user's environment says otherwise.
+        This rank's share of the node's cores: so many threads the objective may use, unless the study or the user's
+        environment says otherwise.
+    listener
+        Descriptor at which the first rank of a worker of several waits for the others; None for all others.
     """
 
-    def __init__(self, duty: WorkerDuty, threads: int) -> None:
+    def __init__(self, duty: WorkerDuty, threads: int, listener: int | None = None) -> None:
         self._evaluator = Evaluator(
             duty.objective,
             Path(duty.trials_folder),
             timeout=duty.trial_timeout,
             memory=duty.trial_memory,
             isolation=duty.isolation,
-            threads=threads,
+            resources=Resources(duty.threads or threads, duty.threads is not None, duty.devices),
+            place=duty.place,
+            listener=listener,
         )
         self._evaluator.warm_up()  # while the master makes the first proposal
         self.trial: Trial | None = None
-        self._held: deque[Trial] = deque()
+        self._held: deque[Evaluate] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -68,18 +69,33 @@ class Worker:
             Not a message for a worker.
         """
         if isinstance(message, Evaluate):
-            self._held.append(message.trial)
+            self._held.append(message)
         elif isinstance(message, Stop):
             if self.trial is not None and self.trial.number == message.number:
                 self._evaluator.request_stop()
         elif isinstance(message, Recall):
-            for trial in self._held:
-                if trial.number == message.number:
-                    self._held.remove(trial)
-                    return Returned(trial.number)
+            return Returned(message.number) if self._drop(message.number) else None
+        elif isinstance(message, Cancel):
+            return self._cancel(message.number)
         else:
             raise TypeError(f"a worker does not expect {type(message).__name__}")
         return None
+
+    def _drop(self, number: int) -> bool:
+        """Whether a trial was held, and is no longer."""
+        held = [message for message in self._held if message.trial.number == number]
+        for message in held:
+            self._held.remove(message)
+        return bool(held)
+
+    def _cancel(self, number: int) -> Done | None:
+        """Give up a trial at once; None where it has ended by itself."""
+        if self.trial is not None and self.trial.number == number:
+            self._evaluator.kill()
+            self.trial = None
+        elif not self._drop(number):
+            return None
+        return Done(number, GIVEN_UP, peer_lost=True)
 
     @property
     def idle(self) -> bool:
@@ -89,15 +105,28 @@ class Worker:
     def begin(self) -> None:
         """Begin the next trial that is held, where none runs."""
         if self.trial is None and self._held:
-            self.trial = self._held.popleft()
-            self._evaluator.start(self.trial)
+            message = self._held.popleft()
+            self.trial = message.trial
+            self._evaluator.start(message.trial, message.meeting)
 
     def poll(self, seconds: float) -> Message | None:
         """Wait at most `seconds` for the running trial to report or to end."""
-        event = self._evaluator.poll(seconds)
+        event = self._look(seconds)
+        if isinstance(event, Done):
+            self.trial = None
+        return event
+
+    def _look(self, seconds: float) -> Report | Done | None:
+        """Wait at most `seconds` for what this rank's own process has to say of the running trial."""
+        event, evaluator = self._evaluator.poll(seconds), self._evaluator
         if event is None or self.trial is None:
             return None
         if isinstance(event, evaluation.Report):
             return Report(event.number, event.step, event.value)
-        number, self.trial = self.trial.number, None
-        return Done(number, event, unloadable=self._evaluator.load_error is not None, killed=self._evaluator.killed)
+        return Done(
+            self.trial.number,
+            event,
+            unloadable=evaluator.load_error is not None,
+            killed=evaluator.killed,
+            peer_lost=evaluator.peer_lost,
+        )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from contextlib import ExitStack
 
 from learning_objective.command_line import Options
-from mpi.mpi_definitions import Backoff, Exit, Ready, Start, WorkerDuty
-from mpi.mpi_session import Session, prepare_study
-from mpi.mpi_worker import Worker, threads_per_rank
+from mpi.mpi_definitions import Backoff, Exit, Start, WorkerDuty
+from mpi.mpi_node import introduce, threads_per_rank
+from mpi.mpi_session import Session, check_ranks, prepare_study
+from mpi.mpi_worker import Worker
 from utilities.errors import ReverieError
 
 _SELF = 0
@@ -25,25 +25,28 @@ def run_study(options: Options) -> int:
     """
     try:
         study, spec = prepare_study(options)
+        check_ranks(study, 1)
         session = Session(study, spec, options.output, ranks=1, trainers=(), ahead=False)
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
-    _loop(session)
+    _loop(session, look=study.gpus_per_worker is not None)
     return session.close()
 
 
-def _loop(session: Session) -> None:
+def _loop(session: Session, *, look: bool) -> None:
     master, backoff = session.master, Backoff()
     with ExitStack() as stack:
         worker: Worker | None = None
-        letters = master.handle(Ready(socket.gethostname(), _SELF, os.getpid()), _SELF, time.time())
+        cores = os.sched_getaffinity(0)
+        threads = threads_per_rank(cores, [cores])
+        letters = master.handle(introduce(look=look), _SELF, time.time())
         while True:
             for _, message in letters:
                 if isinstance(message, Exit):
                     return
                 if isinstance(message, Start) and isinstance(message.duty, WorkerDuty):
-                    worker = stack.enter_context(Worker(message.duty, threads_per_rank(1)))
+                    worker = stack.enter_context(Worker(message.duty, threads))
                 elif worker is not None:
                     worker.handle(message)
                     worker.begin()

@@ -11,6 +11,7 @@ from children import PATIENCE, PROJECT, alive, evaluate, output, vanishes, write
 
 from learning_objective.child_process import child_environment
 from learning_objective.evaluation import Report
+from learning_objective.resources import Resources
 from utilities.trial import Trial
 
 LEAVES_A_GRANDCHILD = """
@@ -134,7 +135,7 @@ def test_environment_of_the_child(study, monkeypatch):
             assert kept == ["7", "7", "7", "3"], kept
             return sum(name.startswith(PREFIXES) for name in os.environ)
         """,
-        threads=3,
+        resources=Resources(threads=3),
     )
     outcome = evaluate(evaluator)
     assert outcome.message == ""
@@ -142,7 +143,7 @@ def test_environment_of_the_child(study, monkeypatch):
 
 
 def test_threads_are_left_alone_where_nothing_is_asked():
-    assert child_environment(None, {"PATH": "x", "MPICH_Y": "1"}) == {"PATH": "x"}
+    assert child_environment(Resources(), {"PATH": "x", "MPICH_Y": "1"}) == {"PATH": "x"}
 
 
 def test_system_without_process_handles(study, monkeypatch):

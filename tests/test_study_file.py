@@ -144,6 +144,7 @@ def test_relative_path_gives_an_absolute_folder(tmp_path: Path, monkeypatch: pyt
         ("trial_timeout = inf", "[study] trial_timeout must be a finite number; got inf"),
         ('bugdet = 3\nname = "x"', "[study] bugdet is not a known key; known keys: name, objective, command"),
         ("bugdet = 3", 'Did you mean "budget"?'),
+        ("gpu_per_worker = 1", 'Did you mean "gpus_per_worker"?'),
         ('name = "a/b"', "[study] name must be usable as a folder's name"),
         ('name = ".."', 'got ".."'),
         ('name = ""', 'got ""'),

@@ -50,7 +50,14 @@ class Cluster:
     """Workers and a trainer in virtual time around a real master on a real folder."""
 
     def __init__(
-        self, folder: Path, *, workers: int = 3, trainer: int | None = None, seconds: float = 1.0, **settings: Any
+        self,
+        folder: Path,
+        *,
+        workers: int = 3,
+        trainer: int | None = None,
+        seconds: float = 1.0,
+        ranks: int = 0,
+        **settings: Any,
     ) -> None:
         values: dict[str, Any] = {"budget": 12, "method": "random", **settings}
         self.study = Study(
@@ -70,6 +77,7 @@ class Cluster:
             self.display,
             duty,
             trainers=() if trainer is None else (trainer,),
+            ranks=ranks,
             now=0.0,
         )
         self.trainer_rank, self.seconds, self.now = trainer, seconds, 0.0

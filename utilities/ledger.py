@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from utilities.devices import Devices
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
 from utilities.optimizer import Incumbent, Optimizer, Prediction
 from utilities.storage.study_file import Study
@@ -24,6 +25,7 @@ class _Seat:
     """A worker, and what it does."""
 
     host: str
+    devices: Devices = ()
     trial: int | None = None
     since: float = 0.0
 
@@ -113,9 +115,9 @@ class Ledger:
             if record.outcome is not None:
                 self._count(record.trial, record.outcome)
 
-    def seat(self, rank: int, host: str, now: float) -> None:
-        """Note a worker that is ready."""
-        self.seats[rank] = _Seat(host)
+    def seat(self, rank: int, host: str, now: float, devices: Devices = ()) -> None:
+        """Note a worker that is ready, and the GPUs that it got."""
+        self.seats[rank] = _Seat(host, devices)
         self.first_worker = now if self.first_worker is None else self.first_worker
 
     def worker(self, rank: int) -> str:
@@ -183,7 +185,7 @@ class Ledger:
         """Status for a display."""
         best, fit = optimizer.best, optimizer.fit_state
         workers = tuple(
-            WorkerStatus(rank, seat.host, seat.trial, 0.0 if seat.trial is None else now - seat.since)
+            WorkerStatus(rank, seat.host, seat.trial, 0.0 if seat.trial is None else now - seat.since, seat.devices)
             for rank, seat in sorted(self.seats.items())
         )
         return RunStatus(
@@ -226,6 +228,7 @@ class Ledger:
             "retries": self.retries,
             "lost_ranks": self.lost_ranks,
             "workers": len(self.seats),
+            "devices": {self.worker(rank): seat.devices for rank, seat in self.seats.items() if seat.devices},
             "busy_fraction": self.busy_fraction(now if self.last_outcome is None else self.last_outcome),
             "seconds_per_proposal": {
                 "median": statistics.median(times) if times else None,

@@ -22,6 +22,7 @@ _LABEL = 11
 _SHOWN_WORKERS = 8
 _SHOWN_RECENT = 8
 _CONFIG_LINES = 4
+_DEVICE = 12
 
 Lines = list[Text]
 
@@ -213,13 +214,20 @@ def _workers(workers: Sequence[WorkerStatus], width: int, room: int) -> Lines:
 
 
 def _worker_rows(workers: Sequence[WorkerStatus], heading: str) -> Lines:
-    names = [f"{worker.rank}@{clean(worker.host)}" for worker in workers]
+    names = [_name(worker) for worker in workers]
     trials = ["idle" if worker.trial is None else str(worker.trial) for worker in workers]
     times = ["" if worker.trial is None else _whole(worker.seconds) for worker in workers]
     columns = [max(map(len, column)) for column in ([heading, *names], ["Trial", *trials], ["Time", *times])]
     rows = zip(names, trials, times, strict=True)
     lines = [Text(_row((heading, "Trial", "Time"), columns), "cyan")]
     return lines + [Text(_row(row, columns)) for row in rows]
+
+
+def _name(worker: WorkerStatus) -> str:
+    """Rank, host and GPUs; of a UUID as much as tells it from others."""
+    name = f"{worker.rank}@{clean(worker.host)}"
+    devices = ",".join(clean(device)[:_DEVICE] for device in worker.devices)
+    return f"{name} GPU {devices.removeprefix('GPU-')}" if devices else name
 
 
 def _row(cells: tuple[str, str, str], columns: Sequence[int]) -> str:

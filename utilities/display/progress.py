@@ -53,12 +53,15 @@ class WorkerStatus:
         Number of the trial it evaluates; None while idle.
     seconds
         Time since that trial began, in seconds.
+    devices
+        Names of the GPUs that it got.
     """
 
     rank: int
     host: str
     trial: int | None = None
     seconds: float = 0.0
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

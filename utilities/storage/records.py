@@ -44,6 +44,8 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, enqueue,
     warm_start
         As in the study.
+    ranks_per_worker, gpus_per_worker, threads_per_worker, keep_best
+        As in the study when it began.
     space
         Canonical table of the space.
     observed
@@ -70,6 +72,10 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     enqueue: list[dict[str, Any]] = []
     warm_start: list[str] | None = None
     observed: list[Observation] = []
+    ranks_per_worker: int = 1
+    gpus_per_worker: float | None = None
+    threads_per_worker: int | None = None
+    keep_best: int | None = None
     created: float
     versions: dict[str, str]
     format: int = FORMAT
@@ -88,6 +94,10 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     kappa: float | None = None
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    ranks_per_worker: int = 1
+    gpus_per_worker: float | None = None
+    threads_per_worker: int | None = None
+    keep_best: int | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):

@@ -29,6 +29,7 @@ from utilities.storage.records import (
     intact,
 )
 from utilities.storage.replay import ContradictionError, Replay, questions_first
+from utilities.storage.resumption import OF_A_RUN
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
 
@@ -172,6 +173,10 @@ def _header_of_archive(archive: Path) -> Header:
         kappa=study.get("kappa"),
         created=time.time(),
         versions=versions,
+        ranks_per_worker=study.get("ranks_per_worker", 1),
+        gpus_per_worker=study.get("gpus_per_worker"),
+        threads_per_worker=study.get("threads_per_worker"),
+        keep_best=study.get("keep_best"),
     )
 
 
@@ -227,6 +232,7 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         space=Space.from_dict(header.space),
         folder=folder,
         source=str(done.journal),
+        **{key: getattr(run, key) for key in OF_A_RUN},
     )
     opened = RunFolder.open(folder.parent, study)
     opened.close()

@@ -20,6 +20,8 @@ PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
 
 _HINTS = ("likely", "sure")
 """Keys of a parameter that say nothing of its values, and may change likewise."""
+OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
+"""Settings of a study that shape its runs alone, and may change from run to run."""
 
 _OF_A_TRIAL = (Started, Reported, Lost, Finished)
 

@@ -16,6 +16,7 @@ from utilities.errors import StudyError
 from utilities.storage.atomic import replace_file, set_aside
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
+from utilities.storage.kept_folders import KeptFolders
 from utilities.storage.records import (
     Asked,
     Finished,
@@ -28,7 +29,7 @@ from utilities.storage.records import (
     Started,
 )
 from utilities.storage.replay import Replay
-from utilities.storage.resumption import PROPOSING, Resumption
+from utilities.storage.resumption import OF_A_RUN, PROPOSING, Resumption
 from utilities.storage.study_file import Study
 from utilities.storage.trials_csv import TrialsCsv
 from utilities.storage.warm_start import observations
@@ -92,6 +93,7 @@ class RunFolder:
         self._archive_due = False
         if replay is not None:
             self._restore_archive()
+        self._kept = self._keep_best()
 
     @classmethod
     def open(cls, root: Path, study: Study, watch: Callable[[Record], None] = lambda record: None) -> RunFolder:
@@ -134,6 +136,14 @@ class RunFolder:
                 copy = set_aside(path, "earlier")
                 self.messages.append(f"{path} is of a study whose journal is gone; it is kept as {copy.name}")
 
+    def _keep_best(self) -> KeptFolders | None:
+        keep = self._study.keep_best
+        if keep is None:
+            return None
+        kept = KeptFolders(self.folder, self._study.direction, keep, self.messages)
+        kept.note(self.records.values())
+        return kept
+
     def _begin(self) -> Header:
         study = self._study
         observed, told = observations(study)
@@ -155,6 +165,7 @@ class RunFolder:
             observed=observed,
             created=time.time(),
             versions=self._versions,
+            **{key: getattr(study, key) for key in OF_A_RUN},
         )
         self._journal.append(header)
         self._journal.sync()
@@ -170,7 +181,7 @@ class RunFolder:
     def session(self, ranks: int, now: float) -> None:
         """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
         study, host = self._study, socket.gethostname()
-        settings = {key: getattr(study, key) for key in PROPOSING}
+        settings = {key: getattr(study, key) for key in (*PROPOSING, *OF_A_RUN)}
         self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings))
 
     def asked(self, trial: Trial, origin: str) -> None:
@@ -210,6 +221,8 @@ class RunFolder:
             The disk has gone.
         """
         self._journal.sync()
+        if self._kept is not None:
+            self._kept.note(self.records[number] for number in self._unsynced)
         self._unsynced.clear()
         if rows and self.has_rows:
             self._write_rows()
@@ -316,6 +329,8 @@ class RunFolder:
             if self._archive_due:
                 self.checkpoint({}, self._study.space)
         finally:
+            if self._kept is not None:
+                self._kept.close()
             self._journal.close()
 
 

@@ -64,6 +64,15 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Bytes of memory for one trial; None means no limit.
     trainers
         Ranks of a parallel run that refit the surrogate, where there are enough.
+    ranks_per_worker
+        Ranks that evaluate each of a worker's trials together.
+    gpus_per_worker
+        GPUs of its node that a worker's trials see, 1/k for one that k workers share, 0 for none; None leaves that to
+        the environment.
+    threads_per_worker
+        Threads of the numerical libraries in a worker's trials, of all its ranks; None means its share of the cores.
+    keep_best
+        So many trials' folders are kept, those of the best; None keeps all.
     retries
         How often a trial is evaluated again after its worker was lost or its process killed, neither its own fault.
     max_consecutive_failures
@@ -100,6 +109,10 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     trial_timeout: float | None = None
     trial_memory: int | None = None
     trainers: int = 1
+    ranks_per_worker: int = 1
+    gpus_per_worker: float | None = None
+    threads_per_worker: int | None = None
+    keep_best: int | None = None
     retries: int = 2
     max_consecutive_failures: int = 25
     grace: float = 30.0
@@ -161,6 +174,10 @@ def override(
     trial_timeout: float | str | None = None,
     trial_memory: int | str | None = None,
     trainers: int | str | None = None,
+    ranks_per_worker: int | str | None = None,
+    gpus_per_worker: float | str | None = None,
+    threads_per_worker: int | str | None = None,
+    keep_best: int | str | None = None,
     retries: int | str | None = None,
     max_consecutive_failures: int | str | None = None,
     grace: float | str | None = None,
@@ -184,6 +201,10 @@ def override(
         "trial_timeout": trial_timeout,
         "trial_memory": trial_memory,
         "trainers": trainers,
+        "ranks_per_worker": ranks_per_worker,
+        "gpus_per_worker": gpus_per_worker,
+        "threads_per_worker": threads_per_worker,
+        "keep_best": keep_best,
         "retries": retries,
         "max_consecutive_failures": max_consecutive_failures,
         "grace": grace,

@@ -17,6 +17,10 @@ from utilities.storage.tables import LARGEST, show
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_MOST_SHARING = 1000
+_ROUNDED = 0.025
+"""How far from 1 a share of a GPU, times the workers that share it, may be: 0.33 and 0.17 are meant as 1/3 and 1/6."""
+
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
@@ -106,6 +110,25 @@ def _positive(value: float | str, where: str) -> float:
     return number
 
 
+def _gpus(value: str | float, where: str) -> float:
+    """A whole number of GPUs, or 1/k of one; text as it stands on a command line, "1/k" itself too."""
+    upper, slash, lower = str(value).partition("/")
+    try:
+        number = float(upper) / float(lower if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        number = math.nan
+    if number >= 0.0 and number.is_integer() and number <= LARGEST:
+        return int(number)
+    if 1.0 / _MOST_SHARING <= number < 1.0:
+        sharing = round(1.0 / number)
+        if abs(number * sharing - 1.0) <= _ROUNDED:
+            return 1.0 / sharing
+    raise StudyError(
+        f'{where} must be a whole number of at least 0, or 1/k for k workers on a GPU, such as 0.5 or "1/3" (k at most '
+        f"{_MOST_SHARING:,}); got {show(value)}"
+    )
+
+
 def one_of(known: Iterable[str]) -> Callable[[str, str], str]:
     """Make a check that a text is one of `known`, which names the nearest of them."""
 
@@ -184,6 +207,10 @@ RULES: dict[str, Rule] = {
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
     "trainers": Rule(int, lambda value, where: integer(value, where, 1)),
+    "ranks_per_worker": Rule(int, lambda value, where: integer(value, where, 1)),
+    "gpus_per_worker": Rule(str | float | None, _gpus),
+    "threads_per_worker": Rule(int | None, lambda value, where: integer(value, where, 1)),
+    "keep_best": Rule(int | None, lambda value, where: integer(value, where, 1)),
     "retries": Rule(int, lambda value, where: integer(value, where, 0)),
     "max_consecutive_failures": Rule(int, lambda value, where: integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),
