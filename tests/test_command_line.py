@@ -188,7 +188,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown key": ({"bugdet": 3}, ["[study] bugdet is not a known key", 'Did you mean "budget"?']),
     "unknown key of a parameter": (
         space(x={**FLOAT, "hgih": 2.0}),
-        ["[space.x] hgih is not a key of type float; known keys: grid, high, log, low, when", 'Did you mean "high"?'],
+        ["[space.x] hgih is not a key of type float; known keys: grid, high, likely", 'Did you mean "high"?'],
     ),
     "unknown type": (space(x={**FLOAT, "type": "flaot"}), ["[space.x] type must be one of", 'Did you mean "float"?']),
     "low above high": (
