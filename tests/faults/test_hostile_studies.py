@@ -10,8 +10,8 @@ import pytest
 
 from learning_objective.command_line import Options, parse_arguments
 from learning_objective.studies import open_study
-from utilities.designs import Grid
 from utilities.errors import StudyError, nearest
+from utilities.grid import Grid
 from utilities.space import Space
 from utilities.storage.study_file import Study, read_study
 
