@@ -43,7 +43,7 @@ FREE, PARTS = 20.0, 64
 """Where a proposal takes so many times as long as passes between two requests, a batch may be one in so many of the
 trials that are left: in a long run of evaluations that cost nothing, the first deserve no more time than the others."""
 
-PATIENCE = 3.0
+PATIENCE = 2.0
 """A refit that is overdue is waited for where the rest of the run takes less than so many refits. In a longer one the
 next refit is soon there, and workers are not to idle for it."""
 

@@ -96,8 +96,8 @@ def test_in_a_long_run_of_free_evaluations_the_first_ones_come_in_batches_too() 
 
 def test_a_refit_is_waited_for_only_where_the_run_would_be_over_before_long() -> None:
     for left, evaluation, waits in (
-        (40, 1e-6, True),
-        (50, 1e-6, False),
+        (25, 1e-6, True),
+        (40, 1e-6, False),
         (1000, 0.1, False),
         (sys.maxsize, 1e-6, False),
     ):

@@ -96,8 +96,8 @@ class Ledger:
 
     @property
     def typical_fit(self) -> float:
-        """Median seconds of the last refits elsewhere, a second before the first."""
-        return statistics.median(self._latest_fits) if self._latest_fits else 1.0
+        """Median seconds of the last refits elsewhere, half a second before the first."""
+        return statistics.median(self._latest_fits) if self._latest_fits else 0.5
 
     def refitted(self, seconds: float) -> None:
         """Note how long a refit elsewhere took."""
