@@ -47,7 +47,7 @@ PATIENCE = 2.0
 """A refit that is overdue is waited for where the rest of the run takes less than so many refits. In a longer one the
 next refit is soon there, and workers are not to idle for it."""
 
-TURN = 1e-3
+TURN = 3e-3
 """Seconds between an outcome and the next trial where that is ready: the way of both messages, and the disk."""
 
 MOST_HELD, HELD_SHARE = 32, 8

@@ -56,7 +56,7 @@ def most_held(cluster: Cluster) -> int:
     return most
 
 
-@pytest.mark.parametrize(("seconds", "held"), [(3.0 * SHORT, 4), (1e-6, MOST_HELD)])
+@pytest.mark.parametrize(("seconds", "held"), [(4.0 * SHORT, 8), (1e-6, MOST_HELD)])
 def test_short_evaluations_have_trials_held(tmp_path: Path, seconds: float, held: int) -> None:
     """As many as a worker evaluates while it would wait for the next."""
     cluster = Cluster(tmp_path, workers=3, seconds=seconds, budget=200)
