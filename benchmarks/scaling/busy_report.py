@@ -147,5 +147,5 @@ def _figure(rows: list[Row]) -> None:
         ax.set(xlim=(0.0, 118.0), ylim=(len(names) - 0.5, -0.5), xticks=range(0, 101, 25), title=f"{seconds} s")
         ax.grid(visible=False, axis="y")
         ax.set_axisbelow(True)
-    axes[len(axes) // 2].set_xlabel("% of eight workers' time in evaluations (dot: without the first tenth)")
+    figure.supxlabel("% of eight workers' time in evaluations (dot: without the first tenth)", fontsize=8)
     figure.savefig(FOLDER / "measured.png")

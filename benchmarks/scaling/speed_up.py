@@ -129,8 +129,13 @@ def report() -> None:
     for (problem, several), colour in zip(points.items(), COLOURS, strict=False):
         workers, middle, low, high = (list(column) for column in zip(*several, strict=True))
         axes.plot([1, *workers], [1.0, *middle], "o-", color=colour, label=problem)
-        axes.fill_between(workers, low, high, color=colour, alpha=0.15, linewidth=0)
+        spread = ([a - b for a, b in zip(middle, low, strict=True)], [b - a for a, b in zip(middle, high, strict=True)])
+        axes.errorbar(workers, middle, spread, fmt="none", color=colour, capsize=2, linewidth=0.8)
+    counts = sorted({workers for _, workers in found})
     axes.set(xscale="log", yscale="log", xlabel="workers", ylabel="speed-up to the target")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.set_yticks(counts, [f"{count:,}" for count in counts])
+    axes.minorticks_off()
     axes.legend(frameon=False)
     figure.savefig(FOLDER / "simulated.png")
 
