@@ -47,6 +47,9 @@ PATIENCE = 2.0
 """A refit that is overdue is waited for where the rest of the run takes less than so many refits. In a longer one the
 next refit is soon there, and workers are not to idle for it."""
 
+BRIEF = 1e-3
+"""Seconds for a proposal of a batch before the first was made."""
+
 TURN = 3e-3
 """Seconds between an outcome and the next trial where that is ready: the way of both messages, and the disk."""
 
@@ -96,7 +99,8 @@ class Ahead:
         """Whether to propose now would waste evaluations: a refit elsewhere is overdue, and the run nearly over."""
         if not self._optimizer.must_wait:
             return False
-        each = max(self._pace, self._ledger.recent_proposal)
+        unknown = BRIEF if self._ledger.refits else 0.0  # before the first refit all others could be over
+        each = max(self._pace, self._ledger.recent_proposal or unknown)
         return self._ledger.mean_evaluation is None or left * each < PATIENCE * self._ledger.typical_fit
 
     def depth_held(self) -> int:

@@ -108,6 +108,16 @@ def test_a_refit_is_waited_for_only_where_the_run_would_be_over_before_long() ->
         assert plan.must_wait(left) == waits
 
 
+def test_the_first_refit_of_a_run_of_free_evaluations_is_waited_for_and_no_second() -> None:
+    plan, maker = ahead(workers=3, told=30, evaluation=1e-6, single=0.0)
+    plan._ledger._latest_counts.clear()
+    maker.must_wait = True
+    assert plan.must_wait(2000)
+    plan._ledger.refitted(0.5)
+    assert not plan.must_wait(2000)
+    assert plan.must_wait(500)
+
+
 def test_a_worker_holds_as_many_as_it_would_begin_in_the_longest_of_the_last_batches() -> None:
     plan, _ = ahead(workers=8, told=8 * HELD_SHARE * 3, evaluation=0.1, single=0.02, batch=0.15)
     assert plan.depth_held() == 2

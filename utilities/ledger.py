@@ -95,6 +95,11 @@ class Ledger:
         return sum(seconds for seconds, _ in self._latest_counts) / count if count else 0.0
 
     @property
+    def refits(self) -> bool:
+        """Whether any refit was made elsewhere in this run."""
+        return bool(self._latest_fits)
+
+    @property
     def typical_fit(self) -> float:
         """Median seconds of the last refits elsewhere, half a second before the first."""
         return statistics.median(self._latest_fits) if self._latest_fits else 0.5
