@@ -54,7 +54,7 @@ def report() -> None:
         "# What a proposal costs",
         "",
         "CPU milliseconds of one core for a proposal and the outcome that it follows, by the number of observations,",
-        "mean over up to 40 rounds; empty where it was not reached (a minute a proposal or a refit, an hour a case).",
+        "mean over up to 40 rounds; empty where it was not reached (a minute a proposal or a refit, `--limit` a case).",
         f"Exponent: from {FIT_FROM:,} observations on. Refits of ours are the trainer's, and below. A case 64 x 16 has",
         "64 pending trials, of which 16 end and are replaced at a time. A function of six columns with a little noise.",
         "Regenerate: `python -m benchmarks.scaling.proposals`.",
@@ -98,10 +98,11 @@ def _up_to(curve: Curve, size: int) -> str:
 
 
 def _draw(means: dict[tuple[str, int, int], Curve], totals: dict[tuple[str, str], Curve]) -> None:
-    figure, axes = new_figure(3, (11.0, 3.6))
+    cases = sorted({pending for _, pending, _ in means})
+    figure, axes = new_figure(len(cases) + 1, (4.2 * (len(cases) + 1), 3.6))
     subjects = list(dict.fromkeys(key[0] for key in means))
     colours = dict(zip(subjects, COLOURS, strict=False))
-    for one, pending in zip(axes[:2], (1, 64), strict=True):
+    for one, pending in zip(axes, cases, strict=False):
         for subject in subjects:
             for (name, out, batch), curve in sorted(means.items()):
                 if (name, out) == (subject, pending):
@@ -109,12 +110,15 @@ def _draw(means: dict[tuple[str, int, int], Curve], totals: dict[tuple[str, str]
                     style = "o-" if batch == 1 else "s--"
                     look = {"color": colours[subject], "label": label, "markersize": 3}
                     one.plot(list(curve), list(curve.values()), style, **look)
-        title = f"{pending} pending"
+        title = f"{pending:,} pending"
         one.set(xscale="log", yscale="log", xlabel="observations", ylabel="CPU seconds of a proposal", title=title)
-        one.legend(frameon=False, fontsize=6)
+        one.sharey(axes[0])
+        one.legend(frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for (subject, kind), curve in sorted(totals.items()):
         if subject == kind:
-            axes[2].plot(list(curve), list(curve.values()), color=colours[subject], label=subject)
-    axes[2].set(xscale="log", yscale="log", xlabel="observations", ylabel="CPU seconds", title="refits of a run, total")
-    axes[2].legend(frameon=False, fontsize=6)
+            axes[-1].plot(list(curve), list(curve.values()), color=colours[subject], label=subject)
+    axes[-1].set(
+        xscale="log", yscale="log", xlabel="observations", ylabel="CPU seconds", title="refits of a run, total"
+    )
+    axes[-1].legend(frameon=False, fontsize=6)
     figure.savefig(FOLDER / "proposals.png")
