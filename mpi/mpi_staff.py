@@ -111,17 +111,7 @@ class Staff:
     # --- losses -----------------------------------------------------------------------------------------------------
 
     def lose(self, rank: int, others: int, now: float) -> None:
-        """Go on without a rank that has died: its trial is evaluated again, another rank takes over from a trainer.
-
-        Parameters
-        ----------
-        rank
-            The rank.
-        others
-            Number of other ranks that live, the master aside.
-        now
-            Seconds since the epoch.
-        """
+        """Go on without a rank that has died, `others` living beside the master: see `mpi.mpi_master.Master.lose`."""
         name = self._roster.name(rank)
         self._ledger.lost_ranks.append(name)
         fate = self._lose_trainer(rank) if rank in self._refits.trainers else self._lose_worker(rank, name, now)

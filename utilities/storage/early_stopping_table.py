@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from utilities.early_stopping import NAMES, Settings
-from utilities.errors import StudyError, nearest
-from utilities.storage.study_rules import Rule, integer, one_of
+from utilities.errors import StudyError
+from utilities.storage.study_rules import Rule, check_key, integer, one_of
 from utilities.storage.tables import show
 
 TABLE = "early_stopping"
@@ -68,21 +66,9 @@ def parse_early_stopping(table: Any, source: str) -> Settings:
         raise StudyError(f"{here} must be a table; got {show(table)}")
     if "rule" not in table:
         raise StudyError(f"{here} rule is missing: one of {', '.join(NAMES)}")
-    values = {key: _checked(key, value, here) for key, value in table.items()}
+    values = {key: check_key(_RULES, key, value, here) for key, value in table.items()}
     _check_use(values, here)
     return Settings(**values)
-
-
-def _checked(key: str, value: Any, here: str) -> Any:
-    where = f"{here} {key}"
-    if key not in _RULES:
-        raise StudyError(f"{where} is not a known key; known keys: {', '.join(_RULES)}.{nearest(key, _RULES)}")
-    try:
-        typed = msgspec.convert(value, _RULES[key].kind)
-    except msgspec.ValidationError:
-        kind = {int: "an integer", float: "a number", str: "a string"}[_RULES[key].kind]
-        raise StudyError(f"{where} must be {kind}; got {show(value)}") from None
-    return _RULES[key].check(typed, where)
 
 
 def _check_use(values: Mapping[str, Any], here: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,7 @@ from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
-from utilities.storage.study_rules import RULES, name_of_study
+from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
 _TABLES = ("study", "space", "enqueue", TABLE)
-_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -243,37 +242,16 @@ def _check_tables(tables: Any, source: str) -> None:
 def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in table.items():
-        where = f"{source}: [study] {key}"
-        if key not in RULES:
-            raise StudyError(f"{where} is not a known key; known keys: {', '.join(RULES)}.{nearest(key, RULES)}")
-        typed = _typed(value, key, where)
-        if typed is not None:
-            fields[key] = RULES[key].check(typed, where)
+        if key == "command" and isinstance(value, str):
+            rule = f"must be a list, for it never passes through a shell, such as {show(value.split())}"
+            raise StudyError(f"{source}: [study] {key} {rule}; got {show(value)}")
+        checked = check_key(RULES, key, value, f"{source}: [study]")
+        if checked is not None:
+            fields[key] = checked
     if ("objective" in fields) == ("command" in fields):
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
     return fields
-
-
-def _typed(value: Any, key: str, where: str) -> Any:
-    if key == "command" and isinstance(value, str):
-        rule = f"must be a list, for it never passes through a shell, such as {show(value.split())}"
-        raise StudyError(f"{where} {rule}; got {show(value)}")
-    try:
-        return msgspec.convert(value, RULES[key].kind)
-    except msgspec.ValidationError as error:
-        if key == "forbid":
-            raise StudyError(f"{where} must be a list of tables; got {show(value)}") from None
-        _refuse(error, value, where)
-
-
-def _refuse(error: msgspec.ValidationError, value: Any, where: str) -> NoReturn:
-    """Say msgspec's "Expected `int | null`, got `str` - at `$[1]`" in the words of a study file."""
-    kinds, place = re.findall(r"`([^`]*)`", str(error))[0].split(" | "), re.search(r"\$\[(\d+)\]", str(error))
-    rule = " or ".join(_KINDS[kind] for kind in kinds if kind in _KINDS and not (kind == "int" and "float" in kinds))
-    if place:
-        where, value = f"{where}{place[0][1:]}", value[int(place[1])]
-    raise StudyError(f"{where} must be {rule}; got {show(value)}") from None
 
 
 def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:

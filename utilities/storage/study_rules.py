@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
 
 from utilities.errors import StudyError, nearest
 from utilities.methods import ACQUISITIONS, METHODS
 from utilities.storage.tables import LARGEST, show
 
+_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -184,10 +187,51 @@ def _unchecked(value: Any, where: str) -> Any:
 
 
 class Rule(NamedTuple):
-    """Type of a value in a file, and the check of it: value and place in, checked value out."""
+    """Type of a value in a file, and the check of it: value and place in, checked value out.
+
+    `told` names the type in an error, where that takes more than the type itself.
+    """
 
     kind: Any
     check: Callable[[Any, str], Any]
+    told: str = ""
+
+
+def check_key(rules: Mapping[str, Rule], key: str, value: Any, table: str) -> Any:
+    """Value of a key by its rule; None where it is null and the rule allows that.
+
+    Parameters
+    ----------
+    rules
+        Of all keys of the table.
+    key, value
+        As they stand in the file.
+    table
+        Start of an error message, like ``study.toml: [study]``.
+
+    Raises
+    ------
+    StudyError
+        An unknown key, a value of another type, or one that breaks the rule.
+    """
+    where = f"{table} {key}"
+    if key not in rules:
+        raise StudyError(f"{where} is not a known key; known keys: {', '.join(rules)}.{nearest(key, rules)}")
+    rule = rules[key]
+    try:
+        typed = msgspec.convert(value, rule.kind)
+    except msgspec.ValidationError as error:
+        _refuse(error, rule.told, value, where)
+    return None if typed is None else rule.check(typed, where)
+
+
+def _refuse(error: msgspec.ValidationError, told: str, value: Any, where: str) -> NoReturn:
+    """Say msgspec's "Expected `int | null`, got `str` - at `$[1]`" in the words of a study file."""
+    kinds, place = re.findall(r"`([^`]*)`", str(error))[0].split(" | "), re.search(r"\$\[(\d+)\]", str(error))
+    named = (_KINDS[kind] for kind in kinds if kind in _KINDS and not (kind == "int" and "float" in kinds))
+    if place and not told:
+        where, value = f"{where}{place[0][1:]}", value[int(place[1])]
+    raise StudyError(f"{where} must be {told or ' or '.join(named)}; got {show(value)}") from None
 
 
 RULES: dict[str, Rule] = {
@@ -202,7 +246,7 @@ RULES: dict[str, Rule] = {
     "kappa": Rule(float | None, _positive),
     "seed": Rule(int, lambda value, where: integer(value, where, 0)),
     "constraints": Rule(list[str] | None, _unchecked),
-    "forbid": Rule(list[Any] | None, _unchecked),
+    "forbid": Rule(list[Any] | None, _unchecked, "a list of tables"),
     "warm_start": Rule(list[str] | None, _folders),
     "trial_timeout": Rule(str | float | None, _positive_duration),
     "trial_memory": Rule(str | int | None, parse_memory),
