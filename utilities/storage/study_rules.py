@@ -1,4 +1,4 @@
-"""The rules of a study file's keys under ``[study]``: value and place in, checked value out.
+"""The rules of a study file's keys, and those of ``[study]``: value and place in, checked value out.
 
 A rule holds for a value from the file, and for its text from the command line.
 """
