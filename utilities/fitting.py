@@ -7,12 +7,14 @@ companion, that proposes in turn with it:
   learned while it was polished misleads elsewhere;
 - ``dngo``: fitted to the observations around the incumbent, since a network's basis is too coarse to polish an optimum.
 
-``dngo-paper`` has neither a companion nor an output transform.
+``dngo-paper`` has neither a companion nor an output transform. The surrogate of one target among several has a kind
+such as ``gp@seconds``, and no companion: what that exploits is the optimum of a single objective.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +38,27 @@ _FEWEST = 5
 _PREFIX = "companion_"
 
 
+def labelled(kind: str, name: str) -> str:
+    """Kind of the surrogate of the target `name`; `kind` itself without a name. It can be a part of a path."""
+    return f"{kind}@{quote(name, safe='')}" if name else kind
+
+
+def family(kind: str) -> str:
+    """Kind of a surrogate without the target's name."""
+    return kind.partition("@")[0]
+
+
+def label_of(kind: str) -> str:
+    """Name of the target as it stands in the kind of its surrogate; empty where there is one target."""
+    return kind.partition("@")[2]
+
+
 def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1)) -> Surrogate:
     """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`.
 
     A `part` of it, of so many, can be fitted by itself: see `most_parts`.
     """
+    kind = family(kind)
     if kind in ("gp", "local"):
         from utilities.gaussian_process import GaussianProcess
 
@@ -52,7 +70,7 @@ def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1)) -> S
 
 def most_parts(kind: str) -> int:
     """Parts in which the surrogate `kind` can be fitted side by side."""
-    return MEMBERS if kind == "dngo" else 1
+    return MEMBERS if family(kind) == "dngo" else 1
 
 
 def fit_surrogate(
@@ -72,7 +90,7 @@ def fit_surrogate(
     place, parts = part
     rng = np.random.default_rng([seed, 2, len(data)] if parts == 1 else [seed, 2, len(data), place])
     fitted = _fit_one(kind, make_surrogate(kind, space, part), data, rng, previous)
-    if place + 1 < parts:
+    if place + 1 < parts or label_of(kind):
         return fitted
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
@@ -111,7 +129,7 @@ def _divided(parameters: Parameters) -> tuple[dict[str, Array], dict[str, Array]
 def _fit_one(
     kind: str, surrogate: Surrogate, data: Dataset, rng: np.random.Generator, previous: Parameters | None
 ) -> dict[str, Array]:
-    transform = identity_transform() if kind == "dngo-paper" else OutputTransform.fit(data.y)
+    transform = identity_transform() if family(kind) == "dngo-paper" else OutputTransform.fit(data.y)
     fitted = surrogate.fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 

@@ -36,6 +36,11 @@ class History:
 
     Objectives are kept to be minimised.
 
+    Parameters
+    ----------
+    targets
+        How many numbers an outcome has, see `utilities.goals`; the objective, or the first of several, is one.
+
     Attributes
     ----------
     numbers
@@ -47,8 +52,9 @@ class History:
         Whether any configuration was asked again, whatever became of it.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, targets: int = 1) -> None:
         self._space = space
+        self._targets, self._feasible = _Rows(targets), _Rows(1)
         self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
@@ -63,6 +69,16 @@ class History:
     def data(self) -> Dataset:
         """Completed trials in the order in which they were told."""
         return Dataset(self._x.view, self._y.view[:, 0])
+
+    @property
+    def targets(self) -> Array:
+        """Targets (n, t) of the completed trials, in the same order; NaN where one is missing."""
+        return self._targets.view
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Which of the completed trials (n,) keep the constraints on metrics."""
+        return self._feasible.view[:, 0] > 0.5
 
     @property
     def points(self) -> Array:
@@ -103,17 +119,19 @@ class History:
         return not self.exact and key in self._objectives and key not in self._keys.values()
 
     def best_point(self) -> Array:
-        """Point (1, d) of the lowest objective."""
-        return np.asarray(self.points[np.argmin(self.data.y)][None])
+        """Point (1, d) of the lowest objective, of feasible trials where there are any."""
+        y, feasible = self.data.y, self.feasible
+        best = np.argmin(np.where(feasible, y, np.inf)) if feasible.any() else np.argmin(y)
+        return np.asarray(self.points[best][None])
 
-    def observe(self, config: Config, objective: float) -> None:
+    def observe(self, config: Config, objective: float, targets: Array | None = None, *, feasible: bool = True) -> None:
         """Note an outcome (to be minimised) of another study: that configuration was not asked in this one."""
         point = self._space.to_unit([config])
         row = self._space.features(point)[0]
         self._points.append(point[0])
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._note(objective, targets, feasible=feasible)
 
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
@@ -129,8 +147,18 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float) -> None:
-        """Note the objective (to be minimised) of a pending trial."""
+    def complete(self, number: int, objective: float, targets: Array | None = None, *, feasible: bool = True) -> None:
+        """Note the objective (to be minimised) of a pending trial.
+
+        Parameters
+        ----------
+        number, objective
+            Of several objectives, the first.
+        targets
+            All of them (t,); by default the objective alone.
+        feasible
+            Whether the trial keeps the constraints on metrics.
+        """
         point, key = self._pending.pop(number), self._keys.pop(number)
         row = self._features.pop(number)
         if key in self._objectives:
@@ -140,8 +168,13 @@ class History:
         self._points.append(point)
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._note(objective, targets, feasible=feasible)
         self.numbers.append(number)
+
+    def _note(self, objective: float, targets: Array | None, *, feasible: bool) -> None:
+        self._y.append(objective)
+        self._targets.append(objective if targets is None else targets)
+        self._feasible.append(float(feasible))
 
     def fail(self, number: int) -> None:
         """Note that a pending trial failed."""

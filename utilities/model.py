@@ -14,7 +14,7 @@ import numpy as np
 
 from utilities.calibration import weights
 from utilities.expert import Expert, View
-from utilities.fitting import fit_surrogate
+from utilities.fitting import fit_surrogate, labelled
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, FitState, Parameters
 
@@ -36,6 +36,8 @@ class Model:
         One of MODEL_METHODS.
     seed
         Of the fits.
+    name
+        Of the target that it is the model of, one among several; empty where there is one.
 
     Attributes
     ----------
@@ -43,8 +45,8 @@ class Model:
         Whether time is short.
     """
 
-    def __init__(self, space: Space, method: str, seed: int) -> None:
-        self._space, self._method, self._seed = space, method, seed
+    def __init__(self, space: Space, method: str, seed: int, name: str = "") -> None:
+        self._space, self._method, self._seed, self._name = space, method, seed, name
         self.hasty = False
         self._experts: dict[str, Expert] = {}
 
@@ -87,7 +89,7 @@ class Model:
         for kind in self.kinds(len(data)):
             expert = self.expert(kind)
             if expert.due(len(data)):
-                fit = fit_surrogate(kind, self._space, data, self._seed, expert.parameters)
+                fit = fit_surrogate(labelled(kind, self._name), self._space, data, self._seed, expert.parameters)
                 expert.adopt(fit, len(data))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
@@ -108,7 +110,7 @@ class Model:
         ready = self._ready(len(data))
         place = (turn * _STRIDE) % 1.0
         expert = ready[min(int(np.searchsorted(np.cumsum(_weigh(ready)), place)), len(ready) - 1)]
-        companion = expert.companion(data)
+        companion = None if self._name else expert.companion(data)
         if companion is None or turn % (2 if companion.closed is None else 3) == 0:
             return expert.view(data)
         return companion
