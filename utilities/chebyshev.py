@@ -2,7 +2,8 @@
 
 Symbols
 -------
-k   objectives      T   scenarios (see `utilities.scenarios`)      m   points      R   base samples      w (k,)   weights
+k   objectives      T   scenarios (see `utilities.scenarios`)      m   points      R   base samples
+w   weights (k,)
 
 The augmented Chebyshev function of ParEGO (Knowles 2006, IEEE Transactions on Evolutionary Computation 10(1), eq. 2),
 with each objective measured from the ideal point in the range of the front:
@@ -15,9 +16,12 @@ a fixed set of standard normals, and smoothed, so that its logarithm has a gradi
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-from utilities.acquisition import MIN_VARIANCE, Acquisition
+import numpy as np
+from scipy.special import expit
+
+from utilities.acquisition import MIN_VARIANCE, Acquisition, log_mean_exp
 from utilities.pareto import non_dominated
 from utilities.scenarios import Scenarios
 from utilities.surrogate import Array
@@ -28,6 +32,7 @@ SMOOTH = 0.01
 """Width of the kink of the improvement, in ranges of the front."""
 
 _WORK = 2**20
+_LEFT = -30.0
 
 
 def draw_weights(objectives: int, rng: np.random.Generator) -> Array:
@@ -49,14 +54,14 @@ class LogScalarisedImprovement:
     """
 
     def __init__(self, scenarios: Scenarios, weights: Array, rng: np.random.Generator) -> None:
-        self._scenarios, self._weights, self._rng = scenarios, weights, rng
+        self._scenarios, self._weights = scenarios, weights
         known = np.moveaxis(scenarios.known, 0, 2)
         fronts = [points[non_dominated(points)] for points in known]
         self._ideal = np.array([front.min(axis=0) for front in fronts]).T[:, :, None]
         spread = np.array([front.max(axis=0) - front.min(axis=0) for front in fronts]).T[:, :, None]
         self._scale = weights[:, None, None] / np.where(spread > MIN_VARIANCE, spread, 1.0)
         self._normals = rng.standard_normal((SAMPLES, len(weights)))
-        self._best = _scalar(self._scale * (scenarios.known - self._ideal)).min(axis=1)
+        self._best = _scalar(self._scale * (scenarios.known - self._ideal)).min(axis=1)[:, None]
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
@@ -80,23 +85,23 @@ class LogScalarisedImprovement:
         sigma = np.sqrt(np.maximum(variance, MIN_VARIANCE))
         normals = self._normals.T[:, :, None, None]
         scaled = self._scale[:, None] * (mean[:, None] + sigma[:, None] * normals - self._ideal[:, None])
-        short = (self._best[None, :, None] - _scalar(scaled)) / SMOOTH
-        log_gain = np.log(SMOOTH) + np.log(np.logaddexp(0.0, np.minimum(short, 1e2)))
-        log_gain = np.where(short > 1e2, np.log(SMOOTH * np.maximum(short, 1.0)), log_gain)
-        low = short < -30.0  # there log(log(1 + e^s)) is s, and the inner logarithm would be 0
-        log_gain = np.where(low, np.log(SMOOTH) + short, log_gain)
-        peak = log_gain.max(axis=(0, 1))
-        weights = np.exp(log_gain - peak)
-        total = weights.sum(axis=(0, 1))
-        with np.errstate(over="ignore"):
-            slope = 1.0 / (1.0 + np.exp(-short)) / np.logaddexp(0.0, short).clip(1e-300)
-        slope = np.where(low, 1.0, slope) * weights / total / -SMOOTH
-        largest = scaled == scaled.max(axis=0)
-        by_y = slope * self._scale[:, None] * (largest + RHO)
-        by_mean = by_y.sum(axis=1)
-        by_sigma = (by_y * normals).sum(axis=1)
-        count = log_gain.shape[0] * log_gain.shape[1]
-        return peak + np.log(total / count), by_mean, 0.5 * by_sigma / sigma
+        log_gain, slope = _log_softplus((self._best - _scalar(scaled)) / SMOOTH)
+        value, share = log_mean_exp(log_gain)
+        by_y = -share * slope / SMOOTH * self._scale[:, None] * ((scaled == scaled.max(axis=0)) + RHO)
+        return value + math.log(SMOOTH), by_y.sum(axis=1), 0.5 * (by_y * normals).sum(axis=1) / sigma
+
+
+def _log_softplus(z: Array) -> tuple[Array, Array]:
+    """Log of log(1 + e^z), and its derivative: z and 1 far to the left."""
+    inner = np.where(z < _LEFT, 1.0, np.logaddexp(0.0, z))
+    slope = np.where(z < _LEFT, 1.0, expit(z) / inner)
+    return np.where(z < _LEFT, z, np.log(inner)), slope
+
+
+def scalarised(values: Array, weights: Array, ideal: Array, span: Array) -> Array:
+    """Augmented Chebyshev function (m,) of values (k, m), measured from `ideal` (k,) in units of `span` (k,)."""
+    scale = weights / np.where(span > MIN_VARIANCE, span, 1.0)
+    return _scalar(scale[:, None] * (values - ideal[:, None]))
 
 
 def _scalar(scaled: Array) -> Array:

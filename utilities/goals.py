@@ -17,7 +17,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.metric_constraints import MetricConstraint
+from utilities.errors import StudyError, quoted
+from utilities.metric_constraints import (
+    DIRECTIONS,
+    MetricConstraint,
+    check_direction,
+    check_directions,
+    check_objectives,
+    read_metric_constraint,
+)
 from utilities.surrogate import Array
 from utilities.trial import Outcome
 
@@ -28,12 +36,50 @@ SECONDS = "seconds"
 """Name of the wall time of an evaluation, where the objective returns no number of this name."""
 
 
+def make_goals(
+    direction: str,
+    directions: Sequence[str] | None,
+    objectives: Sequence[str] | None,
+    metric_constraints: Sequence[str] | None,
+) -> Goals:
+    """Goals as a study says them; None is not set.
+
+    Raises
+    ------
+    StudyError
+        Names of objectives, directions or constraints that break a rule, or do not go together.
+    """
+    check_direction(direction, "direction")
+    constraints = [
+        read_metric_constraint(text, f"metric_constraints[{i}]") for i, text in enumerate(metric_constraints or ())
+    ]
+    if objectives is None and directions is None:
+        return Goals(directions=(direction,), constraints=constraints)
+    if direction != DIRECTIONS[0]:
+        raise StudyError(f"direction is of one objective; with several, directions has one of each; got {direction!r}")
+    if objectives is None:
+        directions = tuple(directions or ())
+        objectives = [f"values_{i}" for i in range(len(directions))]
+    check_objectives(objectives, "objectives" if directions is None else "directions")
+    directions = (DIRECTIONS[0],) * len(objectives) if directions is None else directions
+    check_directions(directions, len(objectives), "directions")
+    return Goals(objectives, directions, constraints)
+
+
 class Bound(NamedTuple):
     """A constraint on a target: below or, where not `upper`, above `value`."""
 
     target: int
     upper: bool
     value: float
+
+
+class Entry(NamedTuple):
+    """The (first) objective to be minimised, the targets (t,), None of a single one, and whether it is feasible."""
+
+    objective: float
+    targets: Array | None = None
+    feasible: bool = True
 
 
 class Goals:
@@ -90,10 +136,30 @@ class Goals:
         """1 for each objective (k,) to be minimised, -1 for one to be maximised."""
         return np.array([self._signs[name] for name in self.names])
 
-    def target_row(self, values: Sequence[float], metrics: Mapping[str, float]) -> Array:
-        """Targets (t,) of a trial with these values of its objectives, in the user's units and directions."""
+    def check_values(self, objective: float | Sequence[float]) -> tuple[float, ...]:
+        """Values of the objectives as they were told; ValueError where there are not as many as objectives."""
+        single = not isinstance(objective, Sequence | np.ndarray) or np.ndim(objective) == 0
+        values = (float(objective),) if single else tuple(map(float, objective))  # type: ignore[arg-type]
+        if len(values) != len(self.names):
+            wanted = f"{len(self.names)} values, one of each objective" if self.several else "one number"
+            raise ValueError(f"an outcome needs {wanted}; got {quoted(objective)}")
+        return values
+
+    def check_metrics(self, metrics: Mapping[str, float]) -> None:
+        """See that all that constraints are on is there; ValueError where something is missing."""
+        for constraint in self.constraints:
+            if constraint.name not in metrics and constraint.name not in self.names:
+                told = f"metrics={{{constraint.name!r}: ...}}"
+                raise ValueError(f"an outcome needs the metric of each constraint, {told}; got {quoted(dict(metrics))}")
+
+    def entry(self, values: Sequence[float], metrics: Mapping[str, float]) -> Entry:
+        """What a history keeps of an outcome with these values of the objectives, in the user's own directions."""
+        objective = self._signs[self.names[0]] * float(values[0])
+        if self.plain:
+            return Entry(objective)
         known = {**metrics, **dict(zip(self.names, values, strict=True))}
-        return np.array([sign * known.get(name, math.nan) for name, sign in self._signs.items()])
+        row = np.array([sign * known.get(name, math.nan) for name, sign in self._signs.items()])
+        return Entry(objective, row, bool(self.feasible(row[None])[0]))
 
     def feasible(self, rows: Array) -> NDArray[np.bool_]:
         """Which rows of targets (n, t) keep all constraints; one whose metric is missing does not."""
@@ -124,11 +190,8 @@ class Goals:
 
     def values_of(self, outcome: Outcome) -> tuple[float, ...] | None:
         """Values of the objectives in the user's units; None where one is missing or not finite."""
-        if not self.several:
-            found = (outcome.objective,)
-        else:
-            metrics = self.metrics_of(outcome)
-            found = tuple(metrics.get(name) for name in self.names)
+        metrics = self.metrics_of(outcome) if self.several else {self.names[0]: outcome.objective}
+        found = [metrics.get(name) for name in self.names]
         values = tuple(value for value in found if value is not None and math.isfinite(value))
         return values if len(values) == len(self.names) else None
 

@@ -11,8 +11,8 @@ A new outcome y dominates of a box prod_j [(u_j - y_j)^+ - (l_j - y_j)^+], so th
 
 (Yang et al. 2019, "Efficient computation of expected hypervolume improvement using box decomposition algorithms",
 section 4). The logarithm is taken throughout, as Ament et al. 2023 (arXiv 2310.20708) do for EI, and averaged over the
-scenarios of pending outcomes (Daulton et al. 2021, arXiv 2105.08195). The front of a scenario is that of its means at the
-known points.
+scenarios of pending outcomes (Daulton et al. 2021, arXiv 2105.08195). The front of a scenario is that of its means at
+the known points.
 """
 
 from __future__ import annotations
@@ -87,9 +87,10 @@ class LogHypervolumeImprovement:
     def _improvement(self, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
         """Score (m,), and its derivatives (k, T, m) by mean and by variance."""
         spread = np.maximum(variance, MIN_VARIANCE)
+        corners = zip(np.moveaxis(self._lower, 2, 0)[..., None], np.moveaxis(self._upper, 2, 0)[..., None], strict=True)
         sides = [
-            _log_side(self._lower[:, :, j, None], self._upper[:, :, j, None], mean[j][:, None], np.sqrt(spread[j])[:, None])
-            for j in range(len(mean))
+            _log_side(lower, upper, mean[j][:, None], np.sqrt(spread[j])[:, None])
+            for j, (lower, upper) in enumerate(corners)
         ]
         log_boxes = np.sum([side[0] for side in sides], axis=0)
         peak = log_boxes.max(axis=(0, 1))

@@ -82,11 +82,16 @@ def check_objectives(names: Sequence[str], where: str) -> None:
             raise StudyError(f"{where} must name each metric once; got {quoted(name)} twice")
 
 
+def check_direction(direction: str, where: str) -> None:
+    """See that it is one; StudyError says the rule."""
+    if direction not in DIRECTIONS:
+        known = " or ".join(DIRECTIONS)
+        raise StudyError(f"{where} must be {known}; got {quoted(direction)}.{nearest(direction, DIRECTIONS)}")
+
+
 def check_directions(directions: Sequence[str], count: int, where: str) -> None:
     """See that there is a direction for each of `count` objectives; StudyError says which rule is broken."""
-    for direction in directions:
-        if direction not in DIRECTIONS:
-            known = " or ".join(DIRECTIONS)
-            raise StudyError(f"{where} must each be {known}; got {quoted(direction)}.{nearest(direction, DIRECTIONS)}")
+    for i, direction in enumerate(directions):
+        check_direction(direction, f"{where}[{i}]")
     if len(directions) != count:
         raise StudyError(f"{where} must be {count}, one for each of the objectives; got {len(directions)}")

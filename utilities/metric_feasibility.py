@@ -7,9 +7,9 @@ mu (S, F, m), var (S, m)   prediction of a metric      b   its bound, in the uni
 
     log P(x) = sum over constraints of log mean over S and F of Phi((b - mu) / sigma)
 
-for upper bounds, minus that argument for lower ones. An acquisition on a log scale is weighed by P, the surrogates being
-independent (Gardner et al. 2014; Gelbart et al. 2014, arXiv 1403.5607, eq. 6). Two bounds of one metric count as
-independent too, which takes the probability between them for a little smaller than it is.
+for upper bounds, minus that argument for lower ones. An acquisition on a log scale is weighed by P, the surrogates
+being independent (Gardner et al. 2014; Gelbart et al. 2014, arXiv 1403.5607, eq. 6). Two bounds of one metric count as
+independent too, which takes the probability between them for larger than it is.
 """
 
 from __future__ import annotations

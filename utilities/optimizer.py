@@ -16,39 +16,25 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from utilities.completion import ORIGIN, complete, outstanding
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
+from utilities.goals import make_goals
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
-from utilities.model_proposer import Goal, make_proposer
+from utilities.methods import METHODS
 from utilities.proposals import Proposal
+from utilities.proposers import make_goal, make_proposer
 from utilities.space import Space
+from utilities.standing import FrontTrial, Incumbent, Prediction, Standing
 from utilities.surrogate import Array, Dataset, FitState, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
 MOST_INITIAL = 20
 """Most trials of the initial design by default. With 10, over ten problems of 4 to 10 dimensions and nine seeds, regret
 was a quarter less after 20 evaluations and 1.4 times as much after 50: a model of few data trusts one basin."""
-
-
-class Incumbent(NamedTuple):
-    """The best trial so far: its objective is in the user's own direction."""
-
-    number: int
-    objective: float
-    config: Config
-
-
-class Prediction(NamedTuple):
-    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
-
-    objective: float
-    sd: float
-    config: Config
 
 
 class Optimizer:
@@ -64,6 +50,12 @@ class Optimizer:
         Not negative. The same seed and the same order of calls give the same proposals.
     direction
         ``minimize`` or ``maximize``.
+    directions
+        That of each objective, where there are several.
+    objectives
+        Their names; by default ``values_0``, ``values_1`` and so on.
+    metric_constraints
+        What a trial must keep to be feasible, such as ``"seconds < 5"``.
     acquisition
         What a method that learns maximises to choose, one of ACQUISITIONS: ``ei`` (by default), the log of the expected
         improvement, or `utilities.portfolio` with many pending trials; ``ucb``, the confidence bound; ``thompson``,
@@ -81,7 +73,7 @@ class Optimizer:
     ------
     StudyError
         An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
-        kappa that the other settings have no use for.
+        kappa that the other settings have no use for, objectives or constraints on metrics that break a rule.
     """
 
     def __init__(
@@ -91,6 +83,9 @@ class Optimizer:
         seed: int = 0,
         *,
         direction: Literal["minimize", "maximize"] = "minimize",
+        directions: Sequence[str] | None = None,
+        objectives: Sequence[str] | None = None,
+        metric_constraints: Sequence[str] | None = None,
         acquisition: str | None = None,
         kappa: float | None = None,
         initial: int | None = None,
@@ -98,22 +93,21 @@ class Optimizer:
     ) -> None:
         if method not in METHODS:
             raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
-        if direction not in ("minimize", "maximize"):
-            raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
         if seed < 0:
             raise StudyError(f"seed must not be negative; got {seed}")
-        goal = _goal(method, acquisition, kappa)
+        self.goals = make_goals(direction, directions, objectives, metric_constraints)
+        goal = make_goal(method, acquisition, kappa, self.goals)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
-        self.method, self.seed, self.direction = method, seed, direction
-        self._sign = 1.0 if direction == "minimize" else -1.0
-        self._history = History(self.space)
+        self.method, self.seed, self.direction = method, seed, self.goals.directions[0]
+        self._sign = float(self.goals.signs[0])
+        self._history = History(self.space, len(self.goals.targets))
+        self.standing = Standing(self.goals)
         initial = min(2 * (len(self.space) + 1), MOST_INITIAL) if initial is None else initial
-        self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
+        self._proposer = make_proposer(method, self.space, seed, initial, goal, self.goals, inline=refit == "inline")
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
         self._given = 0
         self._ready: deque[tuple[Proposal, int]] = deque()
-        self._best: Incumbent | None = None
         self.origins: dict[int, str] = {}
 
     # --- ask --------------------------------------------------------------------------------------------------------
@@ -229,62 +223,79 @@ class Optimizer:
     def tell(
         self,
         trial: Trial | int,
-        objective: float | None = None,
+        objective: float | Sequence[float] | None = None,
         *,
         failed: str | None = None,
         pruned: bool = False,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Report the outcome of a pending trial: its objective, or why it failed.
-
-        An objective that is not finite counts as a failure.
+        """Report the outcome of a pending trial: its objective, or why it failed. One that is not finite is a failure.
 
         Parameters
         ----------
         trial
             It, or its number.
         objective
-            In the user's own direction.
+            In the user's own direction; of several objectives, a sequence of their values.
         failed
             Why there is none.
         pruned
             Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
             The model learns of it; the best trial is a completed one.
+        metrics
+            Further numbers: all that constraints on metrics name, but for objectives.
 
         Raises
         ------
         ValueError
-            The trial was never asked or was told already, or both or neither of objective and failed were given.
+            The trial was never asked or was told already, both or neither of objective and failed were given, or as
+            many values as there are no objectives; a metric of a constraint is missing.
         """
-        number = trial if isinstance(trial, int) else trial.number
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
+        values = None if objective is None else self.goals.check_values(objective)
+        if values is not None and not pruned:
+            self.goals.check_metrics(metrics or {})
+        self._end(trial, values, metrics or {}, pruned=pruned)
+
+    def _end(
+        self, trial: Trial | int, values: Sequence[float] | None, metrics: Mapping[str, float], *, pruned: bool
+    ) -> None:
+        """Note the end of a pending trial, with the values of its objectives where it has them."""
+        number = trial if isinstance(trial, int) else trial.number
         if number not in self._asked:
             raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
-        if objective is None or not math.isfinite(objective):
+        if values is None or not all(map(math.isfinite, values)):
             if pruned:
                 self._history.drop(number)
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective))
-        if pruned:
-            return
-        if self._best is None or self._sign * (objective - self._best.objective) < 0:
-            self._best = Incumbent(number, float(objective), self._asked[number].config)
+        entry = self.goals.entry(values, metrics)
+        self._history.complete(number, entry.objective, entry.targets, feasible=entry.feasible)
+        if not pruned:
+            self.standing.note(number, self._asked[number].config, values, feasible=entry.feasible)
 
-    def observe(self, config: Mapping[str, Any], objective: float) -> None:
+    def observe(
+        self,
+        config: Mapping[str, Any],
+        objective: float | Sequence[float],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
 
         Raises
         ------
         StudyError
-            The configuration is not of this space, or the objective is not finite.
+            The configuration is not of this space, or an objective is not finite.
         """
-        if not math.isfinite(objective):
+        values = self.goals.check_values(objective)
+        if not all(map(math.isfinite, values)):
             raise StudyError(f"an observed objective must be finite; got {objective}")
-        self._history.observe(self.space.validate(config), self._sign * float(objective))
+        entry = self.goals.entry(values, metrics or {})
+        self._history.observe(self.space.validate(config), entry.objective, entry.targets, feasible=entry.feasible)
 
     def restore(self, records: Iterable[TrialRecord]) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
@@ -311,19 +322,21 @@ class Optimizer:
         """Report an outcome as a worker gives it; None leaves the trial pending."""
         if outcome is None:
             return
-        if outcome.state is TrialState.PRUNED:
-            self.tell(trial, outcome.objective, pruned=True)
-        elif outcome.state is TrialState.FAIL or outcome.objective is None:
-            self.tell(trial, failed=outcome.reason or outcome.state.value)
-        else:
-            self.tell(trial, outcome.objective)
+        failed = outcome.state is TrialState.FAIL
+        values = None if failed else self.goals.values_of(outcome)
+        self._end(trial, values, self.goals.metrics_of(outcome), pruned=outcome.state is TrialState.PRUNED)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
     @property
     def best(self) -> Incumbent | None:
-        """Best completed trial, None before the first."""
-        return self._best
+        """Best completed trial that is feasible, None before the first; None with several objectives."""
+        return self.standing.best
+
+    @property
+    def best_trials(self) -> list[FrontTrial]:
+        """Feasible trials that no other dominates, by their first objective; with one objective, the best."""
+        return self.standing.front
 
     @property
     def asked(self) -> int:
@@ -332,8 +345,12 @@ class Optimizer:
 
     @property
     def data(self) -> Dataset:
-        """Completed trials as the surrogate sees them: features and objectives to be minimised."""
+        """Completed trials as the surrogate sees them: features, and the (first) objective to be minimised."""
         return self._history.data
+
+    def data_of(self, kind: str) -> Dataset:
+        """Observations that a surrogate of that kind is fitted to; none where this study has no such surrogate."""
+        return self._proposer.data_of(kind, self._history)
 
     def predicted_best(self) -> Prediction | None:
         """Minimiser of the posterior mean (maximiser, when maximising); None where there is no model yet."""
@@ -343,7 +360,7 @@ class Optimizer:
     # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
 
     def fit_due(self) -> str | None:
-        """Kind of surrogate that is due for a refit to `data`; None where none is."""
+        """Kind of surrogate that is due for a refit to its `data_of`; None where none is."""
         return self._proposer.fit_due(self._history)
 
     @property
@@ -352,7 +369,7 @@ class Optimizer:
         return not self.ready and self._proposer.must_wait(self._history)
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `data`."""
+        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of their `data_of`."""
         self._proposer.adopt(kind, parameters, fitted)
 
     def refit_inline(self) -> None:
@@ -380,17 +397,3 @@ class Optimizer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the `calibration` of an earlier life of the study."""
         self._proposer.restore_calibration(tables)
-
-
-def _goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
-    """What the model is to maximise; None stands for the default."""
-    if acquisition is not None and acquisition not in ACQUISITIONS:
-        known = ", ".join(ACQUISITIONS)
-        hint = nearest(acquisition, ACQUISITIONS)
-        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
-    if kappa is not None and not 0.0 < kappa < math.inf:
-        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-    misuse = acquisition_misuse(method, acquisition, kappa)
-    if misuse:
-        raise StudyError(misuse)
-    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)

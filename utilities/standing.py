@@ -20,6 +20,14 @@ class Incumbent(NamedTuple):
     config: Config
 
 
+class Prediction(NamedTuple):
+    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
+
+    objective: float
+    sd: float
+    config: Config
+
+
 class FrontTrial(NamedTuple):
     """A trial that no other dominates: values of the objectives in the user's own directions."""
 

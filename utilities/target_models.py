@@ -60,6 +60,11 @@ class TargetModels:
             if len(data) >= FEWEST:
                 yield target, model, data
 
+    def hurry(self, hasty: bool) -> None:
+        """Say whether time is short."""
+        for model in self.models:
+            model.hasty = hasty
+
     def observe(self, history: History) -> None:
         """Judge what was foreseen of the newest outcomes, before anything is refitted to them."""
         for target, model in enumerate(self.models):
@@ -118,9 +123,7 @@ class TargetModels:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the calibration of an earlier life of the study."""
         for target, model in enumerate(self.models):
-            own = {
-                family(kind): table for kind, table in tables.items() if label_of(kind) == self._labels[target]
-            }
+            own = {family(kind): table for kind, table in tables.items() if label_of(kind) == self._labels[target]}
             model.restore_calibration(own)
 
     def posterior(self, history: History, target: int) -> Posterior:
