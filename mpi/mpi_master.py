@@ -328,7 +328,7 @@ class Master:
     @property
     def status(self) -> int:
         """Exit status of the run."""
-        return self.ending.status(succeeded=self._optimizer.best is not None)
+        return self.ending.status(succeeded=self._optimizer.standing.completed > 0)
 
     # --- while nothing arrives --------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from utilities.display.text import counted, emit, let_go, shorten
 from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
-from utilities.ledger import best_initial
+from utilities.ledger import best_initial, found
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
@@ -46,7 +46,13 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         raise StudyError(
             f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
         )
-    spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
+    spec = ObjectiveSpec(
+        objective=study.objective,
+        command=study.command,
+        folder=str(study.folder),
+        objectives=study.objectives,
+        metrics=[constraint.name for constraint in study.goals.constraints],
+    )
     try:
         check(spec)
     except StudyError as error:
@@ -106,6 +112,9 @@ class Session:
             study.method,
             study.seed,
             direction=study.direction,
+            directions=study.directions,
+            objectives=study.objectives,
+            metric_constraints=study.metric_constraints,
             acquisition=study.acquisition,
             kappa=study.kappa,
             refit="external" if trainers else "inline",
@@ -137,7 +146,8 @@ class Session:
     def _resume(self) -> None:
         records = self._run.records.values()
         for observation in self._run.observed:
-            self._optimizer.observe(observation.config, observation.objective)
+            values = self._optimizer.goals.observed(observation.objective, observation.metrics)
+            self._optimizer.observe(observation.config, values, observation.metrics)
         self._optimizer.restore(records)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
@@ -145,7 +155,7 @@ class Session:
             return
         self._optimizer.restore_calibration(stored.calibration)
         for fit in stored.fits.values():
-            if fit.rows <= len(self._optimizer.data):
+            if fit.rows <= len(self._optimizer.data_of(fit.kind)):
                 self._optimizer.adopt(*fit)
 
     def _tell(self) -> None:
@@ -173,8 +183,9 @@ class Session:
         status = RESUMABLE if lost and not master.ending.error else master.status
         master.checkpoint(now)
         records = self._run.records.values()
-        initial = best_initial(records, self._study.direction)
+        initial = best_initial(records, self._optimizer.goals)
         summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        summary |= found(self._optimizer)
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
         summary["folder"] = str(self._run.folder)

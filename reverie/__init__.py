@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
     from utilities.optimizer import Optimizer
     from utilities.space import Space
-    from utilities.standing import Incumbent, Prediction
+    from utilities.standing import FrontTrial, Incumbent, Prediction
     from utilities.trial import Outcome, Trial, TrialState
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FrontTrial": "utilities.standing",
     "Incumbent": "utilities.standing",
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",
@@ -42,7 +43,7 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022
-    "Optimizer", "Space", "minimize", "Result", "Trial", "TrialState", "Outcome", "Incumbent", "Prediction",
+    "Optimizer", "Space", "minimize", "Result", "Trial", "TrialState", "Outcome", "Incumbent", "Prediction", "FrontTrial",
     "ReverieError", "StudyError", "SpaceExhaustedError",
 ]  # fmt: skip
 

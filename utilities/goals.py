@@ -127,6 +127,11 @@ class Goals:
         return len(self.names) > 1
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the targets but for a single objective."""
+        return self.targets if self.several else self.targets[1:]
+
+    @property
     def plain(self) -> bool:
         """Whether there is one objective, and no constraint on metrics."""
         return not self.several and not self.constraints
@@ -194,6 +199,12 @@ class Goals:
         found = [metrics.get(name) for name in self.names]
         values = tuple(value for value in found if value is not None and math.isfinite(value))
         return values if len(values) == len(self.names) else None
+
+    def observed(self, objective: float | None, metrics: Mapping[str, float]) -> float | tuple[float, ...]:
+        """What `Optimizer.observe` takes for an outcome of another study, with these metrics."""
+        if self.several or objective is None:
+            return tuple(metrics[name] for name in self.names)
+        return objective
 
     def keeps(self, outcome: Outcome) -> bool:
         """Whether an outcome keeps every constraint."""

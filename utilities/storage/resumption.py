@@ -15,13 +15,16 @@ from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
-PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
+PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", "metric_constraints")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
 _HINTS = ("likely", "sure")
 """Keys of a parameter that say nothing of its values, and may change likewise."""
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
+
+IDENTITY = ("direction", "objectives", "directions", "objective", "command")
+"""What a study is beside its space: with another it is another study."""
 
 _OF_A_TRIAL = (Started, Reported, Lost, Finished)
 
@@ -134,8 +137,8 @@ class Resumption:
         lines = [
             f"[study] {line}"
             for line in _changes(
-                {"direction": header.direction, "objective": header.objective, "command": header.command},
-                {"direction": study.direction, "objective": study.objective, "command": study.command},
+                {key: getattr(header, key) for key in IDENTITY},
+                {key: getattr(study, key) for key in IDENTITY},
             )
         ]
         then, now = map(_unhinted, (header.space, study.space.to_dict()))
@@ -156,7 +159,7 @@ def _unhinted(space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 
 def _another(line: str) -> str:
-    return f"{'other' if line.startswith(('constraints', 'forbid')) else 'another'} {line}"
+    return f"{'other' if line.startswith(('constraints', 'forbid', 'metric_')) else 'another'} {line}"
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -15,11 +15,13 @@ import msgspec
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
+from utilities.metric_constraints import check_directions
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
 
 if TYPE_CHECKING:
+    from utilities.goals import Goals
     from utilities.space import Space
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
@@ -42,6 +44,11 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Program and arguments, with ``{parameter}`` for a value and ``{{``, ``}}`` for braces.
     direction
         Whether the smallest or the largest objective is wanted.
+    objectives, directions
+        Names of several objectives among the metrics, and the direction of each; None means one objective, and that
+        all are to be minimised.
+    metric_constraints
+        What the metrics of a feasible trial keep, such as ``seconds < 5``; None means nothing.
     budget
         Number of trials; None means no limit.
     time_limit, trial_timeout
@@ -96,6 +103,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     objective: str | None = None
     command: list[str] | None = None
     direction: Direction = "minimize"
+    objectives: list[str] | None = None
+    directions: list[str] | None = None
+    metric_constraints: list[str] | None = None
     budget: int | None = None
     time_limit: float | None = None
     method: str = "auto"
@@ -122,10 +132,19 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     source: str
 
+    @property
+    def goals(self) -> Goals:
+        """What its trials are judged by."""
+        from utilities.goals import make_goals
+
+        return make_goals(self.direction, self.directions, self.objectives, self.metric_constraints)
+
     def to_dict(self) -> dict[str, Any]:
         """The tables as a study file has them, without keys that are None and tables that are empty."""
         table = {key: getattr(self, key) for key in RULES}
         own = {key: value for key, value in table.items() if value is not None}
+        if self.objectives is not None:
+            del own["direction"]
         tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
         if self.enqueue:
             tables["enqueue"] = self.enqueue
@@ -153,6 +172,9 @@ def read_study(path: Path) -> Study:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
+        if "objectives" in fields:
+            rule = "goes by the values of one objective, which trials report; with objectives no trial is ended early"
+            raise StudyError(f"{source}: [{TABLE}] {rule}: leave it out")
     space = _space(tables["space"], fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
     study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
@@ -219,7 +241,8 @@ def override(
 
 
 def _check_acquisition(study: Study) -> None:
-    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa)
+    several = study.objectives is not None
+    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa, several=several)
     if misuse:
         raise StudyError(f"{study.source}: [study] {misuse}")
 
@@ -248,10 +271,25 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         checked = check_key(RULES, key, value, f"{source}: [study]")
         if checked is not None:
             fields[key] = checked
+    _check_goals(fields, f"{source}: [study]")
     if ("objective" in fields) == ("command" in fields):
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
     return fields
+
+
+def _check_goals(fields: Mapping[str, Any], here: str) -> None:
+    """See that the keys go together that say what the objectives are."""
+    objectives, directions = fields.get("objectives"), fields.get("directions")
+    if objectives is None:
+        if directions is not None:
+            raise StudyError(f"{here} directions needs objectives, their names; of a single one direction is the key")
+        return
+    if "direction" in fields:
+        several = f"directions = {show([fields['direction']] * len(objectives))}"
+        raise StudyError(f"{here} direction is of a single objective; with objectives it is {several}")
+    if directions is not None:
+        check_directions(directions, len(objectives), f"{here} directions")
 
 
 def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:

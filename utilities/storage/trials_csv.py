@@ -2,8 +2,9 @@
 
 ``number, value, state, datetime_start, datetime_complete, duration, params_*, user_attrs_failure, user_attrs_worker,
 user_attrs_origin, user_attrs_*``: times in local time without a zone, as Optuna has them, in ISO 8601 with
-microseconds; the duration as pandas writes one; what a trial has not got is empty. The file follows from the journal
-and is written anew where it does not match.
+microseconds; the duration as pandas writes one; what a trial has not got is empty. With several objectives
+``values_0, values_1, ...`` stand in place of ``value``, and under constraints on metrics ``user_attrs_feasible`` after
+``user_attrs_origin``. The file follows from the journal and is written anew where it does not match.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from utilities.goals import Goals
 from utilities.storage.atomic import replace_file
-from utilities.trial import TrialRecord
+from utilities.trial import Outcome, TrialRecord, TrialState
 
-_FIXED = ("number", "value", "state", "datetime_start", "datetime_complete", "duration")
+_TIMES = ("state", "datetime_start", "datetime_complete", "duration")
 _PART = 1000
 _NOTES = ("failure", "worker", "origin")
+_FEASIBLE = "feasible"
+_PLAIN = Goals()
 
 
 class TrialsCsv:
@@ -31,10 +35,13 @@ class TrialsCsv:
         The file.
     parameters
         Names of the parameters of the space.
+    goals
+        What trials are judged by.
     """
 
-    def __init__(self, path: Path, parameters: Sequence[str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, parameters: Sequence[str], goals: Goals = _PLAIN) -> None:
+        self.path, self._goals = path, goals
+        self._notes = (*_NOTES, _FEASIBLE) if goals.constraints else _NOTES
         self._parameters = list(parameters)
         self._records: list[TrialRecord] = []
         self._metrics: dict[str, str] = {}
@@ -115,15 +122,16 @@ class TrialsCsv:
     def _free_column(self, metric: str) -> str:
         """Column for a metric, which may have the name of a column that is there already."""
         column = metric
-        while column in _NOTES or column in self._metrics.values():
+        while column in self._notes or column in self._metrics.values():
             column = f"metric_{column}"
         return column
 
     def _table(self) -> Iterator[bytes]:
         """The whole table, in parts: of very many trials, all of it would take up much memory."""
         params = [f"params_{name}" for name in self._parameters]
-        attrs = [f"user_attrs_{name}" for name in (*_NOTES, *self._metrics.values())]
-        yield _lines([[*_FIXED, *params, *attrs]])
+        attrs = [f"user_attrs_{name}" for name in (*self._notes, *self._metrics.values())]
+        values = [f"values_{i}" for i in range(len(self._goals.names))] if self._goals.several else ["value"]
+        yield _lines([["number", *values, *_TIMES, *params, *attrs]])
         for first in range(0, len(self._records), _PART):
             yield _lines(map(self._row, self._records[first : first + _PART]))
 
@@ -133,7 +141,7 @@ class TrialsCsv:
             raise ValueError(f"trial {record.trial.number} has not ended: it has no row")
         return [
             record.trial.number,
-            outcome.objective,
+            *self._values(outcome),
             outcome.state.value,
             _local(record.started),
             _local(record.completed),
@@ -142,8 +150,21 @@ class TrialsCsv:
             " ".join(outcome.reason.split()),
             record.worker,
             record.origin,
+            *self._feasible(outcome),
             *map(outcome.metrics.get, self._metrics),
         ]
+
+    def _values(self, outcome: Outcome) -> Sequence[float | None]:
+        if not self._goals.several:
+            return [outcome.objective]
+        values = self._goals.values_of(outcome) if outcome.state is TrialState.COMPLETE else None
+        return [None] * len(self._goals.names) if values is None else values
+
+    def _feasible(self, outcome: Outcome) -> list[bool | None]:
+        """Whether a completed trial keeps the constraints on metrics; no column without any."""
+        if not self._goals.constraints:
+            return []
+        return [self._goals.keeps(outcome) if outcome.state is TrialState.COMPLETE else None]
 
 
 def _local(seconds: float | None) -> str | None:
