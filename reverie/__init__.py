@@ -43,8 +43,8 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022
-    "Optimizer", "Space", "minimize", "Result", "Trial", "TrialState", "Outcome", "Incumbent", "Prediction", "FrontTrial",
-    "ReverieError", "StudyError", "SpaceExhaustedError",
+    "Optimizer", "Space", "minimize", "Result", "Trial", "TrialState", "Outcome", "Incumbent", "Prediction",
+    "FrontTrial", "ReverieError", "StudyError", "SpaceExhaustedError",
 ]  # fmt: skip
 
 

@@ -128,7 +128,7 @@ class KeptFolders:
         insort(self._best, trial)
         if self._goals.several:
             feasible = [one for one in self._best if one.violation == 0.0]
-            order = preference(np.array([one.losses for one in feasible]).reshape(len(feasible), -1))
+            order = preference(np.array([one.losses for one in feasible]).reshape(-1, len(self._goals.names)))
             self._best[: len(feasible)] = [feasible[i] for i in order]
 
     def _attempt(self, change: Callable[[], object]) -> None:

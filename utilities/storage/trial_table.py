@@ -45,7 +45,9 @@ class TrialTable:
         self._space, self.goals = space, goals
         fields: list[Any] = [("number", np.int64), *((name, np.float64) for name in NUMBERS[1:-1])]
         fields += [*((name, np.int32) for name in WORDS), ("inputs", np.float64, (len(space),))]
-        fields += [("feasible", np.float64), ("values", np.float64, (len(goals.names),))]
+        fields += [("feasible", np.float64)]
+        if goals.several:
+            fields += [("values", np.float64, (len(goals.names),))]
         self._rows: NDArray[Any] = np.empty(64, dtype=fields)
         self._count = 0
         self._open: list[int] = []
@@ -77,20 +79,21 @@ class TrialTable:
         while len(self._rows) < self._count:
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
         for name, column in self._columns([*changed, *new]).items():
-            self._rows[name][rows] = column
+            self._rows[name][rows] = np.reshape(column, (len(rows), *self._rows[name].shape[1:]))
         self._rows["inputs"][first : self._count] = self._space.to_unit([record.trial.config for record in new])
         self._open = [row for row, record in zip(rows, [*changed, *new], strict=True) if record.outcome is None]
 
     def _columns(self, records: list[TrialRecord]) -> dict[str, list[Any]]:
         outcomes = [record.outcome for record in records]
+        values = {"values": [self._values(outcome) for outcome in outcomes]} if self.goals.several else {}
         return {
+            **values,
             "number": [record.trial.number for record in records],
             "objective": [_NAN if o is None or o.objective is None else o.objective for o in outcomes],
             "seconds": [_NAN if outcome is None else outcome.seconds for outcome in outcomes],
             "started": [_NAN if record.started is None else record.started for record in records],
             "completed": [_NAN if record.completed is None else record.completed for record in records],
             "feasible": [self._feasible(outcome) for outcome in outcomes],
-            "values": [self._values(outcome) for outcome in outcomes],
             "state": [self._code("state", record.state.value) for record in records],
             "origin": [self._code("origin", record.origin) for record in records],
             "worker": [self._code("worker", record.worker) for record in records],
