@@ -100,7 +100,7 @@ class FrontProposer(ModelProposer):
         if len(posteriors) <= EXACT:
             acquisition = LogHypervolumeImprovement(scenarios)
         else:
-            acquisition = LogScalarisedImprovement(scenarios, draw_weights(len(posteriors), rng), rng)
+            acquisition = LogScalarisedImprovement(scenarios, draw_weights(len(posteriors), rng))
         return acquisition if feasibility is None else Meeting(acquisition, feasibility), anchors
 
     def _fantasised(self, history: History, target: int, x_pending: Array, rng: np.random.Generator) -> Posterior:

@@ -118,11 +118,16 @@ def _log_side(lower: Array, upper: Array, mean: Array, sigma: Array) -> tuple[Ar
     return value, by_mean, by_sigma
 
 
+def reference_point(front: Array) -> Array:
+    """Point (k,) behind a front (n, k) up to which volume counts."""
+    ideal, nadir = front.min(axis=0), front.max(axis=0)
+    return np.asarray(np.maximum(nadir + MARGIN * (nadir - ideal), ideal + LEAST_RANGE))
+
+
 def _boxes(points: Array) -> tuple[Array, Array]:
     """Corners of what is open before the front of `points` (q, k)."""
     front = points[non_dominated(points)]
-    ideal, nadir = front.min(axis=0), front.max(axis=0)
-    reference = np.maximum(nadir + MARGIN * (nadir - ideal), ideal + LEAST_RANGE)
+    reference = reference_point(front)
     while len(front) > MOST_ON_FRONT:
         front = np.delete(front, _most_crowded(front), axis=0)
     return open_boxes(front, reference)
