@@ -73,7 +73,8 @@ def test_seconds_are_measured_where_the_objective_returns_none() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("minimize", ["minimize"], None, None), "at least two"),
+        (("minimize", [], None, None), "at least two"),
+        (("minimize", ["minimise"], None, None), 'Did you mean "minimize"'),
         (("minimize", None, ["a"], None), "at least two"),
         (("minimize", None, ["a", "a"], None), "once"),
         (("minimize", None, ["a", " "], None), "must name a metric"),

@@ -1,8 +1,8 @@
 """How a model chooses the next configuration of several objectives: by what each would add to the front.
 
-One surrogate an objective. A single proposal maximises the log of the expected hypervolume improvement or, with more
-objectives than `EXACT`, of the improvement of a random Chebyshev scalarisation. Many in one pass are Thompson samples
-of all objectives together, each the minimum of a random scalarisation over a few candidates.
+One surrogate an objective. Proposals maximise the log of the expected hypervolume improvement and of the improvement
+of a random Chebyshev scalarisation in turn; with more objectives than `EXACT`, the latter alone. Many in one pass are
+Thompson samples of all objectives together, each the minimum of a random scalarisation over a few candidates.
 
 Symbols
 -------
@@ -36,6 +36,10 @@ from utilities.trial import Config
 
 EXACT = 4
 """Most objectives whose hypervolume improvement is computed: the boxes of more are too many."""
+
+SCALARISED = 2
+"""Every so-manieth proposal is by a scalarisation. Hypervolume improvement alone finds more where the front is short,
+but spends nearly all on its extremes where these lie far out, as on DTLZ2: the volume behind them is most of all."""
 
 KNOWN = 100
 """Observations, the best by fronts, among which the front of a scenario is."""
@@ -97,7 +101,7 @@ class FrontProposer(ModelProposer):
         known = np.vstack([history.data.x[best], likely])
         scenarios = Scenarios(posteriors, known, rng)
         acquisition: Acquisition
-        if len(posteriors) <= EXACT:
+        if len(posteriors) <= EXACT and turn % SCALARISED:
             acquisition = LogHypervolumeImprovement(scenarios)
         else:
             acquisition = LogScalarisedImprovement(scenarios, draw_weights(len(posteriors), rng))

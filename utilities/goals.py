@@ -53,6 +53,9 @@ def make_goals(
     constraints = [
         read_metric_constraint(text, f"metric_constraints[{i}]") for i, text in enumerate(metric_constraints or ())
     ]
+    if objectives is None and directions is not None and len(directions) == 1:
+        check_directions(directions, 1, "directions")
+        direction, directions = directions[0], None
     if objectives is None and directions is None:
         return Goals(directions=(direction,), constraints=constraints)
     if direction != DIRECTIONS[0]:

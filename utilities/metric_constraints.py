@@ -15,7 +15,9 @@ from utilities.errors import StudyError, nearest, quoted
 DIRECTIONS = ("minimize", "maximize")
 
 _LONGEST_NAME = 200
-_CONSTRAINT = re.compile(r"\s*(?P<name>[^\s<>=](?:[^<>=]*[^\s<>=])?)\s*(?P<operator><=|>=|<|>)\s*(?P<bound>[^\s<>=]+)\s*")
+_CONSTRAINT = re.compile(
+    r"\s*(?P<name>[^\s<>=](?:[^<>=]*[^\s<>=])?)\s*(?P<operator><=|>=|<|>)\s*(?P<bound>[^\s<>=]+)\s*"
+)
 
 
 class MetricConstraint(NamedTuple):

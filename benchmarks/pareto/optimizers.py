@@ -7,6 +7,7 @@ from unittest import mock
 
 from benchmarks.pareto.problems import Problem
 from reverie import Optimizer
+from utilities import front_proposer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,19 +24,19 @@ class Asked(Protocol):
 
 
 class Reverie:
-    """Our own, by a method; with scalarisations in place of the hypervolume where `chebyshev`."""
+    """Our own, by a method; with constants of `utilities.front_proposer` in place of its own, where any are given."""
 
-    def __init__(self, problem: Problem, seed: int, method: str, *, chebyshev: bool = False) -> None:
+    def __init__(self, problem: Problem, seed: int, method: str, **constants: int) -> None:
         several = max(1, len(problem.reference))
         bounds = [f"c{i} <= 0" for i in range(problem.constraints)]
-        self._chebyshev = chebyshev
+        self._constants = constants
         self._optimizer = Optimizer(
             problem.space, method, seed, directions=["minimize"] * several, metric_constraints=bounds
         )
 
     def ask(self) -> tuple[Any, dict[str, float]]:
         """Next trial and its configuration."""
-        with mock.patch("utilities.front_proposer.EXACT", 0 if self._chebyshev else 4):
+        with mock.patch.multiple(front_proposer, **self._constants):
             trial = self._optimizer.ask()
         return trial, dict(trial.config)  # type: ignore[arg-type]
 
@@ -77,7 +78,8 @@ class Optuna:
 
 OPTIMIZERS: dict[str, Callable[[Problem, int, int], Asked]] = {
     "reverie-gp": lambda problem, seed, _: Reverie(problem, seed, "gp"),
-    "reverie-chebyshev": lambda problem, seed, _: Reverie(problem, seed, "gp", chebyshev=True),
+    "reverie-hypervolume": lambda problem, seed, _: Reverie(problem, seed, "gp", SCALARISED=10**9),
+    "reverie-chebyshev": lambda problem, seed, _: Reverie(problem, seed, "gp", EXACT=0),
     "reverie-dngo": lambda problem, seed, _: Reverie(problem, seed, "dngo"),
     "optuna-tpe": lambda problem, seed, pending: Optuna(problem, seed, "tpe", pending),
     "optuna-nsga2": lambda problem, seed, pending: Optuna(problem, seed, "nsga2", pending),
