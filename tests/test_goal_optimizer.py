@@ -1,4 +1,4 @@
-"""The optimiser with several objectives and with constraints on metrics: what stands, what is refused, what is found."""
+"""The optimiser with several objectives, and with constraints on metrics: what is found, refused, best."""
 
 import math
 
