@@ -112,7 +112,7 @@ def _figure(figure: Figure) -> str:
     if figure.spec is not None:
         chart = (
             f'<div class="chart" id="chart-{name}" role="img" tabindex="0" aria-labelledby="{name}-title" '
-            f'aria-describedby="{name}-says"></div>'
+            f'aria-describedby="{name}-says"><div class="drawing"></div></div>'
         )
     wide = ' class="wide"' if figure.wide else ""
     return (

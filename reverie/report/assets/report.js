@@ -37,17 +37,18 @@
   }
 
   async function draw(name) {
-    const place = document.getElementById("chart-" + name);
-    const width = place.clientWidth;
+    const chart = document.getElementById("chart-" + name);
+    const place = chart.firstElementChild;
+    const width = chart.clientWidth;
     const specification = fitted(specifications[name], width);
-    const label = place.closest("figure").querySelector("figcaption").textContent;
+    const label = chart.closest("figure").querySelector("figcaption").textContent;
     specification.description = label;
     if (!specification.concat) specification.autosize = { type: "fit-x", contains: "padding" };
     try {
       const result = await vegaEmbed(place, specification, { config: config(), renderer: "svg", actions: false, mode: "vega-lite", logLevel: 1, tooltip: { theme: dark.matches ? "dark" : "light" } });
       if (views.has(name)) views.get(name).finalize();
       views.set(name, result);
-      place.dataset.drawn = String(width);
+      chart.dataset.drawn = String(width);
     } catch (error) {
       place.innerHTML = '<p class="failed"></p>';
       place.firstChild.textContent = "This figure could not be drawn: " + error.message;
