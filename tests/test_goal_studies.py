@@ -11,6 +11,7 @@ from mpi_runs import Launcher, Studio, launchers
 from run_folders import CONFIG, opened, rows, study
 
 from learning_objective.results import ResultError, Wanted, read_result
+from reverie.report.evidence import read_evidence
 from utilities.errors import StudyError
 from utilities.goals import Goals
 from utilities.pareto import non_dominated
@@ -288,3 +289,22 @@ def test_trials_that_lack_a_metric_fail(studio: Studio) -> None:
     assert studio.run(1).status == 3
     reason = """objective returned a dict without "weights" (it has 'objective', 'params')"""
     assert {row["user_attrs_failure"] for row in studio.rows()} == {reason}
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_of_several_objectives_is_refused_and_one_under_constraints_has_the_best_feasible(
+    tmp_path: Path,
+) -> None:
+    play(tmp_path / "several", **SEVERAL, **BOUND)
+    with pytest.raises(StudyError, match=r"a report is of one objective; this study has 2"):
+        read_evidence(tmp_path / "several" / "digits")
+    with opened(tmp_path, study(**BOUND)) as run:
+        run.session(1, 1000.0)
+        for number, (objective, params) in enumerate([(2.0, 0.1), (1.0, 0.9), (3.0, 0.1)]):
+            run.asked(Trial(number, CONFIG), "initial")
+            run.finished(number, Outcome(TrialState.COMPLETE, objective, {"params": params}, 1.0), 1002.0)
+    best = read_evidence(tmp_path / "digits").best
+    assert best is not None
+    assert best.trial.number == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 from unittest import mock
 
@@ -36,7 +37,9 @@ class Reverie:
 
     def ask(self) -> tuple[Any, dict[str, float]]:
         """Next trial and its configuration."""
-        with mock.patch.multiple(front_proposer, **self._constants):
+        with ExitStack() as stack:
+            for name, value in self._constants.items():
+                stack.enter_context(mock.patch.object(front_proposer, name, value))
             trial = self._optimizer.ask()
         return trial, dict(trial.config)  # type: ignore[arg-type]
 
