@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from utilities.basins import exhausted
 from utilities.dngo_parts import MEMBERS, members_of, merge_members
+from utilities.goals import OBJECTIVE
 from utilities.output_transform import OutputTransform, identity_transform
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
@@ -129,9 +130,18 @@ def _divided(parameters: Parameters) -> tuple[dict[str, Array], dict[str, Array]
 def _fit_one(
     kind: str, surrogate: Surrogate, data: Dataset, rng: np.random.Generator, previous: Parameters | None
 ) -> dict[str, Array]:
-    transform = identity_transform() if family(kind) == "dngo-paper" else OutputTransform.fit(data.y)
+    transform = _transform(kind, data.y)
     fitted = surrogate.fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
+
+
+def _transform(kind: str, y: Array) -> OutputTransform:
+    """Output transform for objectives `y` (n,): of several targets, low values are not all that matters."""
+    if family(kind) == "dngo-paper":
+        return identity_transform()
+    if label_of(kind) in ("", OBJECTIVE):
+        return OutputTransform.fit(y)
+    return OutputTransform.without_outliers(y)
 
 
 def condition(kind: str, space: Space, parameters: Parameters, data: Dataset) -> Posterior:

@@ -7,6 +7,9 @@ Half-rank and log, the warp of Vizier's GP bandit (Song et al. 2024, arXiv 2408.
    outlier.
 2. With t = (y - min) / (max - min) in [0, 1], y becomes log(1 + t (c - 1)) / log c, c = 1.5: the good end is stretched.
 
+That is for an objective whose lowest values alone matter. Where trade-offs or a bound may lie anywhere in the range,
+values keep their distances, and only catastrophes are taken in: those beyond m + `BEYOND` s.
+
 The transform is kept as knots (objective, transformed): later outcomes, and predictions, are read off between them.
 
 Symbols
@@ -23,6 +26,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from utilities.surrogate import Array
+
+BEYOND = 4.0
 
 _LOG_BASE = 1.5
 
@@ -52,6 +57,22 @@ class OutputTransform:
         keep = np.concatenate([[True], np.diff(images) > 1e-12])
         return cls(values[keep], images[keep])
 
+    @classmethod
+    def without_outliers(cls, y: Array) -> OutputTransform:
+        """Transform that changes values of the objectives `y` (n,) far above the others, and keeps their order."""
+        size = float(np.abs(y).max()) or 1.0  # divided, as squares must not overflow
+        values, first = np.unique(y, return_index=True)
+        scaled = y / size
+        middle, spread = _middle(scaled)
+        limit = middle + BEYOND * spread
+        if len(values) < 3 or scaled.max() <= limit:
+            return identity_transform()
+        place = ndtri(np.minimum(_places(scaled), 1.0 - 0.5 / len(y)))
+        within = place[scaled <= limit].max()
+        images = np.where(scaled <= limit, scaled, limit + spread * np.maximum(place - within, 0.0))[first]
+        keep = np.concatenate([[True], np.diff(images) > 1e-12])
+        return cls(values[keep], images[keep])
+
     def apply(self, y: Array) -> Array:
         """Transformed values of objectives, extended beyond the knots with the slope at each end."""
         return _interpolate(y, self.knots, self.images)
@@ -73,12 +94,21 @@ def identity_transform() -> OutputTransform:
     return OutputTransform(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
 
 
-def _half_rank(y: Array) -> Array:
+def _middle(y: Array) -> tuple[float, float]:
+    """Median, and the root mean square of how far the values below lie from it."""
     middle = float(np.median(y))
-    good = y[y <= middle]
-    spread = math.sqrt(float(np.mean((middle - good) ** 2))) or float(np.std(y))
+    return middle, math.sqrt(float(np.mean((middle - y[y <= middle]) ** 2))) or float(np.std(y))
+
+
+def _places(y: Array) -> Array:
+    """Rank of each value, as a fraction of all."""
     _, rank, count = np.unique(y, return_inverse=True, return_counts=True)
-    place = (np.cumsum(count) - 0.5 * count)[rank] / len(y)
+    return np.asarray((np.cumsum(count) - 0.5 * count)[rank] / len(y))
+
+
+def _half_rank(y: Array) -> Array:
+    middle, spread = _middle(y)
+    place = _places(y)
     ranked = middle + spread * np.maximum(ndtri(np.minimum(place, 1.0 - 0.5 / len(y))), 0.0)
     return np.asarray(np.where(y <= middle, y, ranked))
 
