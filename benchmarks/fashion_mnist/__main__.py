@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -23,7 +24,7 @@ from pathlib import Path
 from benchmarks.fashion_mnist.report import FOLDER, report
 from benchmarks.fashion_mnist.runs import EXAMPLE, example, run, space
 from benchmarks.fashion_mnist.subjects import DEFAULT, OPTUNA, Ours
-from benchmarks.scaling.results import append, read
+from benchmarks.scaling.results import append, read, write
 from utilities.errors import StudyError
 
 
@@ -45,6 +46,18 @@ def refusal(names: Iterable[str]) -> str | None:
     return None
 
 
+def whole_runs(file: Path) -> list[dict[str, str]]:
+    """Rows of a file, from which those of a run are cut that a stopped process wrote in part."""
+    rows = read(file)
+    spent: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        spent[row["subject"], row["seed"]] += int(row["epochs"] or 0)
+    kept = [row for row in rows if str(spent[row["subject"], row["seed"]]) == row["total"]]
+    if len(kept) < len(rows):
+        write(file, kept, list(rows[0]))
+    return kept
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", default=",".join(DEFAULT), help="%(default)s by default")
@@ -59,7 +72,7 @@ def main() -> None:
     if (reason := refusal(names)) is not None:
         parser.error(reason)
     file = options.folder / "runs.csv"
-    rows = read(file)
+    rows = whole_runs(file)
     if others := {row["total"] for row in rows} - {str(options.epochs)}:
         parser.error(f"{file} has runs of {', '.join(others)} epochs; --epochs the same, or another --folder")
     done = {(row["subject"], row["seed"]) for row in rows}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -105,11 +106,11 @@ def _words(results: Results) -> list[str]:
         "",
         "The network and the twelve parameters of `examples/fashion_mnist`: 10,000 images to train, 5,000 to validate,",
         "at most 9 epochs a trial. Two workers in virtual time, an epoch being the unit; a run ends after",
-        f"{results.total} epochs. Target: the validation error of the best complete trial of `{FULL}`, which ends no trial",
-        "early, at the end of its run of the same seed. Epochs until then are those of all trials; over those that",
-        f"`{FULL}` had spent when it came there itself, and over all of its run. Medians over seeds, of ratios with a 95 %",
-        "bootstrap interval. Test error: of the last incumbent, on 10,000 images that nothing is chosen by. Regenerate:",
-        "`python -m benchmarks.fashion_mnist`.",
+        f"{results.total} epochs. Target: the validation error of the best complete trial of `{FULL}`, which ends no",
+        "trial early, at the end of its run of the same seed. Epochs until then are those of all trials; over those",
+        f"that `{FULL}` had spent when it came there itself, and over all of its run. Medians over seeds, of ratios",
+        "with a 95 % bootstrap interval. Test error: of the last incumbent, on 10,000 images that nobody chooses by.",
+        "Regenerate: `python -m benchmarks.fashion_mnist`.",
         "",
     ]
 
@@ -167,8 +168,11 @@ def _with_interval(values: Sequence[float]) -> str:
 
 
 def _versions() -> str:
-    packages = [f"{name} {metadata.version(name)}" for name in ("torch", "optuna")]
-    return ", ".join([versions(), *packages])
+    said = [versions()]
+    for name in ("torch", "optuna"):
+        with suppress(metadata.PackageNotFoundError):
+            said.append(f"{name} {metadata.version(name)}")
+    return ", ".join(said)
 
 
 def _curve(run: Run, total: int) -> np.ndarray:

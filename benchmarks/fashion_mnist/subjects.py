@@ -152,7 +152,11 @@ class OptunaHyperband:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._seed, self._space, self._pruned = seed, space, optuna.trial.TrialState.PRUNED
         pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=longest, reduction_factor=3)
-        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            pruner=pruner,
+            study_name=f"seed {seed}",  # the pruner draws brackets by it; the default is another one each time
+        )
         self._trials: dict[int, Any] = {}
 
     def ask(self, worker: int, now: int) -> Proposal:
