@@ -91,6 +91,13 @@ def when(study: optuna.Study) -> dict[str, Any]:
     return {name: parameter.when for name, parameter in sampler._optimizer.space.parameters.items()}
 
 
+def propose(study: optuna.Study) -> Trial:
+    """Ask for a trial, and have the sampler propose for it, which Optuna does when the first value is asked for."""
+    trial = study.ask()
+    assert trial.relative_params is not None
+    return trial
+
+
 def worked_on(study: optuna.Study) -> reverie.Optimizer:
     sampler = study.sampler
     assert isinstance(sampler, ReverieSampler)
@@ -103,12 +110,10 @@ def worked_on(study: optuna.Study) -> reverie.Optimizer:
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_a_bowl_is_descended_or_climbed(sign: float) -> None:
-    study = optuna.create_study(
-        direction="minimize" if sign > 0 else "maximize", sampler=ReverieSampler("gp", seed=0)
-    )
+    study = optuna.create_study(direction="minimize" if sign > 0 else "maximize", sampler=ReverieSampler("gp", seed=0))
     study.optimize(lambda trial: sign * bowl(trial), n_trials=20)
     assert sign * study.best_value < 0.02
-    assert worked_on(study).asked == 19  # the first was proposed before anything was known, the last is pending
+    assert worked_on(study).asked == 20
 
 
 def test_every_distribution_is_modelled_and_kept() -> None:
@@ -144,16 +149,17 @@ def test_conditions_are_learned_and_the_space_is_searched_as_one() -> None:
 def test_a_wrong_condition_is_mended_by_the_trial_that_shows_it() -> None:
     def late(trial: Trial) -> float:
         flag = trial.suggest_categorical("flag", ["a", "b", "c"])
+        trial.suggest_float("always", 0.0, 1.0)
         return trial.suggest_float("x", 0.0, 1.0) if flag == "a" or (flag == "b" and trial.number > 9) else 0.5
 
     study = study_of(method="random")
     study.optimize(late, n_trials=10)
-    study.ask()
+    propose(study)
     assert when(study)["x"] == {"flag": [0]}
     study.optimize(late, n_trials=10)
-    study.ask()
+    propose(study)
     assert "x" not in when(study)  # the same flag with and without it
-    assert when(study) == {"flag": {}}
+    assert when(study) == {"flag": {}, "always": {}}
 
 
 def test_what_has_no_condition_or_no_fixed_range_is_sampled_independently() -> None:
@@ -175,7 +181,7 @@ def test_what_has_no_condition_or_no_fixed_range_is_sampled_independently() -> N
     assert list(when(study)) == ["x"]
     assert asked.count("x") == 1
     assert asked.count("odd") == 4
-    assert asked.count("moving") == 8
+    assert asked.count("moving") == 7  # after a single trial, its range was not known to change
 
 
 def test_a_space_of_no_parameters_is_left_alone() -> None:
@@ -235,13 +241,13 @@ def test_trials_of_elsewhere_are_learned_from() -> None:
 def test_ask_and_tell_with_many_pending() -> None:
     study = study_of()
     study.optimize(bowl, n_trials=8)
-    pending = [study.ask() for _ in range(6)]
+    pending = [propose(study) for _ in range(6)]
     points = np.array([[trial.suggest_float(name, -5.0, 5.0) for name in "xy"] for trial in pending])
     gaps = np.linalg.norm(points[:, None] - points[None], axis=-1)[np.triu_indices(6, 1)]
     assert gaps.min() > 1e-3
     for trial in pending[::-1]:
         study.tell(trial, bowl(trial))
-    study.ask()
+    propose(study)
     assert len(worked_on(study).data) == 14
     assert worked_on(study)._history.waiting == 1
 
@@ -252,8 +258,8 @@ def test_ask_and_tell_with_many_pending() -> None:
 def test_failed_trials_teach_where_not_to_search() -> None:
     def half(trial: Trial) -> float:
         value = bowl(trial)
-        if trial.params["x"] > 0.0:
-            raise ArithmeticError("x is above 0")
+        if trial.params["x"] < 0.0:
+            raise ArithmeticError("x is below 0")
         return value
 
     study = study_of()
@@ -262,16 +268,15 @@ def test_failed_trials_teach_where_not_to_search() -> None:
     history = worked_on(study)._history
     assert history.outcomes[1].sum() == states[:-1].count(TrialState.COMPLETE)
     assert (~history.outcomes[1]).sum() >= states[:-1].count(TrialState.FAIL) - 1  # one may have been before the space
-    assert states[15:].count(TrialState.FAIL) < 8
-    assert study.best_value < 1.05
+    assert states[15:].count(TrialState.FAIL) < 4
+    assert study.best_value < 0.05
 
 
 def test_a_trial_that_fails_before_it_asks_for_anything_counts_for_what_was_proposed() -> None:
     study = study_of()
     study.optimize(bowl, n_trials=3)
-    trial = study.ask()
-    study.tell(trial, state=TrialState.FAIL)
-    study.ask()
+    study.tell(propose(study), state=TrialState.FAIL)
+    propose(study)
     optimizer = worked_on(study)
     assert optimizer._history.outcomes[1].tolist().count(False) == 1
     assert optimizer._history.waiting == 1
@@ -287,7 +292,7 @@ def test_pruned_trials_teach_their_last_value() -> None:
 
     study = study_of()
     study.optimize(pruned, n_trials=9)
-    study.ask()
+    propose(study)
     data = worked_on(study).data
     assert len(data) == 9
     assert (data.y >= 10.0).sum() >= 4
@@ -299,22 +304,32 @@ def test_pruned_trials_teach_their_last_value() -> None:
 def test_constraints_of_a_trial_are_kept() -> None:
     def constrained(trial: Trial) -> float:
         value = bowl(trial)
-        trial.set_constraint("left", trial.params["x"])
-        return value
+        trial.set_constraint("right", -trial.params["x"])
+        return value - 50.0 * (trial.params["x"] < 0.0)
 
     study = study_of()
     study.optimize(constrained, n_trials=30)
-    later = [trial.params["x"] <= 0.0 for trial in study.trials[15:]]
-    assert sum(later) > 7
-    assert study.best_trial.params["x"] <= 0.0
-    assert study.best_value < 1.2
+    assert sum(trial.params["x"] < 0.0 for trial in study.trials[15:]) < 4
+    assert 0.0 <= study.best_value < 0.05
+    best = worked_on(study).best
+    assert best is not None
+    assert best.objective == study.best_value
 
 
-def test_objectives_that_are_not_finite_are_failures() -> None:
+def test_an_objective_that_returns_infinity_early_is_a_failure_of_what_was_proposed() -> None:
+    def early(trial: Trial) -> float:
+        if trial.suggest_float("x", -5.0, 5.0) < 0.0:
+            return math.inf
+        return trial.params["x"] + trial.suggest_float("y", 0.0, 1.0)
+
     study = study_of()
-    study.optimize(lambda trial: math.inf if trial.number % 2 else bowl(trial), n_trials=8)
-    study.ask()
-    assert np.isfinite(worked_on(study).data.y).all()
+    study.optimize(early, n_trials=12)
+    propose(study)
+    assert when(study) == {"x": {}, "y": {}}
+    history = worked_on(study)._history
+    finite = [math.isfinite(trial.value or 0.0) for trial in study.trials[:-1]]
+    assert len(history.data) == sum(finite)
+    assert history.told >= 11
 
 
 # --- what is fixed beforehand -----------------------------------------------------------------------------------------
@@ -333,7 +348,7 @@ def test_enqueued_trials_are_evaluated_as_they_are_and_completed() -> None:
     assert -5.0 <= study.trials[4].params["y"] <= 5.0
     assert len({trial.params["y"] for trial in study.trials}) == 7
     assert study.trials[5].params["x"] == 99.0
-    study.ask()
+    propose(study)
     assert len(worked_on(study).data) == 6
     assert worked_on(study)._history.waiting == 1
 
@@ -370,9 +385,7 @@ def storages(folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "sqlite", lambda: f"sqlite:///{folder}/study.db"
     yield (
         "journal",
-        lambda: optuna.storages.JournalStorage(
-            optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
-        ),
+        lambda: optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))),
     )
 
 
@@ -386,7 +399,9 @@ def test_samplers_that_share_a_storage_know_of_each_other(which: int, tmp_path: 
     ]
     for i in range(12):
         load[i % 2].optimize(branching, n_trials=1)
-    asked = [load[i % 2].ask() for i in range(4)]  # neither has asked for a value yet: the other sees what it will be
+    asked = [
+        propose(load[i % 2]) for i in range(4)
+    ]  # neither has asked for a value yet: the other sees what it will be
     values = [trial.suggest_float("unit0", 0.0, 1.0) for trial in asked]
     assert len(set(values)) == 4
     for study in load:
@@ -431,7 +446,7 @@ def test_one_lock_holds_while_threads_ask() -> None:
     study = study_of(method="sobol")
     study.optimize(bowl, n_trials=1)
     with ThreadPoolExecutor(8) as pool:
-        trials = list(pool.map(lambda _: study.ask(), range(24)))
+        trials = list(pool.map(lambda _: propose(study), range(24)))
     values: list[Any] = [trial.suggest_float("x", -5.0, 5.0) for trial in trials]
     assert len(set(values)) == 24
 
@@ -440,7 +455,7 @@ def test_one_lock_holds_while_threads_ask() -> None:
 
 
 def test_settings_are_checked_at_once() -> None:
-    with pytest.raises(StudyError, match='method must be one of .*; got .pg.. Did you mean "gp"'):
+    with pytest.raises(StudyError, match=r'method must be one of .*; got .pg.. Did you mean "gp"'):
         ReverieSampler("pg")
     with pytest.raises(StudyError, match="seed must not be negative; got -1"):
         ReverieSampler(seed=-1)
@@ -451,15 +466,14 @@ def test_settings_are_checked_at_once() -> None:
 def test_several_objectives_are_refused_with_a_way_out() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=ReverieSampler())
     with pytest.raises(ValueError, match="for studies of one objective; this one has 2: use NSGAIISampler"):
-        study.ask()
+        bowl(study.ask())
 
 
 @pytest.mark.parametrize(
     "distribution",
     [
         IntDistribution(0, 2**60),
-        FloatDistribution(0.0, 1e-11, step=1e-12),
-        FloatDistribution(-1e308, 1e308),
+        FloatDistribution(1.0, 1.0),
         CategoricalDistribution(["only"]),
     ],
     ids=str,

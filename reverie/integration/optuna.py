@@ -30,11 +30,10 @@ try:
 except ImportError as error:
     raise missing("optuna", "Optuna", "reverie[optuna]") from error
 
-from reverie.integration.optuna_space import SeenSpace, decode, encode
+from reverie.integration.optuna_space import SeenSpace, decode, encode, is_whole
 from utilities import trial as ours
 from utilities.errors import SpaceExhaustedError, StudyError
 from utilities.optimizer import Optimizer
-from utilities.space import Space
 from utilities.trial import Config, Outcome, TrialRecord
 
 _PROPOSED = "reverie:proposed"
@@ -230,8 +229,8 @@ class ReverieSampler(BaseSampler):
             self._tickets.pop(trial.number, None)
             origin, proposed = _proposed(trial)
             config = encode(trial.params, distributions)
-            if trial.state is TrialState.FAIL and config.items() <= proposed.items():
-                config = proposed  # it may have failed before it asked for everything
+            if not is_whole(trial) and config.items() <= proposed.items():
+                config = proposed  # it may have ended before it asked for everything
             if ticket is not None and ticket.config == config:
                 optimizer.tell_outcome(ours.Trial(ticket.number, config), _outcome(trial))
                 continue
@@ -267,8 +266,8 @@ def _proposed(trial: FrozenTrial) -> tuple[str, Config]:
 def _check_single_objective(study: Study) -> None:
     if len(study.directions) > 1:
         raise ValueError(
-            f"ReverieSampler is for studies of one objective; this one has {len(study.directions)}: use NSGAIISampler or "
-            "TPESampler of Optuna"
+            f"ReverieSampler is for studies of one objective; this one has {len(study.directions)}: use NSGAIISampler "
+            "or TPESampler of Optuna"
         )
 
 

@@ -73,6 +73,11 @@ def decode(config: Config, distributions: Mapping[str, BaseDistribution]) -> dic
     return params
 
 
+def is_whole(trial: FrozenTrial) -> bool:
+    """Whether a trial shows all that its objective asks for: others may have ended, or returned infinity, before."""
+    return trial.state is TrialState.COMPLETE and trial.value is not None and math.isfinite(trial.value)
+
+
 class SeenSpace:
     """The space that a study's completed trials show.
 
@@ -91,9 +96,9 @@ class SeenSpace:
         self._spaces: dict[tuple[str, ...], tuple[int, Space | None]] = {}
 
     def learn(self, trials: Iterable[FrozenTrial]) -> None:
-        """Take note of those completed trials that are new."""
+        """Take note of those whole trials that are new."""
         for trial in trials:
-            if trial.state is TrialState.COMPLETE and trial.number not in self._numbers:
+            if trial.number not in self._numbers and is_whole(trial):
                 self._numbers.add(trial.number)
                 self._rows.append(trial.params)
                 for name, distribution in trial.distributions.items():

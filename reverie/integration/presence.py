@@ -8,7 +8,7 @@ every other trial are taken for sufficient too, until a trial shows otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
