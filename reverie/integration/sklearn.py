@@ -114,7 +114,7 @@ class ReverieSearchCV(BaseSearchCV):  # type: ignore[misc]
 
     def _check_input_parameters(self, X: Any, y: Any, split_params: Mapping[str, Any]) -> None:
         """Hold the splits fast: scikit-learn asks for them once a batch."""
-        self._checked_cv_orig = check_cv(list(self._checked_cv_orig.split(X, y, **split_params)))
+        self._checked_cv_orig: Any = check_cv(list(self._checked_cv_orig.split(X, y, **split_params)))
 
     def _run_search(self, evaluate_candidates: Callable[..., dict[str, Any]], *, callback_ctx: Any = None) -> None:
         """Propose, evaluate and tell, a batch at a time."""
