@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reverie.integration.torch import ReportedTrial, Reporter
-from utilities.errors import nearest
+from utilities.errors import StudyError, nearest
 
 
 class Reports:
@@ -48,7 +48,7 @@ class Reports:
 
         Raises
         ------
-        KeyError
+        StudyError
             The module logs no metric of that name.
         """
         step = int(trainer.current_epoch) + 1
@@ -57,7 +57,7 @@ class Reports:
         metrics = trainer.callback_metrics
         if self._monitor not in metrics:
             known = sorted(map(str, metrics))
-            raise KeyError(
+            raise StudyError(
                 f"monitor must be a metric that the module logs ({', '.join(known) or 'it logs none'}); "
                 f"got {self._monitor!r}.{nearest(self._monitor, known)}"
             )
