@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -241,3 +242,17 @@ def test_a_library_that_is_missing_is_named(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=f"reverie.integration.{module} {install}"):
         import_module(f"reverie.integration.{module}")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_objective_on_the_page_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("lightning.pytorch")
+    page = (Path(__file__).parent.parent / "docs" / "integrations.md").read_text()
+    (source,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"build": lambda config: module_of(library, config["losses"])}
+    exec(source, names)
+    rule = Rule(tmp_path, last=2)
+    monkeypatch.chdir(tmp_path)
+    result = attempt(names["objective"], {"losses": [0.5, 0.25, 0.125]}, rule.trial)
+    assert (result.state, result.objective) == ("PRUNED", 0.25)
