@@ -94,11 +94,11 @@ class ReverieSampler(BaseSampler):
         self._settings: dict[str, Any] = {"method": method, "acquisition": acquisition, "kappa": kappa}
         self._seed = _any_seed() if seed is None else seed
         self._independent = RandomSampler(seed=seed) if independent_sampler is None else independent_sampler
+        self._lock, self._process = threading.RLock(), os.getpid()
         self._begin(None, None)
 
     def _begin(self, storage: BaseStorage | None, study: int | None) -> None:
         """Forget what was learned, for this study or for the lack of one."""
-        self._lock, self._process = threading.RLock(), os.getpid()
         self._storage, self._study = storage, study
         self._seen = SeenSpace()
         self._optimizer: Optimizer | None = None
@@ -110,15 +110,19 @@ class ReverieSampler(BaseSampler):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._lock, self._process = threading.RLock(), os.getpid()
         self._begin(None, None)
 
     def reseed_rng(self) -> None:
         """Draw another seed in a copy of the sampler in another process; threads share the sampler and need none."""
         self._independent.reseed_rng()
-        with self._lock:
-            if self._process != os.getpid():
-                self._seed = _any_seed()
-                self._begin(None, None)
+        if self._process != os.getpid():
+            self._seed = _any_seed()
+            self._lock, self._process = (
+                threading.RLock(),
+                os.getpid(),
+            )  # a fork may have copied the lock when it was held
+            self._begin(None, None)
 
     # --- Optuna's calls -----------------------------------------------------------------------------------------------
 
@@ -217,18 +221,17 @@ class ReverieSampler(BaseSampler):
             if trial.state is TrialState.WAITING or trial.number in self._told:
                 continue
             ticket = self._tickets.get(trial.number)
+            if trial.state is TrialState.RUNNING and ticket is not None:
+                continue
+            origin, proposed = _proposed(trial, distributions)
+            config = encode(trial.params, distributions)
             if trial.state is TrialState.RUNNING:
-                if ticket is None:
-                    origin, proposed = _proposed(trial)
-                    known = {name: value for name, value in proposed.items() if name in distributions}
-                    config = {**known, **encode(trial.params, distributions)}
-                    if optimizer.space.holds(config):
-                        self._tickets[trial.number] = _Ticket(add(trial, config, origin), config)
+                config = {**proposed, **config}
+                if optimizer.space.holds(config):
+                    self._tickets[trial.number] = _Ticket(add(trial, config, origin), config)
                 continue
             self._told.add(trial.number)
             self._tickets.pop(trial.number, None)
-            origin, proposed = _proposed(trial)
-            config = encode(trial.params, distributions)
             if not is_whole(trial) and config.items() <= proposed.items():
                 config = proposed  # it may have ended before it asked for everything
             if ticket is not None and ticket.config == config:
@@ -252,15 +255,18 @@ def _outcome(trial: FrozenTrial) -> Outcome:
     return Outcome(ours.TrialState.FAIL, message=reason)
 
 
-def _proposed(trial: FrozenTrial) -> tuple[str, Config]:
-    """Origin and configuration of what was proposed for a trial, of whichever process; an empty one if nothing was."""
+def _proposed(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> tuple[str, Config]:
+    """Origin and values, of these parameters, of what was proposed for a trial; no values where nothing was.
+
+    It does not matter in which process that was.
+    """
     pieces: list[str] = []
     while (piece := trial.system_attrs.get(f"{_PROPOSED}:{len(pieces)}")) is not None:
         pieces.append(piece)
     if not pieces:
         return "elsewhere", {}
     origin, config = json.loads("".join(pieces))
-    return origin, config
+    return origin, {name: value for name, value in config.items() if name in distributions}
 
 
 def _check_single_objective(study: Study) -> None:
