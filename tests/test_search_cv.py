@@ -350,6 +350,15 @@ def test_all_candidates_are_evaluated_on_the_same_splits() -> None:
     assert len(set(seen)) == 3
 
 
+def test_a_search_within_a_search_has_a_table_of_its_own() -> None:
+    inner = ReverieSearchCV(Peak(), {"x": stats.uniform(0.0, 1.0)}, n_iter=4, cv=2, random_state=0)
+    outer = ReverieSearchCV(inner, {"estimator__y": [1.0, 10.0, 100.0]}, n_iter=3, cv=2, random_state=0).fit(X, Y)
+    assert len(outer.cv_results_["params"]) == 3
+    assert outer.best_params_ == {"estimator__y": 10.0}
+    assert len(outer.best_estimator_.cv_results_["params"]) == 4
+    assert "param_x" in outer.best_estimator_.cv_results_
+
+
 def test_groups_and_weights_reach_where_they_belong() -> None:
     groups = np.arange(len(X)) % 5
     search = ReverieSearchCV(SVC(), {"C": [0.1, 1.0]}, cv=GroupKFold(5), random_state=0)
