@@ -12,9 +12,12 @@ EXTRAS = {
     "plot": ["matplotlib>=3.8"],
     "report": ["vl-convert-python>=1.8", "optuna>=4.0"],
     "torch": ["torch>=2.4"],
+    "optuna": ["optuna>=5.0"],
+    "sklearn": ["scikit-learn>=1.9"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.11",
+        "optuna>=5.0",
         "pre-commit>=3.7",
         "pytest>=8.2",
         "pytest-xdist>=3.6",

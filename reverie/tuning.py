@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from reverie.executors import Executor, evaluate, run_on, worker_count
 from utilities.errors import SpaceExhaustedError
 from utilities.optimizer import Incumbent, Optimizer, Prediction
 from utilities.space import Space
-from utilities.trial import Config, TrialRecord, TrialState
-from utilities.trial import Outcome as _Outcome
+from utilities.trial import Config, Outcome, Trial, TrialRecord
 
 
 class Result(NamedTuple):
@@ -22,7 +22,7 @@ class Result(NamedTuple):
     predicted_best
         Minimiser of the posterior mean; None without a model.
     records
-        Every trial with its outcome, in order.
+        Every trial with its outcome, in the order in which they ended.
     """
 
     best: Incumbent | None
@@ -42,8 +42,14 @@ def minimize(
     enqueue: Iterable[Mapping[str, Any]] = (),
     catch: tuple[type[Exception], ...] = (),
     callback: Callable[[TrialRecord], None] | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
 ) -> Result:
-    """Minimise `objective` over `space` in this process, one trial after the other.
+    """Minimise `objective` over `space`: one trial after the other in this process, or many at once on an executor.
+
+    On an executor, such as a pool of threads, of processes, of MPI ranks (`mpi4py.futures.MPIPoolExecutor`) or of
+    Dask's, as many trials run as it has workers, and each that ends is followed by a new proposal. The order in which
+    trials end then decides what is proposed.
 
     Parameters
     ----------
@@ -62,13 +68,25 @@ def minimize(
         Exceptions of the objective that count as a failed trial; others end the call.
     callback
         Called with the record of each trial as it ends.
+    executor
+        Of `concurrent.futures`, or of the same interface; it is not shut down in the end. The objective must be such as
+        it takes: importable, where it pickles.
+    workers
+        Trials that the executor evaluates at once; None where it says so itself.
 
     Raises
     ------
     StudyError
         The space, a setting of the optimiser or a configuration of `enqueue` is wrong.
+    TypeError
+        The executor cannot submit.
     ValueError
-        The budget is not above 0.
+        The budget is not above 0, or the number of workers is not known.
+
+    Notes
+    -----
+    Where an executor is used, KeyboardInterrupt cancels the trials that have not begun, and what has ended is returned.
+    Any other exception that is not of `catch` cancels them and is raised.
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
@@ -76,24 +94,34 @@ def minimize(
     for config in enqueue:
         optimizer.enqueue(config)
     records: list[TrialRecord] = []
+
+    def note(trial: Trial, outcome: Outcome) -> None:
+        records.append(TrialRecord(trial, optimizer.origins[trial.number], outcome))
+        if callback is not None:
+            callback(records[-1])
+
+    if executor is not None:
+        run_on(executor, worker_count(executor, workers), optimizer, objective, budget, catch, note)
+    elif workers is not None:
+        raise ValueError(f"workers needs an executor; got workers = {workers} alone")
+    else:
+        _run(optimizer, objective, budget, catch, note)
+    return Result(optimizer.best, optimizer.predicted_best(), records)
+
+
+def _run(
+    optimizer: Optimizer,
+    objective: Callable[[Config], float],
+    budget: int,
+    catch: tuple[type[Exception], ...],
+    note: Callable[[Trial, Outcome], None],
+) -> None:
+    """Evaluate `budget` trials one after the other."""
     for _ in range(budget):
         try:
             trial = optimizer.ask()
         except SpaceExhaustedError:
-            break
-        outcome = _evaluate(objective, trial.config, catch)
+            return
+        outcome = evaluate(objective, trial.config, catch)
         optimizer.tell_outcome(trial, outcome)
-        records.append(TrialRecord(trial, optimizer.origins[trial.number], outcome))
-        if callback is not None:
-            callback(records[-1])
-    return Result(optimizer.best, optimizer.predicted_best(), records)
-
-
-def _evaluate(objective: Callable[[Config], float], config: Config, catch: tuple[type[Exception], ...]) -> _Outcome:
-    try:
-        value = float(objective(dict(config)))
-    except catch as error:
-        return _Outcome(TrialState.FAIL, message=f"{type(error).__name__}: {error}")
-    if value - value != 0.0:
-        return _Outcome(TrialState.FAIL, message=f"objective returned {value}")
-    return _Outcome(TrialState.COMPLETE, value)
+        note(trial, outcome)

@@ -1,0 +1,153 @@
+"""Trials on any executor of `concurrent.futures`, or of the same interface.
+
+A worker imports this file for `evaluate`: no numerics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
+
+from utilities.errors import SpaceExhaustedError
+from utilities.trial import Config, Outcome, Trial, TrialState
+
+if TYPE_CHECKING:
+    from utilities.optimizer import Optimizer
+
+
+class Future(Protocol):
+    """What submitting gives."""
+
+    def result(self) -> Any:
+        """Return what the call returned, or raise what it raised."""
+
+    def cancel(self) -> bool:
+        """Give the call up, if it has not begun."""
+
+    def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
+        """Have `fn` called with this future once it is done, from whatever thread."""
+
+
+class Executor(Protocol):
+    """What `minimize` and `on_executor` need: of thread and process pools, mpi4py's and Dask's executors and others."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any) -> Future:
+        """Have `fn` called with these arguments."""
+
+
+def worker_count(executor: Executor, workers: int | None = None) -> int:
+    """How many calls an executor can make at once.
+
+    Parameters
+    ----------
+    workers
+        What the user says; None to ask the executor, by the names under which thread and process pools, loky's and
+        mpi4py's keep it.
+
+    Raises
+    ------
+    TypeError
+        It cannot submit.
+    ValueError
+        It does not say how many workers it has, or `workers` is not above 0.
+    """
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must have a method submit(function, *arguments); got a {type(executor).__name__}")
+    if workers is not None:
+        if workers <= 0:
+            raise ValueError(f"workers must be above 0; got {workers}")
+        return workers
+    for name in ("num_workers", "max_workers", "_max_workers"):
+        count = getattr(executor, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    raise ValueError(f"a {type(executor).__name__} does not say how many workers it has: give workers=...")
+
+
+def evaluate(objective: Callable[[Config], float], config: Config, catch: tuple[type[Exception], ...]) -> Outcome:
+    """Call an objective, here or on a worker of an executor; what it raises of `catch` is a failure."""
+    try:
+        value = float(objective(dict(config)))
+    except catch as error:
+        return Outcome(TrialState.FAIL, message=f"{type(error).__name__}: {error}")
+    if value - value != 0.0:
+        return Outcome(TrialState.FAIL, message=f"objective returned {value}")
+    return Outcome(TrialState.COMPLETE, value)
+
+
+def run_on(
+    executor: Executor,
+    workers: int,
+    optimizer: Optimizer,
+    objective: Callable[[Config], float],
+    budget: int,
+    catch: tuple[type[Exception], ...],
+    note: Callable[[Trial, Outcome], None],
+) -> None:
+    """Evaluate `budget` trials, `workers` of them at once; each that ends makes room for a new proposal.
+
+    Parameters
+    ----------
+    note
+        Called with each trial that ended, in the order in which they did, in this thread.
+
+    Raises
+    ------
+    Exception
+        What the objective or the executor raised, `catch` aside. What has not begun is cancelled, as it is on a
+        KeyboardInterrupt: that ends the call like a spent budget, once what has ended is noted.
+    """
+    ended: SimpleQueue[tuple[Trial, Future]] = SimpleQueue()
+    running: dict[int, Future] = {}
+    left = budget
+
+    def tell(trial: Trial, future: Future) -> None:
+        outcome = future.result()
+        del running[trial.number]
+        optimizer.tell_outcome(trial, outcome)
+        note(trial, outcome)
+
+    try:
+        while left or running:
+            while not ended.empty():
+                tell(*ended.get())
+            if left and len(running) < workers:
+                try:
+                    trial = optimizer.ask()
+                except SpaceExhaustedError:
+                    left = 0
+                    continue
+                running[trial.number] = executor.submit(evaluate, objective, trial.config, catch)
+                running[trial.number].add_done_callback(partial(_put, ended, trial))
+                left -= 1
+            elif running:
+                tell(*ended.get())
+    except KeyboardInterrupt:
+        _cancel(running)
+        while not ended.empty():
+            trial, future = ended.get()
+            if _has_result(future):
+                tell(trial, future)
+    except BaseException:
+        _cancel(running)
+        raise
+
+
+def _put(ended: SimpleQueue[tuple[Trial, Future]], trial: Trial, future: Future) -> None:
+    ended.put((trial, future))
+
+
+def _has_result(future: Future) -> bool:
+    """Whether a future that is done neither raised nor was cancelled."""
+    try:
+        future.result()
+    except (Exception, KeyboardInterrupt):
+        return False
+    return True
+
+
+def _cancel(running: Mapping[int, Future]) -> None:
+    for future in running.values():
+        future.cancel()
