@@ -58,8 +58,11 @@ _SIGNAL_SECONDS = 1.0
 def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.mpi_optimizer") -> int:
     """Run the study that the command line names; return the exit status."""
     options = parse_arguments(arguments, program)
-    if isinstance(options, int):
-        return options
+    return options if isinstance(options, int) else run(options)
+
+
+def run(options: Options) -> int:
+    """Run a study on this rank of the launch; return the exit status."""
     note_signals()
     with StartWatch():
         post = Post()
@@ -122,7 +125,8 @@ def _lead(post: Post, options: Options) -> int:
 
 
 def _open_session(post: Post, options: Options) -> Session:
-    from mpi.mpi_session import Session, check_ranks, prepare_study
+    from learning_objective.studies import prepare_study
+    from mpi.mpi_session import Session, check_ranks
 
     study, spec = prepare_study(options)
     most = post.size - 1 - check_ranks(study, post.size)

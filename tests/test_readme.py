@@ -9,8 +9,8 @@ import pytest
 from learning_objective.command_line import Options, parse_arguments
 from learning_objective.loading import adapt
 from learning_objective.results import attempt
+from learning_objective.studies import prepare_study
 from learning_objective.trial_handle import TrialHandle
-from mpi.mpi_session import prepare_study
 from utilities.methods import METHODS
 from utilities.parameters import KINDS
 from utilities.space import Space
