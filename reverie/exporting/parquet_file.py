@@ -40,12 +40,11 @@ def write(chronicle: Chronicle, path: Path) -> None:
     }
     for name, parameter in chronicle.replay.space.parameters.items():
         kind, convert = _type(arrow, parameter)
-        values = [
-            convert(value) if (value := record.trial.config.get(name)) is not None else None for record in records
-        ]
-        columns[f"params_{name}"] = arrow.array(values, kind)
-    for note, values in zip(_NOTES, zip(*map(_noted, records), strict=True) if records else [()] * 3, strict=True):
-        columns[f"user_attrs_{note}"] = arrow.array(list(values), arrow.string())
+        values = (record.trial.config.get(name) for record in records)
+        columns[f"params_{name}"] = arrow.array([None if v is None else convert(v) for v in values], kind)
+    noted = list(map(_noted, records))
+    for i, note in enumerate(_NOTES):
+        columns[f"user_attrs_{note}"] = arrow.array([own[i] for own in noted], arrow.string())
     for metric, free in metric_names(records).items():
         numbers = [record.outcome.metrics.get(metric) if record.outcome else None for record in records]
         columns[f"user_attrs_{free}"] = arrow.array(numbers, arrow.float64())

@@ -5,11 +5,13 @@ Written with TensorBoard's own messages and record writer; neither TensorFlow no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from reverie.exporting.libraries import library
 from utilities.choices import ConstantParameter
+from utilities.parameters import Parameter
 from utilities.ranges import FloatParameter, IntParameter
 from utilities.storage.chronicle import Chronicle
 from utilities.trial import TrialRecord, TrialState, Value
@@ -58,26 +60,7 @@ class _Events:
 
     def experiment(self, chronicle: Chronicle) -> Any:
         """Event that tells which hyperparameters and metrics there are."""
-        infos = []
-        for name, parameter in chronicle.replay.space.parameters.items():
-            info = self._api.HParamInfo(name=name)
-            if isinstance(parameter, FloatParameter | IntParameter):
-                info.type = self._api.DATA_TYPE_FLOAT64
-                info.domain_interval.min_value, info.domain_interval.max_value = parameter.low, parameter.high
-            else:
-                options = [parameter.value] if isinstance(parameter, ConstantParameter) else parameter.options
-                numbers = all(type(option) in (int, float) for option in options)
-                truths = all(isinstance(option, bool) for option in options)
-                info.type = (
-                    self._api.DATA_TYPE_FLOAT64
-                    if numbers
-                    else self._api.DATA_TYPE_BOOL
-                    if truths
-                    else self._api.DATA_TYPE_STRING
-                )
-                for option in options:
-                    setattr(info.domain_discrete.values.add(), *_field(option, text=not (numbers or truths)))
-            infos.append(info)
+        infos = [self._parameter(name, parameter) for name, parameter in chronicle.replay.space.parameters.items()]
         metric = self._api.MetricInfo(name=self._api.MetricName(tag=_OBJECTIVE), display_name=_OBJECTIVE)
         experiment = self._api.Experiment(
             name=chronicle.header.name,
@@ -87,6 +70,22 @@ class _Events:
         )
         return self._plugin(self._metadata.EXPERIMENT_TAG, chronicle.header.created, experiment=experiment)
 
+    def _parameter(self, name: str, parameter: Parameter) -> Any:
+        """What the experiment tells of a parameter: its range or its choices."""
+        info = self._api.HParamInfo(name=name, type=self._api.DATA_TYPE_FLOAT64)
+        if isinstance(parameter, FloatParameter | IntParameter):
+            info.domain_interval.min_value, info.domain_interval.max_value = parameter.low, parameter.high
+            return info
+        text = _is_text(parameter)
+        options = _options(parameter)
+        if text:
+            info.type = self._api.DATA_TYPE_STRING
+        elif isinstance(options[0], bool):
+            info.type = self._api.DATA_TYPE_BOOL
+        for option in options:
+            setattr(info.domain_discrete.values.add(), *_field(option, text=text))
+        return info
+
     def of_trial(self, record: TrialRecord, chronicle: Chronicle) -> list[Any]:
         """Events of a trial: its values, what it reported, its metrics and objective, how it ended."""
         assert record.outcome is not None
@@ -95,10 +94,7 @@ class _Events:
         space = chronicle.replay.space.parameters
         start = self._data.SessionStartInfo(start_time_secs=began, group_name=f"trial {record.trial.number}")
         for name, value in record.trial.config.items():
-            options = getattr(space[name], "options", [value])
-            alike = len({isinstance(option, bool) for option in options}) == 1
-            text = any(isinstance(option, str) for option in options) or not alike
-            setattr(start.hparams[name], *_field(value, text=text))
+            setattr(start.hparams[name], *_field(value, text=_is_text(space[name])))
         events = [self._plugin(self._metadata.SESSION_START_INFO_TAG, began, session_start_info=start)]
         reports = sorted(chronicle.reports.get(record.trial.number, {}).items())
         events += [self._scalar(_REPORT, value, step, time) for step, (value, time) in reports]
@@ -115,15 +111,24 @@ class _Events:
     def _plugin(self, tag: str, when: float, **content: Any) -> Any:
         data = self._data.HParamsPluginData(version=self._metadata.PLUGIN_DATA_VERSION, **content)
         metadata = self._metadata.create_summary_metadata(data)
-        return self._of(
-            self._summary.Summary.Value(tag=tag, metadata=metadata, tensor=self._metadata.NULL_TENSOR), when
-        )
+        nothing = self._metadata.NULL_TENSOR
+        return self._of(self._summary.Summary.Value(tag=tag, metadata=metadata, tensor=nothing), when)
 
     def _scalar(self, tag: str, value: float, step: int, when: float) -> Any:
         return self._of(self._summary.Summary.Value(tag=tag, simple_value=value), when, step)
 
     def _of(self, value: Any, when: float, step: int = 0) -> Any:
         return self._event.Event(wall_time=when, step=step, summary=self._summary.Summary(value=[value]))
+
+
+def _options(parameter: Parameter) -> Sequence[Value]:
+    return [parameter.value] if isinstance(parameter, ConstantParameter) else getattr(parameter, "options", ())
+
+
+def _is_text(parameter: Parameter) -> bool:
+    """Whether values are written as text: there is one among the choices, or they are truths and numbers."""
+    options = _options(parameter)
+    return any(isinstance(option, str) for option in options) or len({isinstance(o, bool) for o in options}) > 1
 
 
 def _field(value: Value, *, text: bool) -> tuple[str, bool | float | str]:
