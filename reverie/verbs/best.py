@@ -11,7 +11,7 @@ from typing import Any
 
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
-from reverie.verbs.speaking import act, add_run, at_least, one_of, parser
+from reverie.verbs.speaking import OneOf, act, add_run, at_least, parser
 from utilities.display.text import emit
 from utilities.storage.chronicle import Chronicle
 from utilities.storage.toml_text import toml_key, toml_value
@@ -29,7 +29,7 @@ def make_parser(program: str) -> Parser:
     own = parser(program, _HELP, f"python train.py $({program} runs/digits -f args)")
     add_run(own)
     own.add_argument(
-        "-f", "--format", type=one_of(_FORMATS), default="toml", metavar="F", help="toml, json or args (default: toml)"
+        "-f", "--format", type=OneOf(_FORMATS), default="toml", metavar="F", help="toml, json or args (default: toml)"
     )
     own.add_argument("--top", type=at_least(1), metavar="K", help="the best K trials, the best first (default: one)")
     return own

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
-from reverie.verbs.speaking import act, add_run, one_of, parser
+from reverie.verbs.speaking import OneOf, act, add_run, parser
 from utilities.display.text import counted, emit
 from utilities.errors import StudyError
 from utilities.storage.chronicle import Chronicle
@@ -51,7 +51,7 @@ def make_parser(program: str) -> Parser:
         f"{program} runs/digits --to optuna && optuna-dashboard digits.optuna.log",
     )
     add_run(own)
-    own.add_argument("--to", type=one_of(KINDS), required=True, metavar="KIND", help=", ".join(KINDS))
+    own.add_argument("--to", type=OneOf(KINDS), required=True, metavar="KIND", help=", ".join(KINDS))
     own.add_argument(
         "-o",
         "--to-path",

@@ -16,7 +16,7 @@ from reverie.drafting.presets import PRESETS, template
 from reverie.drafting.ranges import Draft, by_name
 from reverie.drafting.sources import read_target
 from reverie.drafting.writing import relative, study_text
-from reverie.verbs.speaking import act, one_of, parser
+from reverie.verbs.speaking import OneOf, act, parser
 from utilities.display.text import clean, emit
 from utilities.errors import StudyError, quoted
 
@@ -41,7 +41,7 @@ def make_parser(program: str) -> Parser:
     own = parser(program, _HELP, f"{program} train.py:objective && reverie check study.toml")
     own.add_argument("what", nargs="?", metavar="WHAT", help="the function or the command that is tuned")
     own.add_argument("--vary", metavar="TEXT", help="what may vary (default: what WHAT or the preset tells)")
-    own.add_argument("--preset", type=one_of(PRESETS), metavar="NAME", help=", ".join(PRESETS))
+    own.add_argument("--preset", type=OneOf(PRESETS), metavar="NAME", help=", ".join(PRESETS))
     own.add_argument("--for", dest="limit", metavar="N|T", help=f"trials, or a time such as 8h (default: {_LIMIT})")
     file: dict[str, Any] = {"type": Path, "default": Path("study.toml"), "metavar": "FILE"}
     own.add_argument("-o", "--to-path", **file, help="file to write (default: %(default)s)")

@@ -46,17 +46,24 @@ def act(own: argparse.ArgumentParser, arguments: Sequence[str], do: Callable[[ar
         let_go(sys.stdout)
 
 
-def one_of(known: Iterable[str]) -> Callable[[str], str]:
-    """Make a type of argument: one of `known`; what is none is refused with the nearest of them."""
-    names = list(known)
+class OneOf:
+    """A type of argument: one of some words; what is none is refused with the nearest of them.
 
-    def check(text: str) -> str:
-        if text not in names:
-            rule = f"must be one of {', '.join(names)}; got {quoted(text)}."
-            raise argparse.ArgumentTypeError(rule + nearest(text, names))
+    Attributes
+    ----------
+    words
+        Those that there are.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = list(words)
+
+    def __call__(self, text: str) -> str:
+        """Check `text`, and return it."""
+        if text not in self.words:
+            rule = f"must be one of {', '.join(self.words)}; got {quoted(text)}."
+            raise argparse.ArgumentTypeError(rule + nearest(text, self.words))
         return text
-
-    return check
 
 
 def at_least(least: int) -> Callable[[str], int]:
