@@ -177,7 +177,7 @@ def _run(request: Request) -> list[str]:
 
 def _end() -> list[str]:
     return [
-        f"# {_RESUMABLE}: it was told to end, and can be continued. The job waits for its turn and goes on where it was.",
+        f"# {_RESUMABLE}: it was told to end, and can be continued: the job waits for its turn, and goes on.",
         f'if [ "$status" -eq {_RESUMABLE} ]; then',
         '    echo "run $((${SLURM_RESTART_COUNT:-0} + 1)) of this job stopped early; it is queued again"',
         '    scontrol requeue "$SLURM_JOB_ID"',
