@@ -7,15 +7,17 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import OneOf, act, add_run, at_least, parser
 from utilities.display.text import emit
-from utilities.storage.chronicle import Chronicle
 from utilities.storage.toml_text import toml_key, toml_value
 from utilities.trial import Config, TrialRecord, TrialState, Value
+
+if TYPE_CHECKING:
+    from utilities.storage.chronicle import Chronicle
 
 NONE_SUCCEEDED = 3
 _HELP = """\
@@ -41,6 +43,8 @@ def main(arguments: Sequence[str], program: str) -> int:
 
 
 def _print_best(given: argparse.Namespace) -> int:
+    from utilities.storage.chronicle import Chronicle
+
     chronicle = Chronicle(find_run(given.run, given.output))
     chronicle.read()
     found = ranked(chronicle)[: given.top or 1]

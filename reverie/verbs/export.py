@@ -15,7 +15,6 @@ from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import OneOf, act, add_run, parser
 from utilities.display.text import counted, emit
 from utilities.errors import StudyError
-from utilities.storage.chronicle import Chronicle
 
 
 class _Kind(NamedTuple):
@@ -69,6 +68,8 @@ def main(arguments: Sequence[str], program: str) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
+    from utilities.storage.chronicle import Chronicle
+
     folder = find_run(given.run, given.output)
     kind = KINDS[given.to]
     chronicle = Chronicle(folder)

@@ -19,7 +19,6 @@ from utilities.display.study_status import Running, StudyStatus, as_table, plain
 from utilities.display.terminal import Terminal, watching_terminal
 from utilities.display.text import emit
 from utilities.errors import StudyError
-from utilities.storage.chronicle import Chronicle
 from utilities.storage.standing import State, stand
 from utilities.storage.study_rules import parse_duration
 from utilities.trial import TrialRecord, TrialState
@@ -127,6 +126,8 @@ class Observer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        from utilities.storage.chronicle import Chronicle
+
         self._chronicle = Chronicle(folder)
         self._counted = 0
         self._forget()
