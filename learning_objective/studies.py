@@ -41,7 +41,8 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
     try:
         check(spec)
     except StudyError as error:
-        raise StudyError(f"{study.source}: [study] {error}") from None
+        hint = "; --objective-folder names another folder" if options.resumed else ""
+        raise StudyError(f"{study.source}: [study] {error}{hint}") from None
     return study, spec
 
 
@@ -88,7 +89,7 @@ def open_study(options: Options) -> Study:
 
 def _resumed(options: Options) -> Study:
     """Study that goes on in its run folder; says from where, and what has become of its file."""
-    at = None if options.objective_folder is None else Path(options.objective_folder)
+    at = None if options.objective_folder is None else Path(options.objective_folder).absolute()
     stored = read_stored(Path(options.study), at)
     study, last = stored.study, stored.last
     budget = "" if study.budget is None else f" of {study.budget:,}"
