@@ -123,7 +123,7 @@ def make_parser(program: str, method: str | None = None) -> Parser:
     parser = Parser(
         prog=program,
         description="Tune the hyperparameters of an objective. The same command again continues the study.",
-        epilog=f"Flags override the study file. {DURATIONS}",
+        epilog=f"example: mpiexec -np 4 {program} study.toml. Flags override the study file. {DURATIONS}",
         allow_abbrev=False,
     )
     parser.add_argument(
