@@ -125,8 +125,7 @@ def _lead(post: Post, options: Options) -> int:
 
 
 def _open_session(post: Post, options: Options) -> Session:
-    from learning_objective.studies import prepare_study
-    from mpi.mpi_session import Session, check_ranks
+    from mpi.mpi_session import Session, check_ranks, prepare_study
 
     study, spec = prepare_study(options)
     most = post.size - 1 - check_ranks(study, post.size)

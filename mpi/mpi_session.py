@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from learning_objective.objective_spec import ObjectiveSpec
+from learning_objective.studies import prepare_study
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
 from mpi.mpi_signals import next_signal
@@ -28,6 +29,8 @@ from utilities.storage.run_folder import RunFolder
 from utilities.storage.stop_request import StopRequest, StopRequests
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
+
+__all__ = ["Session", "check_ranks", "cut_off_grid", "prepare_study", "resume_command"]
 
 
 def check_ranks(study: Study, ranks: int) -> int:

@@ -8,10 +8,9 @@ import time
 from contextlib import ExitStack
 
 from learning_objective.command_line import Options
-from learning_objective.studies import prepare_study
 from mpi.mpi_definitions import Backoff, Exit, Start, WorkerDuty
 from mpi.mpi_node import introduce, threads_per_rank
-from mpi.mpi_session import Session, check_ranks
+from mpi.mpi_session import Session, check_ranks, prepare_study
 from mpi.mpi_worker import Worker
 from utilities.errors import ReverieError
 

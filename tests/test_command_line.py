@@ -11,7 +11,8 @@ import pytest
 
 from learning_objective.benchmarks import BENCHMARKS
 from learning_objective.command_line import Options, parse_arguments
-from learning_objective.studies import open_study, prepare_study
+from learning_objective.studies import open_study
+from mpi.mpi_session import prepare_study
 from reverie.cli import VERBS, main
 from utilities.errors import StudyError
 from utilities.methods import ACQUISITIONS, METHODS

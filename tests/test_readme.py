@@ -11,8 +11,8 @@ import pytest
 from learning_objective.command_line import Options, add_settings, parse_arguments
 from learning_objective.loading import adapt
 from learning_objective.results import attempt
-from learning_objective.studies import prepare_study
 from learning_objective.trial_handle import TrialHandle
+from mpi.mpi_session import prepare_study
 from reverie.cli import VERBS, module_of
 from reverie.drafting.presets import PRESETS
 from reverie.verbs.export import KINDS as EXPORTS
