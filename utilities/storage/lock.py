@@ -90,6 +90,12 @@ def holder(journal: Path) -> Holder | None:
     return _read(_note(journal))
 
 
+def held(journal: Path) -> bool:
+    """Whether a run has `journal`, as far as its note tells: a look that takes no lock."""
+    by = holder(journal)
+    return by is not None and not by.gone
+
+
 def _take_by_note(note: Path, journal: Path) -> list[str]:
     messages: list[str] = []
     left = _read(note)
