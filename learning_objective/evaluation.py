@@ -211,6 +211,11 @@ class Evaluator:
                 self._child.wait(min(until, self._deadline, self._next_look if self._trial else until) - now)
         return None
 
+    @property
+    def group(self) -> int | None:
+        """Process group of the child process; None while there is none."""
+        return None if self._child is None else self._child.group
+
     def request_stop(self) -> None:
         """Ask the running trial to end early: its ``should_stop()`` says True, a command gets SIGTERM."""
         if self._trial is not None:

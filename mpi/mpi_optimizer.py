@@ -58,8 +58,11 @@ _SIGNAL_SECONDS = 1.0
 def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.mpi_optimizer") -> int:
     """Run the study that the command line names; return the exit status."""
     options = parse_arguments(arguments, program)
-    if isinstance(options, int):
-        return options
+    return options if isinstance(options, int) else run(options)
+
+
+def run(options: Options) -> int:
+    """Run a study on this rank of the launch; return the exit status."""
     note_signals()
     with StartWatch():
         post = Post()

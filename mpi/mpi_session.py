@@ -11,11 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from learning_objective import memory
-from learning_objective.command_line import Options
-from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
-from learning_objective.studies import open_study
+from learning_objective.studies import prepare_study
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
 from mpi.mpi_signals import next_signal
@@ -29,29 +26,11 @@ from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
+from utilities.storage.stop_request import StopRequest, StopRequests
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
 
-
-def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
-    """Read the study and see that its objective is there, before anything is started or written.
-
-    Raises
-    ------
-    StudyError
-        Whatever is wrong with the command line, the study file or the objective.
-    """
-    study = open_study(options)
-    if study.trial_memory is not None and not memory.available():
-        raise StudyError(
-            f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
-        )
-    spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
-    try:
-        check(spec)
-    except StudyError as error:
-        raise StudyError(f"{study.source}: [study] {error}") from None
-    return study, spec
+__all__ = ["Session", "check_ranks", "cut_off_grid", "prepare_study", "resume_command"]
 
 
 def check_ranks(study: Study, ranks: int) -> int:
@@ -120,6 +99,7 @@ class Session:
         limits = study.trial_timeout, study.trial_memory
         duty = WorkerDuty(spec, trials, *limits, study.isolation, study.threads_per_worker)
         self._troubles: list[str] = []
+        self._requests = StopRequests(self._run.folder)
         self._run.session(ranks, time.time())
         self.master = Master(
             study,
@@ -155,14 +135,24 @@ class Session:
         self._told = len(self._run.messages)
 
     def tick(self, now: float) -> None:
-        """Act on signals that were noted, at once on a second one, and show how it goes."""
+        """Act on signals that were noted, at once on a second one, on requests to stop, and show how it goes."""
         self._tell()
         while (number := next_signal()) is not None:
             name = number.name
             waits = "no new trials; waiting for the running ones. Once more stops at once"
             self._display.say(f"{name}: {'stops at once' if self.master.ending.stopped else waits}")
             self.master.stop(f"signal {name}", now)
+        if (request := self._requests.take(now)) is not None:
+            self._stop(request, now)
         self.master.show(now)
+
+    def _stop(self, request: StopRequest, now: float) -> None:
+        """End as asked for; asked again, only where that is to be at once: unlike a signal, it may be sent twice."""
+        if self.master.ending.closing and not request.at_once:
+            return
+        waits = "stops at once" if request.at_once else "no new trials; waiting for the running ones"
+        self._display.say(f"`reverie stop` of {request.by}: {waits}")
+        self.master.stop("by `reverie stop`", now, grace=0.0 if request.at_once else None)
 
     def close(self) -> int:
         """Write what is left to write, say how it ended and what could not be written, and return the exit status."""

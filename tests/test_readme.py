@@ -1,16 +1,21 @@
 """What README and the other pages say: their snippets run, their links lead somewhere, their tables are complete."""
 
+import argparse
 import re
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from learning_objective.command_line import Options, parse_arguments
+from learning_objective.command_line import Options, add_settings, parse_arguments
 from learning_objective.loading import adapt
 from learning_objective.results import attempt
 from learning_objective.trial_handle import TrialHandle
 from mpi.mpi_session import prepare_study
+from reverie.cli import VERBS, module_of
+from reverie.drafting.presets import PRESETS
+from reverie.verbs.export import KINDS as EXPORTS
 from utilities.methods import METHODS
 from utilities.parameters import KINDS
 from utilities.space import Space
@@ -136,3 +141,22 @@ def test_every_key_of_a_study_is_told_with_its_default() -> None:
 def test_every_key_of_a_parameter_is_told() -> None:
     told = {key for row in rows(STUDY_FILE, "`[space.NAME]`") for key in re.findall(r"`([^`]+)`", row[0])}
     assert told == {"type", *(key for kind in KINDS.values() for key in kind.__struct_fields__)}
+
+
+def test_every_verb_is_told_with_its_own_options() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    settings = argparse.ArgumentParser()
+    add_settings(settings)
+    shared = {option for action in settings._actions for option in action.option_strings}
+    assert set(re.findall(r"^## `reverie ([a-z]+)`$", text, re.MULTILINE)) == set(VERBS)
+    assert f"reverie {' | '.join(VERBS)}\n" in text
+    for verb in set(VERBS) - {"run"}:
+        section = text.split(f"\n## `reverie {verb}`\n")[1].split("\n## ")[0]
+        parser = import_module(module_of(verb)).make_parser(verb)
+        own = {option for action in parser._actions for option in action.option_strings}
+        told = set(re.findall(r"--?[a-z-]+", section)) | {"--output", "--evaluate"}
+        assert own - shared <= told, verb
+    for preset in PRESETS:
+        assert f"| `{preset}` | {PRESETS[preset].what.partition(',')[0].partition(';')[0]}" in text
+    for kind in EXPORTS:
+        assert f"| `{kind}` |" in text

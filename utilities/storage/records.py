@@ -82,7 +82,11 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
 
 class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
-    """A run that begins or continues the study: its start in seconds since the epoch, size, host and settings."""
+    """A run that begins or continues the study: its start in seconds since the epoch, size, host and settings.
+
+    `study` is all of it, as a study file has it, with which the run goes by; `folder` is what relative paths in it are
+    relative to, `source` its file or the name of a benchmark. Journals of older versions lack them.
+    """
 
     time: float
     ranks: int
@@ -98,6 +102,9 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
     keep_best: int | None = None
+    study: dict[str, Any] | None = None
+    folder: str = ""
+    source: str = ""
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):

@@ -30,6 +30,7 @@ from utilities.storage.records import (
 )
 from utilities.storage.replay import Replay
 from utilities.storage.resumption import OF_A_RUN, PROPOSING, Resumption
+from utilities.storage.stored_study import origin_of
 from utilities.storage.study_file import Study
 from utilities.storage.trials_csv import TrialsCsv
 from utilities.storage.warm_start import observations
@@ -182,7 +183,7 @@ class RunFolder:
         """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
         study, host = self._study, socket.gethostname()
         settings = {key: getattr(study, key) for key in (*PROPOSING, *OF_A_RUN)}
-        self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings))
+        self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings, **origin_of(study)))
 
     def asked(self, trial: Trial, origin: str) -> None:
         """Note a new trial and where its configuration came from."""

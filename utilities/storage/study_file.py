@@ -145,17 +145,35 @@ def read_study(path: Path) -> Study:
     StudyError
         Whatever is wrong with the file: its path, the key, the rule, the value received, the nearest known name.
     """
-    source = str(path)
-    tables = read_tables(path)
+    return study_of(read_tables(path), str(path), path.absolute().parent, path.stem)
+
+
+def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
+    """Check the tables of a study file.
+
+    Parameters
+    ----------
+    tables
+        As a file has them, or `Study.to_dict`.
+    source, folder
+        As of the study.
+    stem
+        Name of the study where the tables have none.
+
+    Raises
+    ------
+    StudyError
+        As of `read_study`.
+    """
     _check_tables(tables, source)
     fields = _study_fields(tables["study"], source)
     if "name" not in fields:
-        fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
+        fields["name"] = name_of_study(stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
     space = _space(tables["space"], fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
-    study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
+    study = Study(enqueue=enqueue, space=space, folder=folder, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
     return study
