@@ -29,6 +29,7 @@ from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
+from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
 
@@ -108,13 +109,14 @@ class Session:
             direction=study.direction,
             acquisition=study.acquisition,
             kappa=study.kappa,
+            stages=study.stages,
             refit="external" if trainers else "inline",
         )
         self._resume()
         self._display = make_display()
         self._told = 0
         self._tell()
-        if note := cut_off_grid(study):
+        for note in filter(None, [cut_off_grid(study), cut_off_stages(study.stages, study.budget)]):
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
         limits = study.trial_timeout, study.trial_memory
@@ -139,6 +141,7 @@ class Session:
         for observation in self._run.observed:
             self._optimizer.observe(observation.config, observation.objective)
         self._optimizer.restore(records)
+        self._optimizer.stages.restore(self._run.stages)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
         if stored is None:
@@ -177,6 +180,8 @@ class Session:
         summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
+        if self._optimizer.stages:
+            summary["stages"] = self._optimizer.stages.to_summary()
         summary["folder"] = str(self._run.folder)
         if status == RESUMABLE:
             summary["resume_command"] = resume_command(self._ranks)
@@ -215,7 +220,7 @@ class Session:
 
 def cut_off_grid(study: Study) -> str:
     """Say how many points a grid has that is larger than its study's budget; the empty string where none is."""
-    if study.method != "grid" or study.budget is None:
+    if study.method != "grid" or study.budget is None or study.stages:
         return ""
     size = Grid(study.space).size
     if size <= study.budget:

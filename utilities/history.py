@@ -43,6 +43,8 @@ class History:
     exact, noisy
         Whether a configuration that was evaluated again gave the same objective again, or another one. Both are False
         before there was any; once one was the same, there is no noise.
+    asked
+        Number of trials handed out, whatever became of them.
     repeated
         Whether any configuration was asked again, whatever became of it.
     """
@@ -58,6 +60,7 @@ class History:
         self._objectives: dict[Hashable, float] = {}
         self.exact = self.noisy = self.repeated = False
         self.numbers: list[int] = []
+        self.asked = 0
 
     @property
     def data(self) -> Dataset:
@@ -121,6 +124,7 @@ class History:
 
     def ask_all(self, numbers: Sequence[int], configs: Sequence[Config]) -> None:
         """Note trials that were handed out, in this order: of many, each costs a fraction of one."""
+        self.asked += len(numbers)
         points = self._space.to_unit(configs)
         features = self._space.features(points)
         for number, config, point, row in zip(numbers, configs, points, features, strict=True):

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -29,10 +29,14 @@ from utilities.errors import StudyError, nearest, quoted
 from utilities.features import Features
 from utilities.parameters import Parameter, Varied, parse_parameter
 from utilities.scales import Array
+from utilities.slices import Slice
 from utilities.trial import Config
 
 INACTIVE = 0.5
 """Place of an inactive parameter in the unit cube."""
+
+Axis: TypeAlias = Varied | Slice
+"""What there is of a parameter."""
 
 _MANY = 8
 """Configurations from which on a parameter of all of them at once is cheaper than all parameters of one."""
@@ -150,7 +154,7 @@ class Space:
     @property
     def cardinality(self) -> float:
         """Upper bound on the number of distinct configurations; infinite where a float is among the parameters."""
-        levels = [parameter.levels for parameter in self.varied.values()]
+        levels = [axis.levels for axis in self.axes]
         return math.inf if math.inf in levels else math.prod(levels)  # an int of 400 digits times inf overflows
 
     def active(self, points: Array) -> NDArray[np.bool_]:
@@ -298,8 +302,32 @@ class Space:
         """
         if self.cardinality > limit:
             return None
-        axes = [parameter.places() for parameter in self.varied.values()]
+        axes = [axis.places() for axis in self.axes]
         return self.allowed(np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0))
+
+    # --- what `utilities.subspace` leaves of it ---------------------------------------------------------------------
+
+    @property
+    def axes(self) -> Sequence[Axis]:
+        """What there is of each parameter that is no constant: all."""
+        return list(self.varied.values())
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest place (d,) of each coordinate."""
+        return np.zeros(len(self)), np.ones(len(self))
+
+    def spread(self, points: Array) -> Array:
+        """Points (m, d) of this space for `points` (m, d) of the unit cube: these."""
+        return points
+
+    def gather(self, points: Array) -> Array:
+        """Points (m, d) of the unit cube that `spread` takes to `points` (m, d): these."""
+        return points
+
+    def within(self, points: Array) -> Array:
+        """Points (m, d) of this space nearest to `points` (m, d) of the unit cube: these."""
+        return points
 
     # --- features ---------------------------------------------------------------------------------------------------
 
@@ -345,7 +373,7 @@ def find_allowed(space: Space) -> Array:
             return everything[:1]
         raise StudyError(f"no configuration of the space keeps all of {'; '.join(space.constraints.texts)}")
     for _ in range(SEARCHED // _SEARCH_BLOCK):
-        points = space.snap(rng.random((_SEARCH_BLOCK, len(space))))
+        points = space.snap(space.spread(rng.random((_SEARCH_BLOCK, len(space)))))
         kept = space.constraints.kept(points)
         found = points[np.logical_and.reduce(kept)]
         found = found[[space.allows(config) for config in space.from_unit(found)]]

@@ -16,6 +16,8 @@ from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.stage_tables import TABLE as STAGE
+from utilities.storage.stage_tables import read_stages
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", "enqueue", TABLE)
+_TABLES = ("study", "space", "enqueue", STAGE, TABLE)
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -84,6 +86,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         The rule by which trials are ended early; None means that none is.
     enqueue
         Configurations, whole or in part, that come first.
+    stages
+        Tables of the stages, from coarse to fine, see `utilities.stage_plan`; none means that there are none.
     space
         The parameters.
     folder
@@ -118,6 +122,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = "process"
     early_stopping: Settings | None = None
     enqueue: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
     space: Space
     folder: Path
     source: str
@@ -129,6 +134,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
         if self.enqueue:
             tables["enqueue"] = self.enqueue
+        if self.stages:
+            tables[STAGE] = self.stages
         if self.early_stopping is not None:
             tables[TABLE] = msgspec.to_builtins(self.early_stopping)
         return tables
@@ -155,6 +162,8 @@ def read_study(path: Path) -> Study:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
     space = _space(tables["space"], fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
+    if STAGE in tables:
+        fields |= read_stages(tables[STAGE], space, fields, source)
     study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
