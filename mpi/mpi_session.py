@@ -20,6 +20,7 @@ from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
 from mpi.mpi_signals import next_signal
 from mpi.mpi_stops import recall
+from utilities.borders import find_borders
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -177,7 +178,10 @@ class Session:
         master.checkpoint(now)
         records = self._run.records.values()
         initial = best_initial(records, self._study.direction)
-        summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        predicted = self._optimizer.predicted_best()
+        summary = master.ledger.summary(self._optimizer.best, predicted, initial, now)
+        where = None if predicted is None else predicted.config
+        summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
         if self._optimizer.stages:

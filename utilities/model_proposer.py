@@ -226,6 +226,13 @@ class ModelProposer:
             return batches.draw(self._part, knowledge, len(names), rng, self._whole)
         return batches.choose(self._part, knowledge, names, rng, self._whole)
 
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """Posterior mean (m,) at points (m, d), standardised; None where there is no model yet."""
+        if not self._model.fitted:
+            return None
+        posterior = self._model.trusted(len(history.data)).view(history.data).posterior
+        return np.asarray(posterior.predict(self._space.features(points))[0].mean(axis=(0, 1)))
+
     def _doubtful(self, noise: float, history: History) -> bool:
         """Whether the best configuration is to be evaluated again, to tell noise from ruggedness."""
         if noise <= DOUBTFUL_NOISE or history.repeated:

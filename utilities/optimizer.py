@@ -351,6 +351,10 @@ class Optimizer:
         found = self._proposer.predict_best(self._history)
         return None if found is None else Prediction(self._sign * found.mean, found.sd, found.config)
 
+    def foresee(self, configs: Sequence[Config]) -> Array | None:
+        """Expected outcome (m,) of configurations, lower being better, on a scale of the model's; None without one."""
+        return self._proposer.foresee(self._history, self.space.to_unit(configs))
+
     # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
 
     def fit_due(self) -> str | None:

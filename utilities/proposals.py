@@ -53,6 +53,9 @@ class Proposer(Protocol):
     def optima(self, history: History) -> Array | None:
         """Canonical points (m, d) of the part where the optimum may be, as often as it is likely; None if unknown."""
 
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """Expected outcome (m,) at canonical points (m, d), lower being better, on a scale of the model's own."""
+
     def skip(self, origin: str) -> None:
         """Note that a proposal of that origin was made in an earlier life of the study."""
 
@@ -134,6 +137,10 @@ class DesignProposer:
     ) -> list[Proposal]:
         """One: they cost next to nothing."""
         return [self.propose(history, ready)]
+
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """None: there is no model."""
+        return None
 
     def skip(self, origin: str) -> None:
         """Count a point drawn earlier; a grid finds its place by itself."""

@@ -104,6 +104,10 @@ class StagedProposer:
         """As the other proposer's."""
         return self._proposer.optima(history)
 
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """As the other proposer's."""
+        return self._proposer.foresee(history, points)
+
     def skip(self, origin: str) -> None:
         """Pass it on."""
         self._proposer.skip(origin)

@@ -55,6 +55,7 @@ class Stages:
         self.part: Subspace | None = None
         self._ranges: Limits = {}
         self._varied: set[str] = set()
+        self._parts: dict[int, Subspace] = {}
         self._entered: dict[int, tuple[int, Limits, Limits]] = {}
         self.begun: list[Begun] = []
         self._told = 0
@@ -79,6 +80,15 @@ class Stages:
         """Stages that have begun since the last call."""
         found, self._told = self.begun[self._told :], len(self.begun)
         return found
+
+    def part_of(self, number: int) -> Space:
+        """Where the trial with this number could be: of its stage, the whole where it came before all stages."""
+        begun = next((entry for entry in reversed(self.begun) if entry.first <= number), None)
+        if begun is None:
+            return self._space
+        if begun.stage not in self._parts:
+            self._parts[begun.stage] = Subspace(self._space, begun.limits)
+        return self._parts[begun.stage]
 
     @property
     def place(self) -> str:
