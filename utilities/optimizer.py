@@ -24,7 +24,7 @@ from utilities.completion import ORIGIN, complete, outstanding
 from utilities.designs import design_size
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.history import History
-from utilities.methods import METHODS
+from utilities.methods import METHODS, missing_extra
 from utilities.model_proposer import make_goal, make_proposer
 from utilities.proposals import Proposal, Proposer
 from utilities.space import Space
@@ -105,6 +105,8 @@ class Optimizer:
             raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
         if seed < 0:
             raise StudyError(f"seed must not be negative; got {seed}")
+        if lacking := missing_extra(method):
+            raise StudyError(lacking)
         goal = make_goal(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
@@ -279,7 +281,7 @@ class Optimizer:
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective))
+        self._history.complete(number, self._sign * float(objective), pruned=pruned)
         if pruned:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:

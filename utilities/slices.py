@@ -21,10 +21,19 @@ from utilities.trial import Value
 
 
 class Slice(Protocol):
-    """Some of the values of a parameter; `low` and `high` are the ends of their places."""
+    """Some of the values of a parameter.
+
+    Attributes
+    ----------
+    low, high
+        The ends of their places.
+    ends
+        The places of the first and the last.
+    """
 
     low: float
     high: float
+    ends: tuple[float, float]
 
     @property
     def levels(self) -> float:
@@ -57,7 +66,7 @@ class Stretch:
     """An interval of a float without a step, or a single value of it."""
 
     def __init__(self, parameter: FloatParameter, low: float, high: float) -> None:
-        self.low, self.high = parameter.unit(low), parameter.unit(high)
+        self.low, self.high = self.ends = parameter.unit(low), parameter.unit(high)
         self._points = (parameter.grid or GRID_POINTS) if self.low < self.high else 1
 
     @property
@@ -105,11 +114,12 @@ class Ranks:
         self._lattice = lattice
         self._first, last = lattice.rank(low), lattice.rank(high)
         self.levels: float = last - self._first + 1
-        self._ends = lattice.places(np.array([self._first, last], dtype=np.float64))
+        first_place, last_place = lattice.places(np.array([self._first, last], dtype=np.float64)).tolist()
+        self.ends: tuple[float, float] = first_place, last_place
         self.low, self.high = np.clip(lattice.places(np.array([self._first - 0.5, last + 0.5])), 0.0, 1.0).tolist()
         wanted = None if grid is None else min(grid, int(self.levels))
         self._grid = (
-            None if wanted is None else np.unique(lattice.snap(np.linspace(self._ends[0], self._ends[1], wanted)))
+            None if wanted is None else np.unique(lattice.snap(np.linspace(self.ends[0], self.ends[1], wanted)))
         )
 
     @property
@@ -137,11 +147,11 @@ class Ranks:
 
     def clip(self, unit: Array) -> Array:
         """Places of the nearest values."""
-        return np.clip(self._lattice.snap(unit), self._ends[0], self._ends[1])
+        return np.clip(self._lattice.snap(unit), self.ends[0], self.ends[1])
 
     def holds(self, unit: Array) -> NDArray[np.bool_]:
         """Whether each place is that of one of the values."""
-        return np.asarray((unit >= self._ends[0]) & (unit <= self._ends[1]))
+        return np.asarray((unit >= self.ends[0]) & (unit <= self.ends[1]))
 
 
 class Some:
@@ -151,6 +161,7 @@ class Some:
 
     def __init__(self, parameter: Varied, choices: list[Value]) -> None:
         self._places = np.unique([parameter.unit(choice) for choice in choices])
+        self.ends: tuple[float, float] = float(self._places[0]), float(self._places[-1])
 
     @property
     def levels(self) -> float:

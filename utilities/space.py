@@ -157,6 +157,11 @@ class Space:
         levels = [axis.levels for axis in self.axes]
         return math.inf if math.inf in levels else math.prod(levels)  # an int of 400 digits times inf overflows
 
+    @property
+    def conditions(self) -> Conditions:
+        """When parameters are active."""
+        return self._conditions
+
     def active(self, points: Array) -> NDArray[np.bool_]:
         """Which coordinates are active at each of `points` (m, d): (m, d)."""
         return self._conditions.active(points)
