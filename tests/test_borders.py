@@ -113,7 +113,7 @@ def records_at(name: str, values: list[Any], space: dict[str, dict[str, Any]]) -
 )
 def test_two_percent_on_its_own_scale(table: dict[str, Any], values: list[Any], expected: Any) -> None:
     others = [table["low"] if values[0] != table["low"] else table["high"]] * 5
-    found = records_at("x", values + others, {"x": table, "z": {"type": "bool"}})
+    found = records_at("x", values + others, {"x": table, "z": {"type": "float", "low": 0, "high": 1}})
     assert (None if not found else (found[0].border, found[0].widen_to)) == expected
 
 

@@ -123,6 +123,32 @@ class Space:
         parameters = {name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}
         return cls(parameters, where, constraints, forbid)
 
+    @classmethod
+    def from_configspace(cls, configspace: Any) -> Space:
+        """Read a ``ConfigSpace.ConfigurationSpace``, with its conditions and forbidden clauses.
+
+        Raises
+        ------
+        StudyError
+            It has something without counterpart here: what.
+        """
+        from utilities.configspace_reader import read_configspace
+
+        return cls.from_dict(*read_configspace(configspace))
+
+    @classmethod
+    def from_optuna(cls, distributions: Any) -> Space:
+        """Read a dict of Optuna's distributions by name, or the distributions of a study's trials.
+
+        Raises
+        ------
+        StudyError
+            They have something without counterpart here: what.
+        """
+        from utilities.optuna_reader import read_distributions
+
+        return cls.from_dict(read_distributions(distributions))
+
     def restricted(self, constraints: Sequence[str], forbid: Sequence[Wanted]) -> Space:
         """Return the same space with these constraints in place of its own.
 
@@ -380,10 +406,9 @@ def find_allowed(space: Space) -> Array:
     for _ in range(SEARCHED // _SEARCH_BLOCK):
         points = space.snap(space.spread(rng.random((_SEARCH_BLOCK, len(space)))))
         kept = space.constraints.kept(points)
-        found = points[np.logical_and.reduce(kept)]
-        found = found[[space.allows(config) for config in space.from_unit(found)]]
-        if len(found):
-            return np.asarray(found[:1])
+        for point in points[np.logical_and.reduce(kept)]:
+            if space.allows(space.from_unit(point[None])[0]):
+                return np.asarray(point[None])
         refused += [int(np.sum(~mask)) for mask in kept]
         looked_at += len(points)
     shares = "; ".join(

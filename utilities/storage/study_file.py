@@ -16,6 +16,7 @@ from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.space_file import KEY, read_space_file
 from utilities.storage.stage_tables import TABLE as STAGE
 from utilities.storage.stage_tables import read_stages
 from utilities.storage.study_rules import RULES, check_key, name_of_study
@@ -160,7 +161,9 @@ def read_study(path: Path) -> Study:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
-    space = _space(tables["space"], fields, source)
+    table, others = _table_of_space(tables["space"], path.absolute().parent, source)
+    fields |= {key: [*fields.get(key, ()), *found] for key, found in others.items() if found}
+    space = _space(table, fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
     if STAGE in tables:
         fields |= read_stages(tables[STAGE], space, fields, source)
@@ -261,6 +264,14 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
     return fields
+
+
+def _table_of_space(table: dict[str, Any], folder: Path, source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Table of the parameters, and constraints that come with it where it names a file of ConfigSpace's."""
+    if set(table) != {KEY} or not isinstance(table[KEY], str):
+        return table, {}
+    parameters, constraints, forbid = read_space_file(table[KEY], folder, f"{source}: [space] {KEY}")
+    return parameters, {"constraints": constraints, "forbid": forbid}
 
 
 def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:
