@@ -1,7 +1,7 @@
 """A space of ConfigSpace as the tables of a study file: parameters, conditions, forbidden clauses.
 
-Conditions are brought into the form of a ``when``: alternatives, in each of which every parent has one of some values or
-lies in an interval. Forbidden clauses become tables of ``forbid``; relations between parameters, and what is joined
+Conditions are brought into the form of a ``when``: alternatives, in each of which every parent has one of some values
+or lies in an interval. Forbidden clauses become tables of ``forbid``; relations between parameters, and what is joined
 with them, become constraints. Normal and beta distributions keep their range alone, choices no weights: how often a
 value is drawn is left to the method.
 """
@@ -9,7 +9,8 @@ value is drawn is left to the method.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from utilities.errors import StudyError, quoted
@@ -26,6 +27,14 @@ _SYMBOLS = {
     "LessThan": "<",
     "GreaterThanEquals": ">=",
     "LessThanEquals": "<=",
+}
+_OPERATORS: dict[str, Callable[[int, int], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    ">=": operator.ge,
+    "<=": operator.le,
 }
 _ENDINGS = ("Condition", "Clause", "Relation")
 
@@ -140,11 +149,9 @@ def _wanted(part: Any, parameter: Any) -> list[Value]:
         return [f"{symbol} {_plain(value, parameter)!r}" for value in given]
     known = _parameter(parameter)
     choices: list[Value] = known["choices"] if "choices" in known else [known["value"]]
-    ranks = {id(choice): rank for rank, choice in enumerate(choices)}
-    bounds = [
-        next(rank for rank, choice in enumerate(choices) if choice == _plain(value, parameter)) for value in given
-    ]
-    return [choice for choice in choices if any(_holds(ranks[id(choice)], symbol, bound) for bound in bounds)]
+    bounds = [choices.index(_plain(value, parameter)) for value in given]
+    holds = _OPERATORS[symbol]
+    return [choice for rank, choice in enumerate(choices) if any(holds(rank, bound) for bound in bounds)]
 
 
 def _both(one: Sequence[Value], other: Sequence[Value], *, number: bool) -> list[Value]:
@@ -169,13 +176,6 @@ def _values(part: Any) -> list[Any]:
     if hasattr(part, "values"):
         return list(part.values)
     return list(part.value) if type(part).__name__ == "InCondition" else [part.value]
-
-
-def _holds(rank: int, symbol: str, bound: int) -> bool:
-    above = (rank > bound) - (rank < bound)
-    return {"==": above == 0, "!=": above != 0, ">": above > 0, "<": above < 0, ">=": above >= 0, "<=": above <= 0}[
-        symbol
-    ]
 
 
 def _is_number(parameter: Any) -> bool:

@@ -50,8 +50,8 @@ def _of_study(study: Any) -> dict[str, Any]:
         missing = [name for name in found if name not in trial.distributions]
         if missing and trial.state.name == "COMPLETE":
             raise StudyError(
-                f"{missing[0]} is missing in trial {trial.number}: a study of Optuna's does not say when a parameter is "
-                "active. Give a dict of distributions, and its table a `when`"
+                f"{missing[0]} is missing in trial {trial.number}: a study of Optuna's does not say when a parameter "
+                "is active. Give a dict of distributions, and its table a `when`"
             )
     if not found:
         raise StudyError("a study of Optuna's must have a trial with parameters; got none")

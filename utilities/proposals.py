@@ -167,7 +167,7 @@ class DesignProposer:
         config = None if points is None else new_config(self._space, points, history, ready)
         if config is None:
             kept = " that was found to keep the constraints" if self._space.constraints else ""
-            raise SpaceExhaustedError(f"every configuration of the {self._method} design{kept} has been proposed")
+            raise SpaceExhaustedError(f"every configuration of the {self.origin} design{kept} has been proposed")
         return config
 
     def predict_best(self, history: History) -> PredictedBest | None:
