@@ -112,7 +112,7 @@ class ModelProposer:
     def __init__(self, space: Space, method: str, seed: int, initial: int, goal: Goal, *, inline: bool) -> None:
         self._space, self._seed, self._goal, self._inline = space, seed, goal, inline
         self._part: Space = space
-        self._initial = max(2, initial)
+        self._initial = self._first = max(2, initial)
         self._prior = Prior(space)
         self._design = DesignProposer(space, "sobol", seed, origin="initial", prior=self._prior)
         self._model = Model(space, method, seed)
@@ -123,6 +123,7 @@ class ModelProposer:
     def confine(self, part: Subspace, initial: int) -> None:
         """From now on, propose within a part of the space; begin with a design while fewer trials were handed out."""
         self._part, self._whole, self._initial = part, Whole.of(part), max(2, initial)
+        self._first = min(self._first, self._initial)
         self._design.confine(part, initial, Prior(part))
 
     def optima(self, history: History) -> Array | None:
@@ -250,7 +251,7 @@ class ModelProposer:
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
         self._model.observe(history.data)
-        if self._inline and self.fit_due(history):
+        if self._inline and not self._in_design(history) and self.fit_due(history):
             self._model.refit(history.data)
 
     def _ranked(self, history: History, ready: list[Config]) -> Array | None:
@@ -320,7 +321,7 @@ class ModelProposer:
 
     def _in_design(self, history: History) -> bool:
         """Whether the design goes on: until it is handed out, and enough of its outcomes are there to fit to."""
-        return history.told + history.waiting < self._initial or history.told < min(ENOUGH, self._initial)
+        return _few(history, self._initial)
 
     def _unfit(self, history: History) -> bool:
         """Whether there is too little to fit the surrogate to."""
@@ -348,8 +349,9 @@ class ModelProposer:
         return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
 
     def fit_due(self, history: History) -> str | None:
-        """Kind of surrogate due for a refit, None where none is."""
-        return None if self._unfit(history) else self._model.due(len(history.data))
+        """Kind of surrogate due for a refit, None where none is; one may be while a later stage has its design."""
+        few = _few(history, self._first) or len(history.data) < FEWEST_VALID
+        return None if few else self._model.due(len(history.data))
 
     def must_wait(self, history: History) -> bool:
         """Whether the design is through and what is known of the surrogate comes from far too few data.
@@ -380,6 +382,11 @@ class ModelProposer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the calibration of an earlier life of the study."""
         self._model.restore_calibration(tables)
+
+
+def _few(history: History, design: int) -> bool:
+    """Whether a design of so many trials is not handed out yet, or too few outcomes are there to fit to."""
+    return history.told + history.waiting < design or history.told < min(ENOUGH, design)
 
 
 def _promising(view: View, history: History) -> NDArray[np.intp]:

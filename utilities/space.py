@@ -26,6 +26,7 @@ from utilities.conditional import Wanted
 from utilities.conditions import Conditions
 from utilities.constraints import Constraints
 from utilities.errors import StudyError, nearest, quoted
+from utilities.feasibility import find_allowed
 from utilities.features import Features
 from utilities.parameters import Parameter, Varied, parse_parameter
 from utilities.scales import Array
@@ -40,11 +41,6 @@ Axis: TypeAlias = Varied | Slice
 
 _MANY = 8
 """Configurations from which on a parameter of all of them at once is cheaper than all parameters of one."""
-
-SEARCHED = 2**17
-"""Random points among which one that keeps the constraints must be."""
-
-_SEARCH_BLOCK = 4096
 
 _BLOCK = 1024
 """Configurations whose parameters are looked at one after the other: few enough to stay in the processor's cache."""
@@ -386,32 +382,3 @@ class Space:
         Zero along all that is not continuous, and where it is inactive.
         """
         return self._features.pullback(points, self.active(points), grad)
-
-
-def find_allowed(space: Space) -> Array:
-    """Find a point (1, d) of `space` that keeps the constraints.
-
-    Raises
-    ------
-    StudyError
-        None does, or none of `SEARCHED` random ones: how many each constraint refuses.
-    """
-    rng = np.random.default_rng(0)
-    everything = space.enumerate_points()
-    refused, looked_at = np.zeros(len(space.constraints.texts), dtype=np.int64), 0
-    if everything is not None:
-        if len(everything):
-            return everything[:1]
-        raise StudyError(f"no configuration of the space keeps all of {'; '.join(space.constraints.texts)}")
-    for _ in range(SEARCHED // _SEARCH_BLOCK):
-        points = space.snap(space.spread(rng.random((_SEARCH_BLOCK, len(space)))))
-        kept = space.constraints.kept(points)
-        for point in points[np.logical_and.reduce(kept)]:
-            if space.allows(space.from_unit(point[None])[0]):
-                return np.asarray(point[None])
-        refused += [int(np.sum(~mask)) for mask in kept]
-        looked_at += len(points)
-    shares = "; ".join(
-        f"{text} refuses {count / looked_at:.4%}" for text, count in zip(space.constraints.texts, refused, strict=True)
-    )
-    raise StudyError(f"no configuration that keeps the constraints was found among {looked_at:,} at random: {shares}")

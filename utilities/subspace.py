@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.errors import SpaceExhaustedError, StudyError
+from utilities.feasibility import find_allowed
 from utilities.scales import Array
 from utilities.slices import Slice, make_slice
-from utilities.space import Axis, Space, find_allowed
+from utilities.space import Axis, Space
 from utilities.stage_plan import Limit, Limits
 from utilities.trial import Config
 
