@@ -30,6 +30,7 @@ from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.methods import missing_extra
 from utilities.optimizer import Optimizer
+from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.study_file import Study
@@ -120,6 +121,8 @@ class Session:
         self._display = make_display()
         self._told = 0
         self._tell()
+        if begun := self._run.stages:
+            self._display.say(describe(begun[-1], self._optimizer.stages.plan, "goes on: it began"))
         for note in filter(None, [cut_off_grid(study), cut_off_stages(study.stages, study.budget)]):
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")

@@ -62,7 +62,9 @@ def narrow(part: Subspace, points: Array, best: Array | None, shrink: float) -> 
             first, last = _interval(here, (low[column], high[column]), shrink, also)
             limits[name] = _numbers(parameter, axis, first, last)
         else:
-            limits[name] = {"choices": _choices(parameter, axis, here, also)}
+            kept = _choices(parameter, axis, here, also)
+            if len(kept) < axis.levels:
+                limits[name] = {"choices": kept}
     return limits
 
 

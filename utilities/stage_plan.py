@@ -80,11 +80,11 @@ class Begun(msgspec.Struct, frozen=True, tag="stage"):
     limits: Limits
 
 
-def describe(begun: Begun, plan: Sequence[Stage]) -> str:
-    """Say in a sentence which stage begins and where it looks."""
+def describe(begun: Begun, plan: Sequence[Stage], verb: str = "begins") -> str:
+    """Say in a sentence which stage begins, or did, and where it looks."""
     where = ", ".join(f"{name} {_limit(limit)}" for name, limit in begun.limits.items())
     of = f" of {len(plan)}" if begun.stage < len(plan) else ""
-    return f"stage {begun.stage + 1}{of} begins with trial {begun.first}: {where or 'the whole space'}"
+    return f"stage {begun.stage + 1}{of} {verb} with trial {begun.first}: {where or 'the whole space'}"
 
 
 def _limit(limit: Limit) -> str:
