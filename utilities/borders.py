@@ -148,8 +148,11 @@ def _share(part: Space, name: str, parameter: Number, side: str) -> float:
     column = part.names.index(name)
     points = np.full((len(_PLACES), len(part)), 0.5)
     points[:, column] = _PLACES
-    places = part.spread(points)[:, column]
-    return float(np.mean([_near(parameter, parameter.value(place), side) for place in places.tolist()]))
+    values = parameter.values(part.spread(points)[:, column])
+    low, high = parameter.low, parameter.high
+    scaled, ends = (np.log(values), (math.log(low), math.log(high))) if parameter.log else (values, (low, high))
+    shares = (scaled - ends[0]) / (ends[1] - ends[0])
+    return float(np.mean((shares if side == "low" else 1.0 - shares) <= NEAR))
 
 
 def _worse_inwards(
