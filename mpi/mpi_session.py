@@ -121,7 +121,7 @@ class Session:
         self._display = make_display()
         self._told = 0
         self._tell()
-        if begun := self._run.stages:
+        if self._optimizer.stages and (begun := self._run.stages):
             self._display.say(describe(begun[-1], self._optimizer.stages.plan, "goes on: it began"))
         for note in filter(None, [cut_off_grid(study), cut_off_stages(study.stages, study.budget)]):
             self._display.say(note)
