@@ -13,6 +13,7 @@ EXTRAS = {
     "report": ["vl-convert-python>=1.8", "optuna>=5.0"],
     "torch": ["torch>=2.4"],
     "optuna": ["optuna>=5.0"],
+    "configspace": ["ConfigSpace>=1.2"],
     "sklearn": ["scikit-learn>=1.9"],
     "parquet": ["pyarrow>=14"],
     "tensorboard": ["tensorboard>=2.15"],

@@ -17,6 +17,7 @@ from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
 from utilities.display.text import clean, emit
 from utilities.errors import StudyError, nearest, quoted
+from utilities.methods import missing_extra
 from utilities.storage.stored_study import read_stored
 from utilities.storage.study_file import Study, override, read_study
 from utilities.storage.tables import LARGEST, SUFFIXES
@@ -37,6 +38,8 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         raise StudyError(
             f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
         )
+    if lacking := missing_extra(study.method):
+        raise StudyError(f"{study.source}: {lacking}")
     spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
     try:
         check(spec)

@@ -33,6 +33,7 @@ from utilities.early_stopping import EarlyStopping
 from utilities.errors import SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
+from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
 from utilities.trial import Outcome, Trial
@@ -273,8 +274,11 @@ class Master:
         try:
             trial = self._optimizer.ask()
         except SpaceExhaustedError:
-            self.exhausted = True
+            self.exhausted = not self._optimizer.blocked
             return None
+        for begun in self._optimizer.stages.news():
+            self._run.stage(begun)
+            self._display.say(describe(begun, self._optimizer.stages.plan))
         self._run.asked(trial, self._optimizer.origins[trial.number])
         return trial
 
@@ -359,4 +363,5 @@ class Master:
         fitted = self._optimizer.fit_state is not None
         phase = "finishing" if not self._open else "model" if fitted else "initial design"
         phase = "waiting for the disk" if self._gate.shut else phase
+        phase = ", ".join(filter(None, [self._optimizer.stages.place, phase]))
         self._display.update(self.ledger.status(self._optimizer, phase, now))

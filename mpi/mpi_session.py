@@ -17,6 +17,7 @@ from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
 from mpi.mpi_signals import next_signal
 from mpi.mpi_stops import recall
+from utilities.borders import find_borders
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -25,7 +26,9 @@ from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
+from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
+from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.stop_request import StopRequest, StopRequests
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
@@ -87,13 +90,16 @@ class Session:
             direction=study.direction,
             acquisition=study.acquisition,
             kappa=study.kappa,
+            stages=study.stages,
             refit="external" if trainers else "inline",
         )
         self._resume()
         self._display = make_display()
         self._told = 0
         self._tell()
-        if note := cut_off_grid(study):
+        if self._optimizer.stages and (begun := self._run.stages):
+            self._display.say(describe(begun[-1], self._optimizer.stages.plan, "goes on: it began"))
+        for note in filter(None, [cut_off_grid(study), cut_off_stages(study.stages, study.budget)]):
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
         limits = study.trial_timeout, study.trial_memory
@@ -119,6 +125,7 @@ class Session:
         for observation in self._run.observed:
             self._optimizer.observe(observation.config, observation.objective)
         self._optimizer.restore(records)
+        self._optimizer.stages.restore(self._run.stages)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
         if stored is None:
@@ -164,9 +171,14 @@ class Session:
         master.checkpoint(now)
         records = self._run.records.values()
         initial = best_initial(records, self._study.direction)
-        summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        predicted = self._optimizer.predicted_best()
+        summary = master.ledger.summary(self._optimizer.best, predicted, initial, now)
+        where = None if predicted is None else predicted.config
+        summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
+        if self._optimizer.stages:
+            summary["stages"] = self._optimizer.stages.to_summary()
         summary["folder"] = str(self._run.folder)
         if status == RESUMABLE:
             summary["resume_command"] = resume_command(self._ranks)
@@ -205,7 +217,7 @@ class Session:
 
 def cut_off_grid(study: Study) -> str:
     """Say how many points a grid has that is larger than its study's budget; the empty string where none is."""
-    if study.method != "grid" or study.budget is None:
+    if study.method != "grid" or study.budget is None or study.stages:
         return ""
     size = Grid(study.space).size
     if size <= study.budget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reverie.executors import Executor, evaluate, run_on, worker_count
@@ -39,6 +39,7 @@ def minimize(
     *,
     acquisition: str | None = None,
     kappa: float | None = None,
+    stages: Sequence[Mapping[str, Any]] = (),
     enqueue: Iterable[Mapping[str, Any]] = (),
     catch: tuple[type[Exception], ...] = (),
     callback: Callable[[TrialRecord], None] | None = None,
@@ -60,7 +61,7 @@ def minimize(
         A Space, or the ``[space]`` table of a study file as a dict.
     budget
         Number of trials, above 0.
-    method, seed, acquisition, kappa
+    method, seed, acquisition, kappa, stages
         As of Optimizer.
     enqueue
         Configurations, whole or in part, that come first.
@@ -90,7 +91,7 @@ def minimize(
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
-    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa)
+    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa, stages=stages)
     for config in enqueue:
         optimizer.enqueue(config)
     records: list[TrialRecord] = []

@@ -43,6 +43,10 @@ class History:
     exact, noisy
         Whether a configuration that was evaluated again gave the same objective again, or another one. Both are False
         before there was any; once one was the same, there is no noise.
+    pruned
+        Rows of the trials that were ended early.
+    asked
+        Number of trials handed out, whatever became of them.
     repeated
         Whether any configuration was asked again, whatever became of it.
     """
@@ -58,6 +62,8 @@ class History:
         self._objectives: dict[Hashable, float] = {}
         self.exact = self.noisy = self.repeated = False
         self.numbers: list[int] = []
+        self.asked = 0
+        self.pruned: set[int] = set()
 
     @property
     def data(self) -> Dataset:
@@ -73,6 +79,11 @@ class History:
     def pending(self) -> Array:
         """Points (q, d) of the trials asked and not told."""
         return np.array(list(self._pending.values())).reshape(-1, len(self._space))
+
+    @property
+    def pending_by_key(self) -> dict[Hashable, Array]:
+        """Point (d,) of each pending trial by the identity of its configuration."""
+        return {self._keys[number]: point for number, point in self._pending.items()}
 
     @property
     def waiting(self) -> int:
@@ -121,6 +132,7 @@ class History:
 
     def ask_all(self, numbers: Sequence[int], configs: Sequence[Config]) -> None:
         """Note trials that were handed out, in this order: of many, each costs a fraction of one."""
+        self.asked += len(numbers)
         points = self._space.to_unit(configs)
         features = self._space.features(points)
         for number, config, point, row in zip(numbers, configs, points, features, strict=True):
@@ -129,8 +141,10 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float) -> None:
+    def complete(self, number: int, objective: float, *, pruned: bool = False) -> None:
         """Note the objective (to be minimised) of a pending trial."""
+        if pruned:
+            self.pruned.add(len(self.data))
         point, key = self._pending.pop(number), self._keys.pop(number)
         row = self._features.pop(number)
         if key in self._objectives:

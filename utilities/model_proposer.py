@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from utilities import batches, portfolio
 from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NegativeDraw, NegativeMean
 from utilities.basins import Outside
-from utilities.candidate_search import Whole, maximise, perturb
+from utilities.candidate_search import SWEEP, Whole, candidates_around, maximise, perturb
 from utilities.designs import sobol_points
-from utilities.errors import SpaceExhaustedError
+from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
+from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS, OPTUNA_TPE, acquisition_misuse
 from utilities.model import Model
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
 from utilities.space import Space
+from utilities.subspace import Subspace
 from utilities.surrogate import Array, FitState, Parameters, Posterior
 from utilities.trial import Config
 from utilities.validity import Validity
@@ -53,6 +54,9 @@ ENOUGH = 3
 """Outcomes of the design that the surrogate needs, the rest of it pending: fantasised, they keep its proposals apart.
 With 16 pending, to wait for all of them instead left regret a fifth higher after 50 evaluations."""
 
+OPTIMA = 64
+"""Functions drawn to see where the optimum may be."""
+
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
 
@@ -64,10 +68,28 @@ class Goal(NamedTuple):
     kappa: float = KAPPA
 
 
+def make_goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
+    """What the model is to maximise; None stands for the default."""
+    if acquisition is not None and acquisition not in ACQUISITIONS:
+        known = ", ".join(ACQUISITIONS)
+        hint = nearest(acquisition, ACQUISITIONS)
+        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
+    if kappa is not None and not 0.0 < kappa < math.inf:
+        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
+    misuse = acquisition_misuse(method, acquisition, kappa)
+    if misuse:
+        raise StudyError(misuse)
+    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)
+
+
 def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
     """Proposer of a method; `goal` is for its model, `inline` lets it refit that when asked."""
     if method in MODEL_METHODS:
         return ModelProposer(space, method, seed, initial, goal, inline=inline)
+    if method == OPTUNA_TPE:
+        from utilities.optuna_proposer import OptunaProposer
+
+        return OptunaProposer(space, seed)
     return DesignProposer(space, method, seed)
 
 
@@ -89,13 +111,41 @@ class ModelProposer:
 
     def __init__(self, space: Space, method: str, seed: int, initial: int, goal: Goal, *, inline: bool) -> None:
         self._space, self._seed, self._goal, self._inline = space, seed, goal, inline
-        self._initial = max(2, initial)
+        self._part: Space = space
+        self._initial = self._first = max(2, initial)
         self._prior = Prior(space)
         self._design = DesignProposer(space, "sobol", seed, origin="initial", prior=self._prior)
         self._model = Model(space, method, seed)
         self._constraint = Constraint(space.groups)
-        self._whole = Whole.of(space)
+        self._everything = self._whole = Whole.of(space)
         self._passes = 0
+
+    def confine(self, part: Subspace, initial: int) -> None:
+        """From now on, propose within a part of the space; begin with a design while fewer trials were handed out."""
+        self._part, self._whole, self._initial = part, Whole.of(part), max(2, initial)
+        self._first = min(self._first, self._initial)
+        self._design.confine(part, initial, Prior(part))
+
+    def optima(self, history: History) -> Array | None:
+        """Minimisers (m, d) in the part of functions drawn from the posterior; None where there is no model yet.
+
+        Each is the best of some thousand candidates, those that would fail aside.
+        """
+        if self._in_design(history):
+            return None
+        self._update(history)
+        if not self._model.fitted:
+            return None
+        view = self._model.trusted(len(history.data)).view(history.data)
+        rng = np.random.default_rng([self._seed, 8, history.told])
+        anchors = self._anchors(view, view.posterior, history)
+        points = candidates_around(self._part, anchors, rng, SWEEP) if self._whole is None else self._whole.points
+        x = self._space.features(points)
+        validity = self._constraint.validity(*history.outcomes)
+        if validity is not None and (valid := validity.likely(x)).any():
+            points, x = points[valid], x[valid]
+        draws = (view.posterior.draw(rng).value(x) for _ in range(OPTIMA))
+        return np.asarray(points[[int(np.argmin(values)) for values in draws]])
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
@@ -103,7 +153,7 @@ class ModelProposer:
         if self._in_design(history):
             return self._design.propose(history, ready)
         noise = self._model.noise(history.data) if self._model.fitted else 0.0
-        if noise > DOUBTFUL_NOISE and not history.repeated:
+        if self._doubtful(noise, history):
             config = new_config(self._space, history.best_point(), history, ready, repeats=True)
             if config is not None:
                 return Proposal(config, "model")
@@ -125,7 +175,7 @@ class ModelProposer:
         if count == 1 or self._unfit(history) or not self._model.fitted:
             return [self.propose(history, ready)]
         noise = self._model.noise(history.data)
-        if noise > DOUBTFUL_NOISE and not history.repeated:
+        if self._doubtful(noise, history):
             return [self.propose(history, ready)]
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         turn = history.told + len(pending)
@@ -178,8 +228,21 @@ class ModelProposer:
             len(history.data),
         )
         if set(names) == {"thompson"}:
-            return batches.draw(self._space, knowledge, len(names), rng, self._whole)
-        return batches.choose(self._space, knowledge, names, rng, self._whole)
+            return batches.draw(self._part, knowledge, len(names), rng, self._whole)
+        return batches.choose(self._part, knowledge, names, rng, self._whole)
+
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """Posterior mean (m,) at points (m, d), standardised; None where there is no model yet."""
+        if not self._model.fitted:
+            return None
+        posterior = self._model.trusted(len(history.data)).view(history.data).posterior
+        return np.asarray(posterior.predict(self._space.features(points))[0].mean(axis=(0, 1)))
+
+    def _doubtful(self, noise: float, history: History) -> bool:
+        """Whether the best configuration is to be evaluated again, to tell noise from ruggedness."""
+        if noise <= DOUBTFUL_NOISE or history.repeated:
+            return False
+        return not isinstance(self._part, Subspace) or bool(self._part.holds_points(history.best_point())[0])
 
     def _acquisition_name(self, history: History, pending: int, turn: int) -> str:
         name = self._goal.acquisition
@@ -188,7 +251,7 @@ class ModelProposer:
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
         self._model.observe(history.data)
-        if self._inline and self.fit_due(history):
+        if self._inline and not self._in_design(history) and self.fit_due(history):
             self._model.refit(history.data)
 
     def _ranked(self, history: History, ready: list[Config]) -> Array | None:
@@ -217,13 +280,14 @@ class ModelProposer:
             acquisition = Outside(acquisition, view.closed)
         if self._prior:
             acquisition = Believed(acquisition, self._prior, len(history.data))
-        return maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
+        return maximise(self._part, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
 
     def _search_valid(self, history: History, validity: Validity, rng: np.random.Generator) -> Array:
         # Few candidates: the very maximum lies in a corner, far from all failures, as long as there are corners left.
-        points = sobol_points(len(self._space), PROSPECTS, rng) if self._whole is None else self._whole.points
-        points = np.vstack([points, perturb(history.points, PROSPECTS, len(self._space), rng)])
-        points = self._space.snap(points)
+        part = self._part
+        points = part.spread(sobol_points(len(part), PROSPECTS, rng)) if self._whole is None else self._whole.points
+        around = perturb(part.gather(history.points), PROSPECTS, len(part), rng)
+        points = part.snap(np.vstack([points, part.spread(around)]))
         return points[np.argsort(-promise(validity, self._space.features(points)), kind="stable")]
 
     def _acquisition(
@@ -257,7 +321,7 @@ class ModelProposer:
 
     def _in_design(self, history: History) -> bool:
         """Whether the design goes on: until it is handed out, and enough of its outcomes are there to fit to."""
-        return history.told + history.waiting < self._initial or history.told < min(ENOUGH, self._initial)
+        return _few(history, self._initial)
 
     def _unfit(self, history: History) -> bool:
         """Whether there is too little to fit the surrogate to."""
@@ -278,15 +342,16 @@ class ModelProposer:
         validity = self._constraint.validity(*history.outcomes)
         if validity is not None:
             acquisition = Probably(acquisition, validity)
-        ranked = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
+        ranked = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._everything)
         point = next((row[None] for row in ranked if self._space.allows(self._space.from_unit(row)[0])), ranked[:1])
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
         return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
 
     def fit_due(self, history: History) -> str | None:
-        """Kind of surrogate due for a refit, None where none is."""
-        return None if self._unfit(history) else self._model.due(len(history.data))
+        """Kind of surrogate due for a refit, None where none is; one may be while a later stage has its design."""
+        few = _few(history, self._first) or len(history.data) < FEWEST_VALID
+        return None if few else self._model.due(len(history.data))
 
     def must_wait(self, history: History) -> bool:
         """Whether the design is through and what is known of the surrogate comes from far too few data.
@@ -317,6 +382,11 @@ class ModelProposer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the calibration of an earlier life of the study."""
         self._model.restore_calibration(tables)
+
+
+def _few(history: History, design: int) -> bool:
+    """Whether a design of so many trials is not handed out yet, or too few outcomes are there to fit to."""
+    return history.told + history.waiting < design or history.told < min(ENOUGH, design)
 
 
 def _promising(view: View, history: History) -> NDArray[np.intp]:

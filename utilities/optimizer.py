@@ -21,18 +21,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from utilities.completion import ORIGIN, complete, outstanding
+from utilities.designs import design_size
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
-from utilities.model_proposer import Goal, make_proposer
-from utilities.proposals import Proposal
+from utilities.methods import METHODS, missing_extra
+from utilities.model_proposer import make_goal, make_proposer
+from utilities.proposals import Proposal, Proposer
 from utilities.space import Space
+from utilities.staged_proposer import StagedProposer
+from utilities.stages import Stages
+from utilities.storage.stage_tables import parse_stages
 from utilities.surrogate import Array, Dataset, FitState, Parameters
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
-
-MOST_INITIAL = 20
-"""Most trials of the initial design by default. With 10, over ten problems of 4 to 10 dimensions and nine seeds, regret
-was a quarter less after 20 evaluations and 1.4 times as much after 50: a model of few data trusts one basin."""
 
 
 class Incumbent(NamedTuple):
@@ -73,6 +73,8 @@ class Optimizer:
     initial
         Trials of the space-filling design; by default 2 (d + 1), at most 20. The model takes over once they are handed
         out and a few of them completed.
+    stages
+        Tables as the ``[[stage]]`` of a study file: each stage proposes within a part of the space.
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
@@ -81,7 +83,7 @@ class Optimizer:
     ------
     StudyError
         An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
-        kappa that the other settings have no use for.
+        kappa that the other settings have no use for, a stage that breaks a rule.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Optimizer:
         acquisition: str | None = None,
         kappa: float | None = None,
         initial: int | None = None,
+        stages: Sequence[Mapping[str, Any]] = (),
         refit: Literal["inline", "external"] = "inline",
     ) -> None:
         if method not in METHODS:
@@ -102,13 +105,17 @@ class Optimizer:
             raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
         if seed < 0:
             raise StudyError(f"seed must not be negative; got {seed}")
-        goal = _goal(method, acquisition, kappa)
+        if lacking := missing_extra(method):
+            raise StudyError(lacking)
+        goal = make_goal(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
         self._history = History(self.space)
-        initial = min(2 * (len(self.space) + 1), MOST_INITIAL) if initial is None else initial
-        self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
+        self.stages = Stages(self.space, parse_stages(stages, self.space))
+        design = design_size(len(self.space)) if initial is None else initial
+        proposer = make_proposer(method, self.space, seed, design, goal, inline=refit == "inline")
+        self._proposer: Proposer = StagedProposer(proposer, self.stages, initial) if self.stages else proposer
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
         self._given = 0
@@ -140,10 +147,11 @@ class Optimizer:
         Raises
         ------
         SpaceExhaustedError
-            Every configuration of a finite space was asked before.
+            Every configuration of a finite space was asked before; or of a stage, see `blocked`.
         """
         proposal = self._next()
         number = self._next_number
+        self.stages.handed_out(proposal.stage, number)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         trial = Trial(number=number, config=proposal.config, seed=seed)
         self._register(trial, proposal.origin)
@@ -201,6 +209,11 @@ class Optimizer:
     def ready(self) -> int:
         """Number of proposals that ask() can give at once."""
         return len(self._ready) + len(self._enqueued)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether ask() that found nothing will find something once another trial has ended: the next stage begins."""
+        return bool(self.stages) and not self.stages.last and self._history.waiting > 0
 
     @property
     def _next_number(self) -> int:
@@ -268,7 +281,7 @@ class Optimizer:
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective))
+        self._history.complete(number, self._sign * float(objective), pruned=pruned)
         if pruned:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
@@ -340,6 +353,10 @@ class Optimizer:
         found = self._proposer.predict_best(self._history)
         return None if found is None else Prediction(self._sign * found.mean, found.sd, found.config)
 
+    def foresee(self, configs: Sequence[Config]) -> Array | None:
+        """Expected outcome (m,) of configurations, lower being better, on a scale of the model's; None without one."""
+        return self._proposer.foresee(self._history, self.space.to_unit(configs))
+
     # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
 
     def fit_due(self) -> str | None:
@@ -380,17 +397,3 @@ class Optimizer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the `calibration` of an earlier life of the study."""
         self._proposer.restore_calibration(tables)
-
-
-def _goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
-    """What the model is to maximise; None stands for the default."""
-    if acquisition is not None and acquisition not in ACQUISITIONS:
-        known = ", ".join(ACQUISITIONS)
-        hint = nearest(acquisition, ACQUISITIONS)
-        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
-    if kappa is not None and not 0.0 < kappa < math.inf:
-        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-    misuse = acquisition_misuse(method, acquisition, kappa)
-    if misuse:
-        raise StudyError(misuse)
-    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)

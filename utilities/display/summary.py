@@ -24,7 +24,8 @@ def final_summary(summary: Mapping[str, Any]) -> str:
     ----------
     summary
         ``best``, ``initial_best``: {number, objective, config}; ``predicted_best``: {objective, sd, config};
-        ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``; ``busy_fraction`` in [0, 1];
+        ``borders``: as `utilities.borders.Border`; ``states``: trials by state; ``failures``: [(reason, count)];
+        ``wall_seconds``; ``busy_fraction`` in [0, 1];
         ``lost_ranks``: names of ranks that died; ``retries``: evaluations that were repeated;
         ``seconds_per_proposal``: {median, p99}; ``method``; ``seed``; ``folder``; ``status``: "finished" or why it
         stopped; ``resume_command``; ``versions``: by package.
@@ -38,6 +39,7 @@ def final_summary(summary: Mapping[str, Any]) -> str:
         _status(summary),
         _evaluated(summary),
         _predicted(summary.get("predicted_best")),
+        _borders(summary.get("borders") or ()),
         _course(summary),
         _resume(summary.get("resume_command")),
     )
@@ -77,6 +79,19 @@ def _predicted(predicted: Mapping[str, Any] | None) -> list[str]:
         return []
     line = f"  objective {uncertain(predicted['objective'], predicted.get('sd'))}"
     return ["Predicted best point", line, *_config(predicted.get("config") or {})]
+
+
+def _borders(borders: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not borders:
+        return []
+    return ["At a border of its range: widen that where it is no natural end", *map(_border, borders)]
+
+
+def _border(border: Mapping[str, Any]) -> str:
+    side, also = border["border"], " and in the predicted best" if border["predicted"] else ""
+    how = f"{'lower' if side == 'low' else 'raise'} {side} to {number(border['widen_to'])}"
+    where = f"near {side} = {number(border['value'])} in {border['trials']} of the {border['of']} best trials"
+    return f"  {clean(border['parameter'])}: {where}{also}: {how}"
 
 
 def _config(config: Config) -> list[str]:

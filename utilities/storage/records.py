@@ -15,10 +15,11 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from utilities.stage_plan import Begun
 from utilities.trial import Config, Outcome, Trial, TrialState
 
-FORMAT = 2
-"""Version of the journal's format that this code writes. 1 had no record `Lost`."""
+FORMAT = 3
+"""Version of the journal's format that this code writes. 1 had no record `Lost`, 2 none of a stage that began."""
 
 BEGINNING = b'{"type":"header",'
 """How every journal begins."""
@@ -41,7 +42,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, enqueue,
+    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, stages, enqueue,
     warm_start
         As in the study.
     ranks_per_worker, gpus_per_worker, threads_per_worker, keep_best
@@ -69,6 +70,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     kappa: float | None = None
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    stages: list[dict[str, Any]] = []
     enqueue: list[dict[str, Any]] = []
     warm_start: list[str] | None = None
     observed: list[Observation] = []
@@ -98,6 +100,7 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     kappa: float | None = None
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    stages: list[dict[str, Any]] = []
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
@@ -153,7 +156,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
-Record: TypeAlias = Header | SessionStart | Asked | Started | Reported | Lost | Finished
+Record: TypeAlias = Header | SessionStart | Begun | Asked | Started | Reported | Lost | Finished
 
 _NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
 
@@ -186,7 +189,7 @@ class _Beginning(msgspec.Struct, frozen=True):
     format: int = 0
 
 
-_Stored: TypeAlias = Header | SessionStart | Asked | Started | _StoredReported | Lost | _StoredFinished
+_Stored: TypeAlias = Header | SessionStart | Begun | Asked | Started | _StoredReported | Lost | _StoredFinished
 _decoder: msgspec.json.Decoder[_Stored] = msgspec.json.Decoder(_Stored)
 
 

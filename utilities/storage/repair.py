@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from utilities.errors import JournalError, StudyError
 from utilities.space import Space
@@ -171,6 +174,7 @@ def _header_of_archive(archive: Path) -> Header:
         method=study["method"],
         acquisition=study.get("acquisition"),
         kappa=study.get("kappa"),
+        stages=msgspec.convert(tables.get("stage", []), list[dict[str, Any]]),
         created=time.time(),
         versions=versions,
         ranks_per_worker=study.get("ranks_per_worker", 1),
@@ -229,6 +233,7 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         seed=run.seed,
         constraints=run.constraints,
         forbid=run.forbid,
+        stages=run.stages,
         space=Space.from_dict(header.space),
         folder=folder,
         source=str(done.journal),

@@ -7,6 +7,7 @@ from sys import intern
 
 from utilities.errors import ReverieError, StudyError
 from utilities.space import Space
+from utilities.stage_plan import Begun
 from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, Started
 from utilities.trial import Loss, Trial, TrialRecord
 
@@ -27,6 +28,8 @@ class Replay:
     ----------
     trials
         By number.
+    stages
+        Those that have begun, in order.
     header, space
         The first record, and the space that it tells of.
     """
@@ -35,6 +38,7 @@ class Replay:
         self.trials: dict[int, TrialRecord] = {}
         self.header = header
         self.space = Space.from_dict(header.space)
+        self.stages: list[Begun] = []
 
     def apply(self, record: Record) -> bool:
         """Change the trials by what happened; returns whether that was news.
@@ -56,6 +60,8 @@ class Replay:
                 return self._lose(record)
             case Finished():
                 return self._finish(record)
+            case Begun():
+                return self._begin(record)
             case Reported():
                 self.known(record.number)
             case Header():
@@ -92,6 +98,14 @@ class Replay:
             self.space.validate(trial.config)
         except StudyError as error:
             raise ContradictionError(f"trial {trial.number} is of another space: {error}") from None
+
+    def _begin(self, record: Begun) -> bool:
+        if record in self.stages:
+            return False
+        if self.stages and record.stage <= self.stages[-1].stage:
+            raise ContradictionError(f"stage {record.stage} begins after stage {self.stages[-1].stage}")
+        self.stages.append(record)
+        return True
 
     def _lose(self, record: Lost) -> bool:
         trial = self.known(record.number)

@@ -15,7 +15,7 @@ from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
-PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
+PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", "stages")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
 _HINTS = ("likely", "sure")
@@ -156,7 +156,7 @@ def _unhinted(space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 
 def _another(line: str) -> str:
-    return f"{'other' if line.startswith(('constraints', 'forbid')) else 'another'} {line}"
+    return f"{'other' if line.startswith(('constraints', 'forbid', 'stages')) else 'another'} {line}"
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

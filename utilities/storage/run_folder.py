@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from utilities.errors import StudyError
+from utilities.stage_plan import Begun
 from utilities.storage.atomic import replace_file, set_aside
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
@@ -161,6 +162,7 @@ class RunFolder:
             kappa=study.kappa,
             constraints=study.constraints,
             forbid=study.forbid,
+            stages=study.stages,
             enqueue=study.enqueue,
             warm_start=study.warm_start,
             observed=observed,
@@ -177,6 +179,11 @@ class RunFolder:
         """What other studies had observed when this one began."""
         return self._replay.header.observed
 
+    @property
+    def stages(self) -> list[Begun]:
+        """Stages that have begun."""
+        return self._replay.stages
+
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def session(self, ranks: int, now: float) -> None:
@@ -184,6 +191,10 @@ class RunFolder:
         study, host = self._study, socket.gethostname()
         settings = {key: getattr(study, key) for key in (*PROPOSING, *OF_A_RUN)}
         self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings, **origin_of(study)))
+
+    def stage(self, begun: Begun) -> None:
+        """Note that a stage begins; its first trial is noted next."""
+        self._note(begun)
 
     def asked(self, trial: Trial, origin: str) -> None:
         """Note a new trial and where its configuration came from."""

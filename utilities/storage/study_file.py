@@ -16,6 +16,9 @@ from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.space_file import KEY, read_space_file
+from utilities.storage.stage_tables import TABLE as STAGE
+from utilities.storage.stage_tables import read_stages
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", "enqueue", TABLE)
+_TABLES = ("study", "space", "enqueue", STAGE, TABLE)
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -84,6 +87,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         The rule by which trials are ended early; None means that none is.
     enqueue
         Configurations, whole or in part, that come first.
+    stages
+        Tables of the stages, from coarse to fine, see `utilities.stage_plan`; none means that there are none.
     space
         The parameters.
     folder
@@ -118,6 +123,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = "process"
     early_stopping: Settings | None = None
     enqueue: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
     space: Space
     folder: Path
     source: str
@@ -129,6 +135,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
         if self.enqueue:
             tables["enqueue"] = self.enqueue
+        if self.stages:
+            tables[STAGE] = self.stages
         if self.early_stopping is not None:
             tables[TABLE] = msgspec.to_builtins(self.early_stopping)
         return tables
@@ -171,8 +179,12 @@ def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
         fields["name"] = name_of_study(stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
-    space = _space(tables["space"], fields, source)
+    table, others = _table_of_space(tables["space"], folder, source)
+    fields |= {key: [*fields.get(key, ()), *found] for key, found in others.items() if found}
+    space = _space(table, fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
+    if STAGE in tables:
+        fields |= read_stages(tables[STAGE], space, fields, source)
     study = Study(enqueue=enqueue, space=space, folder=folder, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
@@ -270,6 +282,14 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
     return fields
+
+
+def _table_of_space(table: dict[str, Any], folder: Path, source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Table of the parameters, and constraints that come with it where it names a file of ConfigSpace's."""
+    if set(table) != {KEY} or not isinstance(table[KEY], str):
+        return table, {}
+    parameters, constraints, forbid = read_space_file(table[KEY], folder, f"{source}: [space] {KEY}")
+    return parameters, {"constraints": constraints, "forbid": forbid}
 
 
 def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:
