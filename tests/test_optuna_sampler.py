@@ -7,8 +7,6 @@ import doctest
 import math
 import pickle
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from optuna.testing.pytest_samplers import (
     SingleOnlySamplerTestCase,
 )
 from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna_studies import bowl, branching, mixed, propose, study_of, when, worked_on
 
 import reverie.integration.optuna
 from reverie import StudyError
@@ -47,62 +46,6 @@ class TestOptunasOwn(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySa
 def test_the_example_in_the_docstring() -> None:
     failed, tried = doctest.testmod(reverie.integration.optuna)
     assert (failed, tried > 0) == (0, True)
-
-
-# --- objectives -------------------------------------------------------------------------------------------------------
-
-
-def bowl(trial: Trial) -> float:
-    return (trial.suggest_float("x", -5.0, 5.0) - 1.0) ** 2 + (trial.suggest_float("y", -5.0, 5.0) + 2.0) ** 2
-
-
-def mixed(trial: Trial) -> float:
-    """Every distribution that Optuna has, None among the choices."""
-    rate = trial.suggest_float("rate", 1e-5, 1.0, log=True)
-    drop = trial.suggest_float("drop", 0.0, 0.5, step=0.05)
-    width = trial.suggest_int("width", 8, 512, log=True)
-    layers = trial.suggest_int("layers", 2, 10, step=2)
-    clip = trial.suggest_categorical("clip", [None, 1, "adaptive", True])
-    penalty = 0.0 if clip == "adaptive" else 1.0
-    return (math.log10(rate) + 2.0) ** 2 + (drop - 0.2) ** 2 + abs(math.log(width / 64)) + abs(layers - 6) + penalty
-
-
-def branching(trial: Trial) -> float:
-    """A loop of parameters, and two branches with one that they share in name."""
-    kind = trial.suggest_categorical("kind", ["sgd", "adam", "none"])
-    layers = trial.suggest_int("layers", 1, 4)
-    value = sum((trial.suggest_float(f"unit{i}", 0.0, 1.0) - 0.3) ** 2 for i in range(layers)) + 0.1 * abs(layers - 2)
-    if kind != "none":
-        value += (trial.suggest_float("rate", 0.0, 1.0) - 0.7) ** 2
-    if kind == "sgd" and trial.suggest_categorical("nesterov", [False, True]):
-        value += (trial.suggest_float("momentum", 0.0, 1.0) - 0.5) ** 2
-    return value + (0.0 if kind == "sgd" else 0.1)
-
-
-def study_of(storage: Any = None, **settings: Any) -> optuna.Study:
-    return optuna.create_study(sampler=ReverieSampler(**{"method": "gp", "seed": 1, **settings}), storage=storage)
-
-
-def when(study: optuna.Study) -> dict[str, Any]:
-    """Conditions that the sampler has learned."""
-    sampler = study.sampler
-    assert isinstance(sampler, ReverieSampler)
-    assert sampler._optimizer is not None
-    return {name: parameter.when for name, parameter in sampler._optimizer.space.parameters.items()}
-
-
-def propose(study: optuna.Study) -> Trial:
-    """Ask for a trial, and have the sampler propose for it, which Optuna does when the first value is asked for."""
-    trial = study.ask()
-    assert trial.relative_params is not None
-    return trial
-
-
-def worked_on(study: optuna.Study) -> reverie.Optimizer:
-    sampler = study.sampler
-    assert isinstance(sampler, ReverieSampler)
-    assert sampler._optimizer is not None
-    return sampler._optimizer
 
 
 # --- it optimises -----------------------------------------------------------------------------------------------------
@@ -369,90 +312,6 @@ def test_a_finite_space_is_covered_and_then_repeated() -> None:
     pairs = [tuple(trial.params.values()) for trial in study.trials]
     assert len(set(pairs[:6])) == 6
     assert set(pairs[6:]) <= set(pairs[:6])
-
-
-# --- threads and processes --------------------------------------------------------------------------------------------
-
-
-def test_threads_get_proposals_of_their_own() -> None:
-    study = study_of()
-    study.optimize(bowl, n_trials=24, n_jobs=4)
-    assert len({tuple(trial.params.values()) for trial in study.trials}) == 24
-    assert study.best_value < 1.0
-
-
-def storages(folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    yield "sqlite", lambda: f"sqlite:///{folder}/study.db"
-    yield (
-        "journal",
-        lambda: optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))),
-    )
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_samplers_that_share_a_storage_know_of_each_other(which: int, tmp_path: Path) -> None:
-    _, storage = list(storages(tmp_path))[which]
-    optuna.create_study(study_name="shared", storage=storage())
-    load = [
-        optuna.load_study(study_name="shared", storage=storage(), sampler=ReverieSampler("gp", seed=7))
-        for _ in range(2)
-    ]
-    for i in range(12):
-        load[i % 2].optimize(branching, n_trials=1)
-    asked = [
-        propose(load[i % 2]) for i in range(4)
-    ]  # neither has asked for a value yet: the other sees what it will be
-    values = [trial.suggest_float("unit0", 0.0, 1.0) for trial in asked]
-    assert len(set(values)) == 4
-    for study in load:
-        assert len(worked_on(study).data) >= 10
-    assert worked_on(load[1])._history.waiting == 4
-    assert when(load[0])["unit1"] == {"layers": ">= 2"}
-
-
-def optimise(storage: str, count: int) -> int:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(study_name="shared", storage=storage, sampler=ReverieSampler("gp"))
-    study.optimize(bowl, n_trials=count)
-    return count
-
-
-@pytest.mark.slow
-def test_processes_that_share_a_storage(tmp_path: Path) -> None:
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    storage = f"sqlite:///{tmp_path}/study.db"
-    study = optuna.create_study(study_name="shared", storage=storage)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        assert list(pool.map(optimise, [storage] * 2, [10] * 2)) == [10, 10]
-    assert len({tuple(trial.params.values()) for trial in study.trials}) == 20
-    modelled = ["reverie:proposed:0" in trial.system_attrs for trial in study.trials]
-    assert sum(modelled) >= 18  # none, in each process, before a trial has completed
-    study.sampler = ReverieSampler("gp", seed=0)
-    propose(study)
-    assert len(worked_on(study).data) == 20
-
-
-def test_reseeding_matters_in_another_process_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = study_of()
-    study.optimize(bowl, n_trials=3)
-    sampler, optimizer = study.sampler, worked_on(study)
-    assert isinstance(sampler, ReverieSampler)
-    sampler.reseed_rng()
-    assert (sampler._seed, worked_on(study)) == (1, optimizer)
-    monkeypatch.setattr("os.getpid", lambda: -1)
-    sampler.reseed_rng()
-    assert (sampler._seed != 1, sampler._optimizer) == (True, None)
-
-
-def test_one_lock_holds_while_threads_ask() -> None:
-    study = study_of(method="sobol")
-    study.optimize(bowl, n_trials=1)
-    with ThreadPoolExecutor(8) as pool:
-        trials = list(pool.map(lambda _: propose(study), range(24)))
-    values: list[Any] = [trial.suggest_float("x", -5.0, 5.0) for trial in trials]
-    assert len(set(values)) == 24
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
