@@ -107,6 +107,8 @@ def test_a_study_by_folder_journal_file_and_name(runs: Path) -> None:
     Path("b.toml").write_text('[study]\nname = "one"')
     assert find_run("two.json", "runs") == Path("runs/two")
     assert find_run("b.toml", "runs") == Path("runs/one")
+    Path("two").mkdir()  # a folder of that name that is no run folder hides none
+    assert find_run("two", "runs") == Path("runs/two")
     os.chdir("runs/one")
     assert find_run(".", "runs") == Path()
     assert find_run("../two", "runs") == Path("../two")

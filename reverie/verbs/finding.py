@@ -40,7 +40,7 @@ def find_run(name: str | None, output: str) -> Path:
         return path
     if path.suffix in SUFFIXES:
         return _of_file(path, Path(output))
-    if path.is_dir():
+    if path.is_dir() and name not in studies_in(Path(output)):
         return _only(path, f"{name} is no run folder: it has no {_JOURNAL}, and holds")
     return _by_name(name, Path(output))
 

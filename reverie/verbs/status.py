@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from learning_objective.command_line import Parser
@@ -89,30 +90,34 @@ def _show(status: StudyStatus, terminal: Terminal) -> None:
 
 
 def _watch_live(observer: Observer, terminal: Terminal, seconds: float) -> None:
+    """Draw a view until the run has ended or Ctrl-C; what was seen last stays as lines."""
     from utilities.display.live import LiveDisplay
 
+    status = observer.look(time.time())
     display = LiveDisplay(terminal, layout=study_frame)
-    try:
-        while (status := observer.look(time.time())).state == State.RUNNING:
+    with suppress(KeyboardInterrupt):
+        while status.state == State.RUNNING:
             display.update(status)
             time.sleep(seconds)
-    finally:
-        display.close()
+            status = observer.look(time.time())
+    display.close()
     emit(sys.stdout, "\n".join(plain_lines(status)))
 
 
 def _watch_plainly(observer: Observer, seconds: float, *, as_json: bool) -> None:
+    """Write what is new until the run has ended or Ctrl-C."""
     told: object = None
-    while True:
-        status = observer.look(time.time())
-        news = status.done, status.running, status.states, status.state, status.best
-        if news != told:
-            told = news
-            lines = [json.dumps(as_table(status), ensure_ascii=False)] if as_json else [*plain_lines(status), ""]
-            emit(sys.stdout, "\n".join(lines))
-        if status.state != State.RUNNING:
-            return
-        time.sleep(seconds)
+    with suppress(KeyboardInterrupt):
+        while True:
+            status = observer.look(time.time())
+            news = status.done, status.running, status.states, status.state, status.best
+            if news != told:
+                told = news
+                lines = [json.dumps(as_table(status), ensure_ascii=False)] if as_json else [*plain_lines(status), ""]
+                emit(sys.stdout, "\n".join(lines))
+            if status.state != State.RUNNING:
+                return
+            time.sleep(seconds)
 
 
 class Observer:
