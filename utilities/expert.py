@@ -113,13 +113,19 @@ class Expert:
         self.scores.note(fitted)
         self._next = _Fit(parameters, fitted)
 
+    def revise(self) -> None:
+        """Note that objectives of rows that it knows have changed: the latest fit is to be given all of them anew."""
+        if self._next is None and self._parameters is not None:
+            self._next = _Fit(self._parameters, self._fitted)
+
     def _switch(self, data: Dataset) -> None:
         """Go over to the latest fit, once its posterior is given all that the present one is: a `CHUNK` a call."""
         fit = self._next
         if fit is None:
             return
         if fit.posterior is None:
-            self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
+            if fit.parameters is not self._parameters:
+                self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
             seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
             fit.posterior, fit.known = condition(self.kind, self._space, fit.parameters, seen), fit.fitted
         transform = transform_of(fit.parameters)

@@ -11,9 +11,9 @@ from typing import Any
 
 from utilities.devices import Devices
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
-from utilities.optimizer import Incumbent, Optimizer, Prediction
+from utilities.optimizer import Optimizer
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial, TrialRecord, TrialState
+from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 RECENT = 8
 _FEW = 5

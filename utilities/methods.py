@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from utilities.errors import StudyError, nearest
+
 METHODS = ("auto", "dngo", "dngo-paper", "gp", "random", "sobol", "grid")
 
 MODEL_METHODS = ("auto", "gp", "dngo", "dngo-paper")
@@ -22,3 +24,19 @@ def acquisition_misuse(method: str, acquisition: str | None, kappa: float | None
     if kappa is not None and acquisition != "ucb":
         return f"kappa needs acquisition ucb; got kappa {kappa:g}, acquisition {acquisition or ACQUISITIONS[0]}"
     return ""
+
+
+def check_choice(method: str, direction: str, seed: int) -> None:
+    """See that an optimiser can have these settings.
+
+    Raises
+    ------
+    StudyError
+        An unknown method or direction, or a negative seed.
+    """
+    if method not in METHODS:
+        raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
+    if direction not in ("minimize", "maximize"):
+        raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
+    if seed < 0:
+        raise StudyError(f"seed must not be negative; got {seed}")

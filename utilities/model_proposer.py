@@ -15,11 +15,11 @@ from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImpro
 from utilities.basins import Outside
 from utilities.candidate_search import Whole, maximise, perturb
 from utilities.designs import sobol_points
-from utilities.errors import SpaceExhaustedError
+from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
+from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS, acquisition_misuse
 from utilities.model import Model
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
@@ -62,6 +62,26 @@ class Goal(NamedTuple):
 
     acquisition: str = ACQUISITIONS[0]
     kappa: float = KAPPA
+
+    @classmethod
+    def of(cls, method: str, acquisition: str | None, kappa: float | None) -> Goal:
+        """What the model of a method is to maximise; None stands for the default.
+
+        Raises
+        ------
+        StudyError
+            An unknown acquisition, a `kappa` that is not above 0, or one that the other settings have no use for.
+        """
+        if acquisition is not None and acquisition not in ACQUISITIONS:
+            known = ", ".join(ACQUISITIONS)
+            hint = nearest(acquisition, ACQUISITIONS)
+            raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
+        if kappa is not None and not 0.0 < kappa < math.inf:
+            raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
+        misuse = acquisition_misuse(method, acquisition, kappa)
+        if misuse:
+            raise StudyError(misuse)
+        return cls(acquisition or ACQUISITIONS[0], kappa or KAPPA)
 
 
 def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
@@ -187,6 +207,7 @@ class ModelProposer:
 
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
+        self._model.heed(history.revisions, len(history.data))
         self._model.observe(history.data)
         if self._inline and self.fit_due(history):
             self._model.refit(history.data)
@@ -271,6 +292,7 @@ class ModelProposer:
         """Minimiser of the posterior mean over the space."""
         if not self._model.fitted:
             return None
+        self._model.heed(history.revisions, len(history.data))
         expert = self._model.trusted(len(history.data))
         view = expert.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])
