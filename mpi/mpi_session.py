@@ -28,6 +28,7 @@ from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
+from utilities.rungs import concluded, rung_counts
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
@@ -108,6 +109,7 @@ class Session:
             direction=study.direction,
             acquisition=study.acquisition,
             kappa=study.kappa,
+            fidelity=study.fidelity,
             refit="external" if trainers else "inline",
         )
         self._resume()
@@ -175,6 +177,11 @@ class Session:
         records = self._run.records.values()
         initial = best_initial(records, self._study.direction)
         summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        if self._study.fidelity is not None:
+            summary["fidelity"] = rung_counts(self._study.fidelity, records)
+            if status != RESUMABLE:
+                summary["states"] = concluded(summary["states"])
+                self._attempt(self._run.conclude)
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
         summary["folder"] = str(self._run.folder)

@@ -124,7 +124,14 @@ def test_every_method_and_flag_is_told(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_key_of_a_study_is_told_with_its_default() -> None:
     table = {row[0].strip("`"): row[2].strip('`"') for row in rows(STUDY_FILE, "`[study]`")}
-    assert table.keys() == set(Study.__struct_fields__) - {"space", "enqueue", "early_stopping", "folder", "source"}
+    assert table.keys() == set(Study.__struct_fields__) - {
+        "space",
+        "enqueue",
+        "early_stopping",
+        "fidelity",
+        "folder",
+        "source",
+    }
     space = Space.from_dict({"x": {"type": "int", "low": 0, "high": 1}})
     plain = Study(name="plain", space=space, folder=Path(), source="")
     for key in ("direction", "grace", "method", "seed", "isolation"):

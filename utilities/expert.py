@@ -28,10 +28,11 @@ CHUNK = 2048
 
 @dataclass
 class _Fit:
-    """A fit that is to be used, and how far it is prepared."""
+    """A fit that is to be used, and how far it is prepared; `again` where it is in use already."""
 
     parameters: Parameters
     fitted: int
+    again: bool = False
     posterior: Posterior | None = None
     known: int = 0
 
@@ -116,7 +117,7 @@ class Expert:
     def revise(self) -> None:
         """Note that objectives of rows that it knows have changed: the latest fit is to be given all of them anew."""
         if self._next is None and self._parameters is not None:
-            self._next = _Fit(self._parameters, self._fitted)
+            self._next = _Fit(self._parameters, self._fitted, again=True)
 
     def _switch(self, data: Dataset) -> None:
         """Go over to the latest fit, once its posterior is given all that the present one is: a `CHUNK` a call."""
@@ -124,7 +125,7 @@ class Expert:
         if fit is None:
             return
         if fit.posterior is None:
-            if fit.parameters is not self._parameters:
+            if not fit.again:
                 self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
             seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
             fit.posterior, fit.known = condition(self.kind, self._space, fit.parameters, seen), fit.fitted

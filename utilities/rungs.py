@@ -12,11 +12,12 @@ n   trials that reached a rung      eta   one in so many of them is promoted
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from utilities.budgets import Budget, Fidelity
-from utilities.trial import Rung, TrialRecord
+from utilities.trial import Rung, TrialRecord, TrialState
 
 Score: TypeAlias = Callable[[int, Budget, float], float]
 """From a trial's number, a budget and its value there, to be minimised: what it is ranked by, lower being better."""
@@ -149,3 +150,31 @@ def in_order(records: Iterable[TrialRecord]) -> list[tuple[TrialRecord, Rung | N
         if record.outcome is not None:
             ended.append((record.completed or 0.0, record, None))
     return [(record, rung) for _, record, rung in sorted(ended, key=lambda entry: entry[0])]
+
+
+def rung_counts(fidelity: Fidelity, records: Iterable[TrialRecord]) -> dict[str, Any]:
+    """What a study has spent: for each budget the trials that came to a value there, and those of them that went on.
+
+    ``spent`` is the sum over all trials of the largest budget at which each came to a value: what it cost where each
+    evaluation continued from the one before.
+    """
+    budgets = fidelity.budgets
+    trials, promoted = Counter[Budget](), Counter[Budget]()
+    spent: Budget = 0
+    for record in records:
+        reached = [rung.budget for rung in record.rungs]
+        promoted.update(budget for budget in reached if budget < (record.budget or 0))
+        if record.state is TrialState.COMPLETE and record.budget is not None:
+            reached.append(record.budget)
+        trials.update(reached)
+        spent += max(reached, default=0)
+    rungs = [{"budget": budget, "trials": trials[budget], "promoted": promoted[budget]} for budget in budgets]
+    return {"name": fidelity.name, "spent": spent, "rungs": rungs}
+
+
+def concluded(states: Mapping[str, int]) -> dict[str, int]:
+    """Numbers of trials by state once a study is through: those that are paused are pruned."""
+    counts = dict(states)
+    if paused := counts.pop(TrialState.PAUSED, 0):
+        counts[TrialState.PRUNED] = counts.get(TrialState.PRUNED, 0) + paused
+    return counts

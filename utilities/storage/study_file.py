@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from utilities.budgets import Fidelity
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", "enqueue", TABLE)
+_TABLES = ("study", "space", "enqueue", TABLE, FIDELITY)
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -82,6 +84,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Whether the objective runs in a child process of its worker or inside it.
     early_stopping
         The rule by which trials are ended early; None means that none is.
+    fidelity
+        The budgets with which trials are evaluated; None means that there are none.
     enqueue
         Configurations, whole or in part, that come first.
     space
@@ -117,6 +121,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 30.0
     isolation: Isolation = "process"
     early_stopping: Settings | None = None
+    fidelity: Fidelity | None = None
     enqueue: list[dict[str, Any]] = []
     space: Space
     folder: Path
@@ -131,6 +136,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
             tables["enqueue"] = self.enqueue
         if self.early_stopping is not None:
             tables[TABLE] = msgspec.to_builtins(self.early_stopping)
+        if self.fidelity is not None:
+            tables[FIDELITY] = msgspec.to_builtins(self.fidelity)
         return tables
 
 
@@ -153,6 +160,9 @@ def read_study(path: Path) -> Study:
         fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
+    if FIDELITY in tables:
+        fields[FIDELITY] = parse_fidelity(tables[FIDELITY], source)
+    check_rule(fields.get(FIDELITY), fields.get(TABLE), source)
     space = _space(tables["space"], fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
     study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
@@ -285,7 +295,7 @@ def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
 
 
 def _check_placeholders(study: Study) -> None:
-    known = list(study.space.parameters)
+    known = [*study.space.parameters, *(PLACEHOLDERS if study.fidelity is not None else ())]
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):
@@ -293,5 +303,6 @@ def _check_placeholders(study: Study) -> None:
                 rule = f"{where} must have its braces in pairs, or doubled where a plain one is meant"
                 raise StudyError(f"{rule}; got {show(argument)}")
             if match[1] is not None and match[1] not in known:
-                hint = nearest(match[1], known)
+                needs = f" It needs a table [{FIDELITY}]." if match[1] in PLACEHOLDERS else ""
+                hint = needs or nearest(match[1], known)
                 raise StudyError(f"{where}: {match[0]} must name a parameter; known: {', '.join(known)}.{hint}")
