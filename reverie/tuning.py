@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
+from utilities.budgets import Fidelity
 from utilities.errors import SpaceExhaustedError
 from utilities.optimizer import Optimizer
 from utilities.space import Space
-from utilities.trial import Config, Incumbent, Prediction, TrialRecord, TrialState
+from utilities.trial import Incumbent, Prediction, Rung, Trial, TrialRecord, TrialState
 from utilities.trial import Outcome as _Outcome
 
 
@@ -31,7 +35,7 @@ class Result(NamedTuple):
 
 
 def minimize(
-    objective: Callable[[Config], float],
+    objective: Callable[..., float],
     space: Space | Mapping[str, Any],
     budget: int,
     method: str = "auto",
@@ -39,6 +43,7 @@ def minimize(
     *,
     acquisition: str | None = None,
     kappa: float | None = None,
+    fidelity: Fidelity | Mapping[str, Any] | None = None,
     enqueue: Iterable[Mapping[str, Any]] = (),
     catch: tuple[type[Exception], ...] = (),
     callback: Callable[[TrialRecord], None] | None = None,
@@ -49,49 +54,77 @@ def minimize(
     ----------
     objective
         Takes a configuration (a dict of the active parameters) and returns a number. One that is not finite is a failed
-        trial.
+        trial. With `fidelity` it takes the trial, too, ``objective(config, trial)``: its ``number``, ``seed``, and
+        ``budget``, what it may use in all, the ``previous_budget`` of its last evaluation included.
     space
         A Space, or the ``[space]`` table of a study file as a dict.
     budget
         Number of trials, above 0.
     method, seed, acquisition, kappa
         As of Optimizer.
+    fidelity
+        Budgets, such as ``{"low": 1, "high": 27}``, as of Optimizer. A trial begins with the least, and goes on once it
+        is among the best 1 in ``eta`` there.
     enqueue
         Configurations, whole or in part, that come first.
     catch
         Exceptions of the objective that count as a failed trial; others end the call.
     callback
-        Called with the record of each trial as it ends.
+        Called with the record of each trial as it ends; with those that are never promoted, at the end.
 
     Raises
     ------
     StudyError
-        The space, a setting of the optimiser or a configuration of `enqueue` is wrong.
+        The space, a setting of the optimiser, the fidelity or a configuration of `enqueue` is wrong.
     ValueError
         The budget is not above 0.
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
-    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa)
+    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa, fidelity=fidelity)
     for config in enqueue:
         optimizer.enqueue(config)
-    records: list[TrialRecord] = []
-    for _ in range(budget):
-        try:
-            trial = optimizer.ask()
-        except SpaceExhaustedError:
-            break
-        outcome = _evaluate(objective, trial.config, catch)
+    records: dict[int, TrialRecord] = {}
+    while (trial := _next(optimizer, budget)) is not None:
+        arguments = (dict(trial.config),) if fidelity is None else (dict(trial.config), trial)
+        outcome = _evaluate(objective, arguments, catch)
         optimizer.tell_outcome(trial, outcome)
-        records.append(TrialRecord(trial, optimizer.origins[trial.number], outcome))
-        if callback is not None:
-            callback(records[-1])
-    return Result(optimizer.best, optimizer.predicted_best(), records)
+        record = records.setdefault(trial.number, TrialRecord(trial, optimizer.origins[trial.number]))
+        _note(record, trial, outcome, paused=optimizer.rungs is not None and optimizer.rungs.is_paused(trial.number))
+        if callback is not None and record.outcome is not None:
+            callback(record)
+    for record in records.values():
+        if record.paused:
+            record.outcome = replace(record.rungs[-1].outcome, state=TrialState.PRUNED)
+            if callback is not None:
+                callback(record)
+    return Result(optimizer.best, optimizer.predicted_best(), list(records.values()))
 
 
-def _evaluate(objective: Callable[[Config], float], config: Config, catch: tuple[type[Exception], ...]) -> _Outcome:
+def _next(optimizer: Optimizer, budget: int) -> Trial | None:
+    """Trial to evaluate next, of `budget` in all; None where nothing is left to do."""
+    if optimizer.asked < budget:
+        try:
+            return optimizer.ask()
+        except SpaceExhaustedError:
+            pass
+    return optimizer.promote(last=True)
+
+
+def _note(record: TrialRecord, trial: Trial, outcome: _Outcome, *, paused: bool) -> None:
+    if trial.resumed:
+        record.promoted = trial
+    if paused and trial.budget is not None:
+        record.rungs = (*record.rungs, Rung(trial.budget, outcome, "", None, time.time()))
+    else:
+        record.outcome = outcome
+
+
+def _evaluate(
+    objective: Callable[..., float], arguments: tuple[object, ...], catch: tuple[type[Exception], ...]
+) -> _Outcome:
     try:
-        value = float(objective(dict(config)))
+        value = float(objective(*arguments))
     except catch as error:
         return _Outcome(TrialState.FAIL, message=f"{type(error).__name__}: {error}")
     if value - value != 0.0:
