@@ -109,14 +109,14 @@ def rows(file: Path) -> list[dict[str, str]]:
 _ABOUT = {
     "plain": [],
     "stopping": [
-        "The studies end trials early by asynchronous successive halving. Rungs: trials that were ended early though all",
-        "that the journal has of reports was no reason for that.",
+        "The studies end trials early by asynchronous successive halving. Rungs: trials that were ended early",
+        "though all that the journal has of reports was no reason for that.",
     ],
     "budgets": [
-        "The studies have budgets of 1, 2, 4 and 9 epochs, and trials that save checkpoints. Rungs: by a replay of the",
-        "journal, a promotion of another trial than the best of the highest rung that may go on, or one that is missing.",
-        "A trial that was begun again at a rung that it had come to counts as duplicated. Checkpoints: an evaluation that",
-        "did not find in its folder what the one before had left.",
+        "The studies have budgets of 1, 2, 4 and 9 epochs, and trials that save checkpoints. Rungs: by a replay of",
+        "the journal, a promotion of another trial than the best of the highest rung that may go on, or one that is",
+        "missing. A trial that was begun again at a rung that it had come to counts as duplicated. Checkpoints: an",
+        "evaluation that did not find in its folder what the one before had left.",
     ],
 }
 

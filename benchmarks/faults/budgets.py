@@ -44,7 +44,7 @@ class Began(NamedTuple):
 
 
 class Log(NamedTuple):
-    """The objective's own log: evaluations that began, in order, and values of those that ended, by trial and budget."""
+    """The objective's own log: evaluations that began, in order; values of those that ended, by trial and budget."""
 
     began: list[Began]
     ended: dict[tuple[int, int], list[float]]
