@@ -70,7 +70,7 @@ def test_the_bracket_of_a_trial_depends_on_seed_and_number_alone() -> None:
         ({"high": 9}, "low is missing: the budget of the first evaluation"),
         (
             {"low": 1, "hihg": 9},
-            'hihg is not a known key; known keys: name, low, high, eta, brackets. Did you',
+            "hihg is not a known key; known keys: name, low, high, eta, brackets. Did you",
         ),
         ({"low": "1", "high": 9}, "low must be a number; got '1'"),
         ({"low": True, "high": 9}, "low must be a number; got True"),
