@@ -66,7 +66,9 @@ class Cluster:
         self.run = RunFolder.open(folder, self.study)
         OPEN.append(self.run)
         refit = "inline" if trainer is None else "external"
-        self.optimizer = Optimizer(self.study.space, self.study.method, self.study.seed, refit=refit)
+        self.optimizer = Optimizer(
+            self.study.space, self.study.method, self.study.seed, refit=refit, fidelity=self.study.fidelity
+        )
         self.optimizer.restore(self.run.records.values())
         duty = WorkerDuty(ObjectiveSpec(objective="branin", command=None, folder=str(folder)), str(folder))
         self.display = PlainDisplay(io.StringIO())

@@ -93,7 +93,7 @@ def delivered(records: list[Record], folder: Path) -> Iterator[Breach]:
 
 def through(records: list[Record]) -> bool:
     """Whether every trial has ended or waits at a rung, and none of these is to go on."""
-    trials = _Trials()
+    trials = Trials()
     for record in records:
         trials.take(record)
     return len(trials.first) >= BUDGET and not trials.running and trials.to_promote() is None
@@ -159,7 +159,7 @@ def _checkpoints(log: Log) -> Iterator[Breach]:
 
 def _halving(records: list[Record]) -> Iterator[Breach]:
     """Nobody is promoted but the best 1/eta of a rung at the time, and nobody evaluated again at a rung it came to."""
-    trials = _Trials()
+    trials = Trials()
     for record in records:
         if record["type"] == "promoted":
             number, previous = record["number"], record["previous"]
@@ -173,7 +173,7 @@ def _halving(records: list[Record]) -> Iterator[Breach]:
         trials.take(record)
 
 
-class _Trials:
+class Trials:
     """Trials by what they do, as the records tell: those that run, those that wait, and the values at each rung."""
 
     def __init__(self) -> None:
@@ -184,6 +184,7 @@ class _Trials:
         self.completed = 0
 
     def take(self, record: Record) -> None:
+        """Take the next record."""
         if record["type"] == "asked":
             self.first[record["trial"]["number"]] = record["trial"]["budget"]
             self.running.add(record["trial"]["number"])
@@ -199,14 +200,14 @@ class _Trials:
             self.waiting.pop(record["number"], None)
             self.completed += record["outcome"]["state"] == "COMPLETE"
 
-    def to_promote(self) -> int | None:
+    def to_promote(self, budget: int = BUDGET) -> int | None:
         """Trial that is to go on, by brute force: of the highest rung that has one, the best."""
         for rung in reversed(RUNGS[:-1]):
             values = self.values[rung]
             top = values[: len(values) // ETA]
-            able = [(v, number) for number, (budget, v) in self.waiting.items() if budget == rung and v in top]
+            able = [(v, number) for number, (at, v) in self.waiting.items() if at == rung and v in top]
             if able:
                 return min(able)[1]
-        if self.completed or self.running or len(self.first) < BUDGET or not self.waiting:
+        if self.completed or self.running or len(self.first) < budget or not self.waiting:
             return None
-        return min((-budget, v, number) for number, (budget, v) in self.waiting.items())[2]
+        return min((-at, v, number) for number, (at, v) in self.waiting.items())[2]
