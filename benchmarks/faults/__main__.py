@@ -2,13 +2,13 @@
 
     python -m benchmarks.faults [--injections 300] [--processes 2] [--seed 0] [--only FAULT,FAULT] [--mpi NAME,NAME]
     python -m benchmarks.faults --master-kills 50
-    python -m benchmarks.faults --kind stopping | budgets
+    python -m benchmarks.faults --kind stopping | budgets [--master-kills 10]
 
 Launchers are those of `benchmarks.launching`. Rows go to ``data/fault_campaign/injections.csv`` as scenarios end, and
 those that are there are not repeated; ``data/fault_campaign/campaign.md`` is written from all. A scenario with a breach
 keeps its folder in ``runs/faults/``. The second form kills the master at as many moments: ``master_kills.csv`` and
 ``master_kills.md``. The third has studies with early stopping, or with budgets and checkpoints: ``stopping.csv``,
-``budgets.csv`` and pages of these names.
+``budgets.csv``, ``budgets_master_kills.csv`` and pages of these names.
 """
 
 from __future__ import annotations
@@ -179,18 +179,22 @@ def main() -> None:
     only = [name.strip() for name in options.only.split(",") if name.strip()]
     if unknown := [name for name in only if name not in INJECTIONS | OBJECTIVE_FAULTS]:
         raise SystemExit(f"--only must be of {', '.join(INJECTIONS | OBJECTIVE_FAULTS)}; got {', '.join(unknown)}")
+    command = "python -m benchmarks.faults"
     if options.master_kills is not None:
-        file, command = DATA / "master_kills.csv", f"python -m benchmarks.faults --master-kills {options.master_kills}"
+        command += f" --master-kills {options.master_kills}"
         scenarios = plan(options.master_kills, options.seed + 1, found, ["kill the master"], options.kind)
+        name = "master_kills" if options.kind == "plain" else f"{options.kind}_master_kills"
     else:
-        file, command = DATA / "injections.csv", f"python -m benchmarks.faults --injections {options.injections}"
+        command += f" --injections {options.injections}"
         scenarios = plan(options.injections, options.seed, found, only, options.kind)
-    page = "campaign.md" if options.master_kills is None else "master_kills.md"
-    if options.kind != "plain":
-        file, page = DATA / f"{options.kind}.csv", f"{options.kind}.md"
-        command += f" --kind {options.kind}"
+        name = "injections" if options.kind == "plain" else options.kind
+    file, page = DATA / f"{name}.csv", DATA / f"{'campaign' if name == 'injections' else name}.md"
     run(scenarios, file, options.processes)
-    (DATA / page).write_text(table(rows(file), command, options.kind))
+    if options.kind != "plain":
+        command += f" --kind {options.kind}"
+    if only:
+        command += f' --only "{options.only}"'
+    page.write_text(table(rows(file), command, options.kind))
 
 
 if __name__ == "__main__":

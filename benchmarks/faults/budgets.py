@@ -174,13 +174,16 @@ def _halving(records: list[Record]) -> Iterator[Breach]:
 
 
 class Trials:
-    """Trials by what they do, as the records tell: those that run, those that wait, and the values at each rung."""
+    """Trials by what they do, as the records tell: those that run, those that wait, and all that came to each rung.
+
+    Of equals the earlier trial is the better.
+    """
 
     def __init__(self) -> None:
         self.first: dict[int, int] = {}
         self.running: set[int] = set()
         self.waiting: dict[int, tuple[int, float]] = {}
-        self.values: dict[int, list[float]] = defaultdict(list)
+        self.reached: dict[int, list[tuple[float, int]]] = defaultdict(list)
         self.completed = 0
 
     def take(self, record: Record) -> None:
@@ -191,7 +194,7 @@ class Trials:
         elif record["type"] == "paused":
             self.running.discard(record["number"])
             self.waiting[record["number"]] = record["budget"], record["outcome"]["objective"]
-            insort(self.values[record["budget"]], record["outcome"]["objective"])
+            insort(self.reached[record["budget"]], (record["outcome"]["objective"], record["number"]))
         elif record["type"] == "promoted":
             self.waiting.pop(record["number"], None)
             self.running.add(record["number"])
@@ -203,9 +206,9 @@ class Trials:
     def to_promote(self, budget: int = BUDGET) -> int | None:
         """Trial that is to go on, by brute force: of the highest rung that has one, the best."""
         for rung in reversed(RUNGS[:-1]):
-            values = self.values[rung]
-            top = values[: len(values) // ETA]
-            able = [(v, number) for number, (at, v) in self.waiting.items() if at == rung and v in top]
+            reached = self.reached[rung]
+            top = reached[: len(reached) // ETA]
+            able = [(v, number) for number, (at, v) in self.waiting.items() if at == rung and (v, number) in top]
             if able:
                 return min(able)[1]
         if self.completed or self.running or len(self.first) < budget or not self.waiting:
