@@ -16,6 +16,10 @@ from virtual_cluster import Cluster, bowl
 
 from benchmarks.faults.budgets import Trials
 from mpi.mpi_definitions import Done, Evaluate, Ready, Report, Stop
+from reverie.report.content import compose
+from reverie.report.curves import rungs_of
+from reverie.report.evidence import read_evidence
+from reverie.report.workers import workers
 from utilities.budgets import Fidelity
 from utilities.early_stopping import EarlyStopping, Settings
 from utilities.errors import StudyError
@@ -246,6 +250,20 @@ def test_closed_trials_are_promoted_no_more(tmp_path: Path) -> None:
     assert again
     assert min(again) >= 10
     assert len({r["number"] for r in journal(tmp_path) if r["type"] == "finished"}) == 30
+
+
+def test_a_report_tells_of_paused_trials_and_of_each_evaluation(tmp_path: Path) -> None:
+    cluster = Studio(tmp_path, workers=2, budget=20, fidelity=FIDELITY)
+    cluster.drive()
+    cluster.run.checkpoint({}, cluster.optimizer.space)
+    evidence = read_evidence(tmp_path / "s")
+    records = cluster.run.records.values()
+    (figure,) = workers(evidence)
+    evaluations = sum(len(record.rungs) + (record.outcome is not None) for record in records)
+    assert sum(row["trials"] for row in figure.rows) == evaluations
+    (fact,) = [fact for fact in compose(evidence, running=False).facts if "trials" in str(fact)]
+    assert f"{sum(record.paused for record in records)} paused" in str(fact)
+    assert rungs_of(evidence.tables, 9) == list(BUDGETS)
 
 
 # --- evaluations that are lost, and rules within them -----------------------------------------------------------------
