@@ -13,7 +13,7 @@ from pathlib import Path
 
 from learning_objective import memory
 from learning_objective.command_line import Options
-from learning_objective.hidden_function import check
+from learning_objective.hidden_function import check, check_takes_trial
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.studies import open_study
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
@@ -50,6 +50,8 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
     spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
     try:
         check(spec)
+        if study.fidelity is not None:
+            check_takes_trial(spec)
     except StudyError as error:
         raise StudyError(f"{study.source}: [study] {error}") from None
     return study, spec

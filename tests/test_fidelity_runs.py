@@ -13,7 +13,11 @@ import pytest
 from children import evaluate
 from mpi_runs import Launcher, Studio, launchers
 
+from learning_objective.command_line import Options
+from learning_objective.hidden_function import check_takes_trial
+from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.trial_handle import TrialHandle
+from mpi.mpi_session import prepare_study
 from reverie import minimize
 from utilities.budgets import Fidelity
 from utilities.errors import StudyError
@@ -89,6 +93,43 @@ def test_placeholders_of_a_command(tmp_path: Path) -> None:
     assert read(tmp_path, command, fidelity=FIDELITY).command == command
     with pytest.raises(StudyError, match=r"\{budget\} must name a parameter; known: x. It needs a table \[fidelity\]."):
         read(tmp_path, command)
+
+
+@pytest.mark.parametrize(
+    ("signature", "takes"),
+    [
+        ("config", False),
+        ("config, verbose=False", False),
+        ("config, *, seed=0", False),
+        ("config, trial", True),
+        ("config, other", True),
+        ("config, trial=None", True),
+        ("config, *, trial", True),
+        ("config, /, trial", True),
+        ("*arguments", True),
+    ],
+)
+def test_an_objective_must_take_the_trial(tmp_path: Path, signature: str, takes: bool) -> None:
+    """As far as its source tells: a function of `*arguments` may be given it by what decorates it."""
+    (tmp_path / "train.py").write_text(f"def objective({signature}): return 0.0")
+    spec = ObjectiveSpec(objective="train.py:objective", command=None, folder=str(tmp_path))
+    if takes:
+        check_takes_trial(spec)
+        return
+    with pytest.raises(StudyError, match=r"line 1, must take the trial, whose budget .*: objective\(config, trial\)"):
+        check_takes_trial(spec)
+
+
+def test_a_study_of_such_an_objective_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.py").write_text("def objective(config): return 0.0")
+    tables = {"study": {"objective": "train.py:objective"}, "space": SPACE, "fidelity": FIDELITY}
+    Path("study.json").write_text(json.dumps(tables))
+    with pytest.raises(StudyError, match=r"study.json: \[study\] objective = .* must take the trial"):
+        prepare_study(Options(study="study.json"))
+    del tables["fidelity"]
+    Path("study.json").write_text(json.dumps(tables))
+    prepare_study(Options(study="study.json"))
 
 
 # --- one evaluation ---------------------------------------------------------------------------------------------------

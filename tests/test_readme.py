@@ -57,7 +57,7 @@ def test_python_runs(page: Path, source: str, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(("page", "text"), every_snippet("toml"))
 def test_toml_is_a_study(page: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text("def objective(config): return 0.0")
+    Path("train.py").write_text("def objective(config, trial): return 0.0")
     if "study" not in tomllib.loads(text):  # keys of [study] alone: in place of the objective of the page's first study
         objective = re.compile(r"^objective = .*\n", re.MULTILINE)
         text = objective.sub(lambda _, keys=text: keys, snippets(page, "toml")[0], count=1)

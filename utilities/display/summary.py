@@ -61,7 +61,7 @@ def _evaluated(summary: Mapping[str, Any]) -> list[str]:
     best, initial = _found(summary.get("best")), _found(summary.get("initial_best"))
     if not best:
         states = summary.get("states") or {}
-        if states.get(TrialState.PAUSED):
+        if any(rung["trials"] for rung in (summary.get("fidelity") or {}).get("rungs", ())):
             return ["No trial has had the full budget yet"]
         return ["No trial succeeded"] if states and not states.get(TrialState.COMPLETE) else []
     line = f"  objective {_objective(best)}"

@@ -237,7 +237,7 @@ class RunFolder:
         """
         self._journal.sync()
         if self._kept is not None:
-            self._kept.note(self.records[number] for number in self._unsynced)
+            self._kept.note(self.records[number] for number in self.unsynced)
         self._unsynced.clear()
         if rows and self.has_rows:
             self._write_rows()
