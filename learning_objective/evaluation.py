@@ -271,7 +271,8 @@ class Evaluator:
             return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
         self._objective = objective
         devices = self._resources.devices
-        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial), devices=devices)
+        own = trial.number, trial.seed, trial.budget, self._folder(trial)
+        handle = TrialHandle(*own, devices=devices, previous_budget=trial.previous_budget)
         result = attempt(objective, trial.config, handle)
         seconds = time.monotonic() - begun
         return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)

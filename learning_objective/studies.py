@@ -13,7 +13,7 @@ import msgspec
 from learning_objective import memory
 from learning_objective.benchmarks import BENCHMARKS, Benchmark
 from learning_objective.command_line import Options
-from learning_objective.hidden_function import check
+from learning_objective.hidden_function import check, check_takes_trial
 from learning_objective.objective_spec import ObjectiveSpec
 from utilities.display.text import clean, emit
 from utilities.errors import StudyError, nearest, quoted
@@ -43,6 +43,8 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
     spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
     try:
         check(spec)
+        if study.fidelity is not None:
+            check_takes_trial(spec)
     except StudyError as error:
         hint = "; --objective-folder names another folder" if options.resumed else ""
         raise StudyError(f"{study.source}: [study] {error}{hint}") from None

@@ -34,7 +34,8 @@ class Dispatch:
     def __init__(self, run: RunFolder, ledger: Ledger, retries: int) -> None:
         self._run, self._ledger, self._retries = run, ledger, retries
         self.hands = Hands()
-        self.again = deque(record.trial for record in run.records.values() if record.outcome is None)
+        waiting = (record for record in run.records.values() if record.outcome is None and not record.paused)
+        self.again = deque(record.evaluation for record in waiting)
 
     def give(self, worker: int, trial: Trial, now: float) -> Letter:
         """Give a trial to a worker not in `Hands.idle`."""
@@ -69,8 +70,13 @@ class Dispatch:
             self.hands.next_of(worker)
 
     def retry(self, trial: Trial, reason: str, worker: int, now: float) -> bool:
-        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed."""
-        if len(self._run.records[trial.number].losses) >= self._retries:
+        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed.
+
+        With budgets it may be as often at each of them.
+        """
+        record = self._run.records[trial.number]
+        since = record.rungs[-1].completed if record.rungs else 0.0
+        if sum(loss.time >= since for loss in record.losses) >= self._retries:
             return False
         self._run.lost(trial.number, reason, now)
         self._ledger.retry(worker)

@@ -25,6 +25,7 @@ from mpi.mpi_definitions import (
 from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
+from mpi.mpi_promotions import Promotions
 from mpi.mpi_refits import Refits
 from mpi.mpi_staff import Staff
 from mpi.mpi_stops import Stops
@@ -36,7 +37,7 @@ from utilities.optimizer import Optimizer
 from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial
+from utilities.trial import Outcome, Trial, TrialState
 
 
 class Master:
@@ -86,9 +87,10 @@ class Master:
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
-        self.ending = Ending(study, self.ledger)
         self._dispatch = Dispatch(run, self.ledger, study.retries)
         self._stops = Stops(stopping, run, self.ledger)
+        self._promotions = Promotions(optimizer, run, self.ledger, self._stops)
+        self.ending = Ending(study, self.ledger, self._promotions)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display, now)
         self._staff = Staff(
@@ -157,11 +159,14 @@ class Master:
 
     def record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         """Book an outcome that a worker brought, or that it never will."""
-        outcome = self._stops.end(trial, outcome)
-        self._run.finished(trial.number, outcome, now)
-        self._optimizer.tell_outcome(trial, outcome)
-        self.ledger.end(source, trial, outcome, now)
         self.ending.note(outcome)
+        final = self._promotions.take(trial, outcome, source, now)
+        if final is None:
+            return
+        final = self._stops.end(trial, final)
+        self._run.finished(trial.number, final, now)
+        self._optimizer.tell_outcome(trial, final)
+        self.ledger.end(source, trial, final, now)
         if self.ending.failing and not self.ending.closing:
             self.stop(self.ending.failing, now)
 
@@ -213,11 +218,19 @@ class Master:
         self._changed |= waited and not self._gate.shut
         if self.over:
             return letters + self._gate.recall()
-        if self._finished(now):
+        if self._finished(now) and not self._close_paused():
             self.over = True
             self._gate.recall()
             letters += self._staff.dismiss(self.status)
         return letters
+
+    def _close_paused(self) -> bool:
+        """Where the study is through and folders are cleared, end the trials that are paused; whether any was."""
+        if self._study.keep_best is None or self.ending.stopped:
+            return False
+        closed = self._promotions.close()
+        self._changed |= closed  # they are to be on disk first
+        return closed
 
     def _refit(self, now: float) -> list[Letter]:
         if self.ending.closing:
@@ -234,7 +247,7 @@ class Master:
         letters: list[Letter] = []
         idle = self._hands.idle
         while idle and self._open:
-            slow = not self._again and not self._optimizer.ready
+            slow = not self._at_hand
             trial = self._next_trial()
             if trial is None:
                 break
@@ -253,7 +266,7 @@ class Master:
         most = self._proposals.depth_held() if self._ahead and roomy else 0
         letters: list[Letter] = []
         while roomy and self._open and (depth := min(most, (self._left - 1) // seats - 1)) > 0:
-            if not (self._again or self._optimizer.ready or self.ledger.typical_proposal == 0.0):
+            if not self._at_hand and self.ledger.typical_proposal > 0.0:
                 break
             worker = next(iter(roomy))
             del roomy[worker]
@@ -267,6 +280,8 @@ class Master:
     def _next_trial(self) -> Trial | None:
         if self._again:
             return self._again.popleft()
+        if (promoted := self._promotions.next(last=self._nothing_else)) is not None:
+            return promoted
         if self._proposals.must_wait(self._left):
             return None
         if not self._optimizer.ready:
@@ -292,8 +307,20 @@ class Master:
     @property
     def _open(self) -> bool:
         """Whether another trial may start."""
+        if self.ending.closing:
+            return False
         more = bool(self._again) or not self.exhausted
-        return not self.ending.closing and more and self._left + len(self._again) > 0
+        return (more and self._left + len(self._again) > 0) or self._promotions.any(last=self._nothing_else)
+
+    @property
+    def _at_hand(self) -> bool:
+        """Whether a trial can be given without a proposal being made."""
+        return bool(self._again or self._optimizer.ready) or self._promotions.any(last=self._nothing_else)
+
+    @property
+    def _nothing_else(self) -> bool:
+        """Whether no trial runs, waits to be evaluated again, or may be proposed."""
+        return not len(self._hands) and not self._again and (self.exhausted or self._left <= 0)
 
     @property
     def _left(self) -> int:
@@ -332,7 +359,8 @@ class Master:
     @property
     def status(self) -> int:
         """Exit status of the run."""
-        return self.ending.status(succeeded=self._optimizer.best is not None)
+        succeeded = self._optimizer.best is not None or self.ledger.states[TrialState.PAUSED] > 0
+        return self.ending.status(succeeded=succeeded)
 
     # --- while nothing arrives --------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ class _Job:
 class Refits:
     """Asks the trainers for the refits that are due, one at a time, and sends each of them every row once.
 
+    Where an objective has changed, its row and all later ones are sent again.
+
     Several trainers share the members of an ensemble; a surrogate that is no ensemble is refitted by the first.
 
     Parameters
@@ -66,6 +68,8 @@ class Refits:
         if kind is None:
             return []
         ranks = tuple(ready[: most_parts(kind)])
+        same = self._optimizer.take_unchanged()
+        self._rows_sent = {rank: min(sent, same) for rank, sent in self._rows_sent.items()}
         self._jobs += 1
         self._job = _Job(self._jobs, kind, len(self._optimizer.data), ranks)
         return [(rank, self._request(rank, kind, (part, len(ranks)))) for part, rank in enumerate(ranks)]

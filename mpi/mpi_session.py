@@ -26,6 +26,7 @@ from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
+from utilities.rungs import concluded, rung_counts
 from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.stage_tables import cut_off_stages
@@ -91,6 +92,7 @@ class Session:
             acquisition=study.acquisition,
             kappa=study.kappa,
             stages=study.stages,
+            fidelity=study.fidelity,
             refit="external" if trainers else "inline",
         )
         self._resume()
@@ -175,6 +177,11 @@ class Session:
         summary = master.ledger.summary(self._optimizer.best, predicted, initial, now)
         where = None if predicted is None else predicted.config
         summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]
+        if self._study.fidelity is not None:
+            summary["fidelity"] = rung_counts(self._study.fidelity, records)
+            if status != RESUMABLE:
+                summary["states"] = concluded(summary["states"])
+                self._attempt(self._run.conclude)
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
         if self._optimizer.stages:

@@ -34,6 +34,15 @@ class Stops:
         stop = self._rule.report(report.number, report.step, report.value)
         return [(source, Stop(report.number))] if stop else []
 
+    def arrive(self, trial: Trial, value: float, source: int, now: float) -> bool:
+        """Take what a trial came to at a rung for a report at that step; whether the rule ends it.
+
+        A budget that is no integer is no step: then only the reports that the trial made count.
+        """
+        if isinstance(trial.budget, int):
+            self.take(Report(trial.number, trial.budget, value), source, now)
+        return self._rule is not None and self._rule.stopped(trial.number)
+
     def end(self, trial: Trial, outcome: Outcome) -> Outcome:
         """Note that a trial ended; its outcome, with the latest value reported where it was ended without one."""
         if self._rule is None:

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from utilities.errors import SpaceExhaustedError
-from utilities.trial import Config, Outcome, Trial, TrialState
+from utilities.trial import Outcome, Trial, TrialState
 
 if TYPE_CHECKING:
     from utilities.optimizer import Optimizer
@@ -66,10 +66,14 @@ def worker_count(executor: Executor, workers: int | None = None) -> int:
     raise ValueError(f"a {type(executor).__name__} does not say how many workers it has: give workers=...")
 
 
-def evaluate(objective: Callable[[Config], float], config: Config, catch: tuple[type[Exception], ...]) -> Outcome:
-    """Call an objective, here or on a worker of an executor; what it raises of `catch` is a failure."""
+def evaluate(objective: Callable[..., float], trial: Trial, catch: tuple[type[Exception], ...]) -> Outcome:
+    """Call an objective, here or on a worker of an executor; what it raises of `catch` is a failure.
+
+    Where trials have budgets it gets the trial, too.
+    """
+    arguments = (dict(trial.config),) if trial.budget is None else (dict(trial.config), trial)
     try:
-        value = float(objective(dict(config)))
+        value = float(objective(*arguments))
     except catch as error:
         return Outcome(TrialState.FAIL, message=f"{type(error).__name__}: {error}")
     if value - value != 0.0:
@@ -77,11 +81,27 @@ def evaluate(objective: Callable[[Config], float], config: Config, catch: tuple[
     return Outcome(TrialState.COMPLETE, value)
 
 
+def next_trial(optimizer: Optimizer, budget: int, *, last: bool) -> Trial | None:
+    """Trial to evaluate next, of `budget` in all; None where there is none now.
+
+    Parameters
+    ----------
+    last
+        Whether nothing is running: then nothing else will be there to promote.
+    """
+    if optimizer.asked < budget:
+        try:
+            return optimizer.ask()
+        except SpaceExhaustedError:
+            pass
+    return optimizer.promote(last=last)
+
+
 def run_on(
     executor: Executor,
     workers: int,
     optimizer: Optimizer,
-    objective: Callable[[Config], float],
+    objective: Callable[..., float],
     budget: int,
     catch: tuple[type[Exception], ...],
     note: Callable[[Trial, Outcome], None],
@@ -101,7 +121,6 @@ def run_on(
     """
     ended: SimpleQueue[tuple[Trial, Future]] = SimpleQueue()
     running: dict[int, Future] = {}
-    left = budget
 
     def tell(trial: Trial, future: Future) -> None:
         outcome = future.result()
@@ -110,20 +129,17 @@ def run_on(
         note(trial, outcome)
 
     try:
-        while left or running:
+        while True:
             while not ended.empty():
                 tell(*ended.get())
-            if left and len(running) < workers:
-                try:
-                    trial = optimizer.ask()
-                except SpaceExhaustedError:
-                    left = 0
-                    continue
-                running[trial.number] = executor.submit(evaluate, objective, trial.config, catch)
+            trial = next_trial(optimizer, budget, last=not running) if len(running) < workers else None
+            if trial is not None:
+                running[trial.number] = executor.submit(evaluate, objective, trial, catch)
                 running[trial.number].add_done_callback(partial(_put, ended, trial))
-                left -= 1
             elif running:
                 tell(*ended.get())
+            else:
+                break
     except KeyboardInterrupt:
         _cancel(running)
         while not ended.empty():

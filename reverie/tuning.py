@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from reverie.executors import Executor, evaluate, run_on, worker_count
-from utilities.errors import SpaceExhaustedError
-from utilities.optimizer import Incumbent, Optimizer, Prediction
+from msgspec.structs import replace
+
+from reverie.executors import Executor, evaluate, next_trial, run_on, worker_count
+from utilities.budgets import Fidelity
+from utilities.optimizer import Optimizer
 from utilities.space import Space
-from utilities.trial import Config, Outcome, Trial, TrialRecord
+from utilities.trial import Incumbent, Outcome, Prediction, Rung, Trial, TrialRecord, TrialState
 
 
 class Result(NamedTuple):
@@ -31,7 +34,7 @@ class Result(NamedTuple):
 
 
 def minimize(
-    objective: Callable[[Config], float],
+    objective: Callable[..., float],
     space: Space | Mapping[str, Any],
     budget: int,
     method: str = "auto",
@@ -40,6 +43,7 @@ def minimize(
     acquisition: str | None = None,
     kappa: float | None = None,
     stages: Sequence[Mapping[str, Any]] = (),
+    fidelity: Fidelity | Mapping[str, Any] | None = None,
     enqueue: Iterable[Mapping[str, Any]] = (),
     catch: tuple[type[Exception], ...] = (),
     callback: Callable[[TrialRecord], None] | None = None,
@@ -56,19 +60,23 @@ def minimize(
     ----------
     objective
         Takes a configuration (a dict of the active parameters) and returns a number. One that is not finite is a failed
-        trial.
+        trial. With `fidelity` it takes the trial, too, ``objective(config, trial)``: its ``number``, ``seed``, and
+        ``budget``, what it may use in all, the ``previous_budget`` of its last evaluation included.
     space
         A Space, or the ``[space]`` table of a study file as a dict.
     budget
         Number of trials, above 0.
     method, seed, acquisition, kappa, stages
         As of Optimizer.
+    fidelity
+        Budgets, such as ``{"low": 1, "high": 27}``, as of Optimizer. A trial begins with the least, and goes on once it
+        is among the best 1 in ``eta`` there.
     enqueue
         Configurations, whole or in part, that come first.
     catch
         Exceptions of the objective that count as a failed trial; others end the call.
     callback
-        Called with the record of each trial as it ends.
+        Called with the record of each trial as it ends; with those that are never promoted, at the end.
     executor
         Of `concurrent.futures`, or of the same interface; it is not shut down in the end. The objective must be such as
         it takes: importable, where it pickles.
@@ -78,7 +86,7 @@ def minimize(
     Raises
     ------
     StudyError
-        The space, a setting of the optimiser or a configuration of `enqueue` is wrong.
+        The space, a setting of the optimiser, the fidelity or a configuration of `enqueue` is wrong.
     TypeError
         The executor cannot submit.
     ValueError
@@ -91,38 +99,50 @@ def minimize(
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
-    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa, stages=stages)
+    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa, stages=stages, fidelity=fidelity)
     for config in enqueue:
         optimizer.enqueue(config)
-    records: list[TrialRecord] = []
-
-    def note(trial: Trial, outcome: Outcome) -> None:
-        records.append(TrialRecord(trial, optimizer.origins[trial.number], outcome))
-        if callback is not None:
-            callback(records[-1])
-
+    records = _Records(optimizer, callback)
     if executor is not None:
-        run_on(executor, worker_count(executor, workers), optimizer, objective, budget, catch, note)
+        run_on(executor, worker_count(executor, workers), optimizer, objective, budget, catch, records.note)
     elif workers is not None:
         raise ValueError(f"workers needs an executor; got workers = {workers} alone")
     else:
-        _run(optimizer, objective, budget, catch, note)
-    return Result(optimizer.best, optimizer.predicted_best(), records)
+        while (trial := next_trial(optimizer, budget, last=True)) is not None:
+            outcome = evaluate(objective, trial, catch)
+            optimizer.tell_outcome(trial, outcome)
+            records.note(trial, outcome)
+    records.conclude()
+    return Result(optimizer.best, optimizer.predicted_best(), records.ended)
 
 
-def _run(
-    optimizer: Optimizer,
-    objective: Callable[[Config], float],
-    budget: int,
-    catch: tuple[type[Exception], ...],
-    note: Callable[[Trial, Outcome], None],
-) -> None:
-    """Evaluate `budget` trials one after the other."""
-    for _ in range(budget):
-        try:
-            trial = optimizer.ask()
-        except SpaceExhaustedError:
-            return
-        outcome = evaluate(objective, trial.config, catch)
-        optimizer.tell_outcome(trial, outcome)
-        note(trial, outcome)
+class _Records:
+    """Records of the trials, in the order in which they ended."""
+
+    def __init__(self, optimizer: Optimizer, callback: Callable[[TrialRecord], None] | None) -> None:
+        self._optimizer, self._callback = optimizer, callback
+        self._all: dict[int, TrialRecord] = {}
+        self.ended: list[TrialRecord] = []
+
+    def note(self, trial: Trial, outcome: Outcome) -> None:
+        """Note the outcome of an evaluation that the optimiser was told of."""
+        record = self._all.setdefault(trial.number, TrialRecord(trial, self._optimizer.origins[trial.number]))
+        if trial.resumed:
+            record.promoted = trial
+        rungs = self._optimizer.rungs
+        if trial.budget is not None and rungs is not None and rungs.is_paused(trial.number):
+            record.rungs = (*record.rungs, Rung(trial.budget, outcome, "", None, time.time()))
+        else:
+            self._end(record, outcome)
+
+    def conclude(self) -> None:
+        """End the trials that are never promoted."""
+        for record in self._all.values():
+            if record.paused:
+                self._end(record, replace(record.rungs[-1].outcome, state=TrialState.PRUNED))
+
+    def _end(self, record: TrialRecord, outcome: Outcome) -> None:
+        record.outcome = outcome
+        self.ended.append(record)
+        if self._callback is not None:
+            self._callback(record)

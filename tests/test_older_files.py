@@ -84,7 +84,8 @@ def header(version: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "version", ["", ',"format":0', ',"format":1', ',"format":2', ',"format":2,"of_a_later_minor_version":[1]']
+    "version",
+    ["", *(f',"format":{known}' for known in range(FORMAT + 1)), f',"format":{FORMAT},"of_a_later_minor_version":[1]'],
 )
 def test_formats_that_are_read(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.jsonl"
@@ -94,12 +95,12 @@ def test_formats_that_are_read(tmp_path: Path, version: str) -> None:
     assert len(records) == 1
 
 
-@pytest.mark.parametrize("version", [',"format":4', ',"format":99'])
+@pytest.mark.parametrize("version", [f',"format":{FORMAT + 1}', ',"format":99'])
 def test_formats_that_are_refused(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(header(version))
     with pytest.raises(
-        JournalRefusedError, match=r"newer version \(journal format \d+; this one reads up to 3\); update"
+        JournalRefusedError, match=rf"newer version \(journal format \d+; this one reads up to {FORMAT}\); update"
     ):
         Journal.open(path)
     path.write_bytes(header(',"format":"two"'))

@@ -5,6 +5,7 @@ import re
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from mpi.mpi_session import prepare_study
 from reverie.cli import VERBS, module_of
 from reverie.drafting.presets import PRESETS
 from reverie.verbs.export import KINDS as EXPORTS
+from utilities.budgets import Fidelity
 from utilities.methods import METHODS
 from utilities.parameters import KINDS
 from utilities.space import Space
@@ -60,7 +62,7 @@ def test_python_runs(page: Path, source: str, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(("page", "text"), every_snippet("toml"))
 def test_toml_is_a_study(page: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text("def objective(config): return 0.0")
+    Path("train.py").write_text("def objective(config, trial): return 0.0")
     if "study" not in tomllib.loads(text):  # keys of [study] alone: in place of the objective of the page's first study
         objective = re.compile(r"^objective = .*\n", re.MULTILINE)
         text = objective.sub(lambda _, keys=text: keys, snippets(page, "toml")[0], count=1)
@@ -72,7 +74,8 @@ def test_toml_is_a_study(page: Path, text: str, tmp_path: Path, monkeypatch: pyt
 
 def test_the_function_on_the_page_does_what_the_page_says(tmp_path: Path) -> None:
     names: dict[str, object] = {}
-    exec(snippets(STUDY_FILE, "python")[0], names)
+    (source,) = (text for text in snippets(STUDY_FILE, "python") if "model.txt" in text)
+    exec(source, names)
     reports: list[tuple[int, float]] = []
     trial = TrialHandle(3, 1, None, tmp_path / "3", lambda step, value: reports.append((step, value)))
     result = attempt(adapt(names["objective"], "objective"), {"lr": 0.51}, trial)
@@ -87,6 +90,27 @@ def test_the_function_on_the_page_does_what_the_page_says(tmp_path: Path) -> Non
     )
     names_told = {re.sub(r"\(.*", "", name) for row in told for name in row.split("`, `")}
     assert names_told == public - {"folder_used", "stop_seen", "request_stop"}
+
+
+def test_the_function_on_the_page_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    (source,) = (text for text in snippets(STUDY_FILE, "python") if "checkpoint" in text)
+    exec(source, names)
+    values = [
+        names["objective"]({"lr": 0.5}, TrialHandle(number, 1, budget, tmp_path / str(number), previous_budget=before))
+        for number, budget, before in ((0, 3, 0), (0, 9, 3), (1, 9, 0))
+    ]
+    assert values[1] == values[2] == pytest.approx(0.95**9)
+
+
+def test_every_key_of_fidelity_is_told_with_its_default() -> None:
+    told = {
+        key: row[2].strip('`"') for row in rows(STUDY_FILE, "`[fidelity]`") for key in re.findall(r"`(\w+)`", row[0])
+    }
+    assert told.keys() == set(Fidelity.__struct_fields__)
+    plain = Fidelity(low=1, high=9)
+    for key in ("name", "eta", "brackets"):
+        assert str(getattr(plain, key)) == told[key]
 
 
 def test_the_two_lines_that_set_up_everything() -> None:
@@ -134,6 +158,7 @@ def test_every_key_of_a_study_is_told_with_its_default() -> None:
         "enqueue",
         "stages",
         "early_stopping",
+        "fidelity",
         "folder",
         "source",
     }

@@ -198,11 +198,11 @@ def test_braces(tmp_path: Path, argument: str) -> None:
         ("[study]\n[space.x]\ntype='float'\nlow=0\nhigh=1", "exactly one of objective and command; got neither"),
         (
             LEAST.replace("study", "stduy"),
-            "[stduy] is not a table of a study file; known tables: study, space, enqueue, stage, early_stopping. Did",
+            "[stduy] is not a table of a study file; known tables: study, space, enqueue, stage, early_stopping, fid",
         ),
         (
             "budget = 3\n" + LEAST,
-            "[budget] is not a table of a study file; known tables: study, space, enqueue, stage, early_stopping. It",
+            "study, space, enqueue, stage, early_stopping, fidelity. It belongs under [study].",
         ),
         (LEAST.replace("high = 1.0", "high = -1.0"), "[space.x] low must be below high; got low = 0.0, high = -1.0"),
         (LEAST.replace("high = 1.0", "high = nan"), "[space.x] high must be a finite number; got nan"),

@@ -68,7 +68,12 @@ class Cluster:
         OPEN.append(self.run)
         refit = "inline" if trainer is None else "external"
         self.optimizer = Optimizer(
-            self.study.space, self.study.method, self.study.seed, stages=self.study.stages, refit=refit
+            self.study.space,
+            self.study.method,
+            self.study.seed,
+            stages=self.study.stages,
+            fidelity=self.study.fidelity,
+            refit=refit,
         )
         self.optimizer.restore(self.run.records.values())
         self.optimizer.stages.restore(self.run.stages)

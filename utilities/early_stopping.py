@@ -111,6 +111,11 @@ class EarlyStopping:
         self._latest[number] = _Verdict(step, stop, value if math.isfinite(value) else earlier)
         return stop
 
+    def stopped(self, number: int) -> bool:
+        """Whether a running trial was told to stop."""
+        verdict = self._latest.get(number)
+        return verdict is not None and verdict.stop
+
     def latest(self, number: int) -> float | None:
         """Latest finite value that a running trial reported; None where there is none."""
         verdict = self._latest.get(number)

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from utilities.basins import Closed
 from utilities.calibration import FALLEN_OVER, Scores, foresee
-from utilities.fitting import COMPANION_ROWS, around_incumbent, condition, of_companion, transform_of
+from utilities.fitting import (
+    COMPANION_ROWS,
+    around_incumbent,
+    condition,
+    of_companion,
+    transform_of,
+    without_observations,
+)
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 
@@ -28,10 +35,15 @@ CHUNK = 2048
 
 @dataclass
 class _Fit:
-    """A fit that is to be used, and how far it is prepared."""
+    """A fit that is to be used, and how far it is prepared.
+
+    `again` where it is in use already; `anew` where the observations that it was fitted to have changed since.
+    """
 
     parameters: Parameters
     fitted: int
+    again: bool = False
+    anew: bool = False
     posterior: Posterior | None = None
     known: int = 0
 
@@ -113,15 +125,24 @@ class Expert:
         self.scores.note(fitted)
         self._next = _Fit(parameters, fitted)
 
+    def revise(self) -> None:
+        """Note that objectives of rows that it knows have changed: the latest fit is to be given all of them anew."""
+        if self._next is not None:
+            self._next.anew = True
+        elif self._parameters is not None:
+            self._next = _Fit(self._parameters, self._fitted, again=True, anew=True)
+
     def _switch(self, data: Dataset) -> None:
         """Go over to the latest fit, once its posterior is given all that the present one is: a `CHUNK` a call."""
         fit = self._next
         if fit is None:
             return
         if fit.posterior is None:
-            self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
+            if not fit.again:
+                self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
             seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
-            fit.posterior, fit.known = condition(self.kind, self._space, fit.parameters, seen), fit.fitted
+            known = without_observations(fit.parameters) if fit.anew else fit.parameters
+            fit.posterior, fit.known = condition(self.kind, self._space, known, seen), fit.fitted
         transform = transform_of(fit.parameters)
         while fit.known < self._conditioned:
             rows = slice(fit.known, min(fit.known + CHUNK, self._conditioned))

@@ -122,6 +122,11 @@ def condition(kind: str, space: Space, parameters: Parameters, data: Dataset) ->
     return make_surrogate(kind, space).condition(parameters, Dataset(data.x, transform.apply(data.y)))
 
 
+def without_observations(parameters: Parameters) -> Parameters:
+    """Parameters of a fit without what it keeps of the observations, by which conditioning passes over these."""
+    return {name: array for name, array in parameters.items() if name != "gram"}
+
+
 def transform_of(parameters: Parameters) -> OutputTransform:
     """Output transform of a fit."""
     return OutputTransform(parameters["output_knots"], parameters["output_images"])

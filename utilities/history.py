@@ -34,12 +34,16 @@ class _Rows:
 class History:
     """Completed, pending and failed trials, as points of the unit cube and as feature rows; observations of others too.
 
-    Objectives are kept to be minimised.
+    Objectives are kept to be minimised. A trial that is paused counts as completed, with its latest value.
 
     Attributes
     ----------
     numbers
         Of the completed trials, in the order in which they were told.
+    revisions
+        How often the objective of a row changed, for a trial that was paused came to another value.
+    revised
+        First row that changed since it was last reset to None.
     exact, noisy
         Whether a configuration that was evaluated again gave the same objective again, or another one. Both are False
         before there was any; once one was the same, there is no noise.
@@ -64,6 +68,10 @@ class History:
         self.numbers: list[int] = []
         self.asked = 0
         self.pruned: set[int] = set()
+        self._paused: dict[int, int] = {}
+        self._going_on: set[int] = set()
+        self.revisions = 0
+        self.revised: int | None = None
 
     @property
     def data(self) -> Dataset:
@@ -101,8 +109,8 @@ class History:
         return len(self._ended.view)
 
     def is_pending(self, number: int) -> bool:
-        """Whether the trial was asked and not told."""
-        return number in self._pending
+        """Whether the trial was asked and not told, or goes on after a pause."""
+        return number in self._pending or number in self._going_on
 
     def knows(self, config: Config) -> bool:
         """Whether the configuration was asked before, whatever became of it."""
@@ -144,27 +152,57 @@ class History:
     def complete(self, number: int, objective: float, *, pruned: bool = False) -> None:
         """Note the objective (to be minimised) of a pending trial."""
         if pruned:
-            self.pruned.add(len(self.data))
-        point, key = self._pending.pop(number), self._keys.pop(number)
-        row = self._features.pop(number)
+            self.pruned.add(self._paused.get(number, len(self.data)))
+        key = self._keys.pop(number)
         if key in self._objectives:
             self.exact |= self._objectives[key] == objective
             self.noisy = not self.exact
         self._objectives[key] = objective
-        self._points.append(point)
+        self._observe(number, objective)
+        self._paused.pop(number, None)
+        self._features.pop(number)
+
+    def _observe(self, number: int, objective: float) -> None:
+        """Give a trial a row, or its row another objective."""
+        self._going_on.discard(number)
+        if number in self._paused:
+            self._revise(self._paused[number], objective)
+            return
+        row = self._features[number]
+        self._points.append(self._pending.pop(number))
         self._x.append(row)
         self._end(row, valid=True)
         self._y.append(objective)
         self.numbers.append(number)
 
+    def _revise(self, row: int, objective: float) -> None:
+        if self._y.view[row, 0] != objective:
+            self._y.view[row, 0] = objective
+            self.revisions += 1
+            self.revised = row if self.revised is None else min(row, self.revised)
+
+    def pause(self, number: int, objective: float) -> None:
+        """Note what a pending trial came to (to be minimised) before it waits, or goes on."""
+        row = len(self._y.view)
+        self._observe(number, objective)
+        self._paused.setdefault(number, row)
+
+    def go_on(self, number: int) -> None:
+        """Note that a paused trial is pending again. Its outcome is not fantasised: it has one."""
+        self._going_on.add(number)
+
     def fail(self, number: int) -> None:
-        """Note that a pending trial failed."""
-        del self._keys[number], self._pending[number]
-        self._end(self._features.pop(number), valid=False)
+        """Note that a pending trial failed; what it came to before a pause stays."""
+        row = self._features[number]
+        self.drop(number)
+        self._end(row, valid=False)
 
     def drop(self, number: int) -> None:
-        """Note that a pending trial ended without telling anything of its configuration."""
-        del self._keys[number], self._pending[number], self._features[number]
+        """Note that a trial ended without telling anything more of its configuration."""
+        del self._keys[number], self._features[number]
+        self._pending.pop(number, None)
+        self._paused.pop(number, None)
+        self._going_on.discard(number)
 
     def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)

@@ -11,9 +11,9 @@ from typing import Any
 
 from utilities.devices import Devices
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
-from utilities.optimizer import Incumbent, Optimizer, Prediction
+from utilities.optimizer import Optimizer
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial, TrialRecord, TrialState
+from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 RECENT = 8
 _FEW = 5
@@ -56,6 +56,7 @@ class Ledger:
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
+    _first_evaluations: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
     _left_seconds: float = 0.0
@@ -65,7 +66,7 @@ class Ledger:
 
     @property
     def ended(self) -> int:
-        """Trials that ended, in this run or before."""
+        """Trials that ended, in this run or before; those that are paused have an outcome so far, and count."""
         return self.states.total()
 
     @property
@@ -119,6 +120,17 @@ class Ledger:
         for record in records:
             if record.outcome is not None:
                 self._count(record.trial, record.outcome)
+            elif record.paused:
+                self.states[TrialState.PAUSED] += 1
+
+    def promote(self) -> None:
+        """Note that a paused trial goes on."""
+        self.states[TrialState.PAUSED] -= 1
+
+    def close(self) -> None:
+        """Note that a paused trial is pruned."""
+        self.promote()
+        self.states[TrialState.PRUNED] += 1
 
     def seat(self, rank: int, host: str, now: float, devices: Devices = ()) -> None:
         """Note a worker that is ready, and the GPUs that it got."""
@@ -156,10 +168,11 @@ class Ledger:
         self.seats[rank].trial = None
 
     def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
-        """Note that a worker's trial ended."""
+        """Note that a worker's trial ended, or was paused."""
         self.seats[rank].trial = None
         self.busy_seconds += outcome.seconds
         self.evaluated += 1
+        self._first_evaluations += not trial.resumed
         self.last_outcome = now
         self._count(trial, outcome)
 
@@ -180,9 +193,9 @@ class Ledger:
     def seconds_left(self, now: float) -> float | None:
         """Estimate of the seconds until the budget is spent, within the time limit."""
         limit = None if self.study.time_limit is None else max(0.0, self.began + self.study.time_limit - now)
-        if self.study.budget is None or not self.evaluated or self.first_worker is None:
+        if self.study.budget is None or not self._first_evaluations or self.first_worker is None:
             return limit
-        pace = (now - self.first_worker) / self.evaluated
+        pace = (now - self.first_worker) / self._first_evaluations
         by_budget = max(0, self.study.budget - self.ended) * pace
         return by_budget if limit is None else min(limit, by_budget)
 
@@ -226,7 +239,7 @@ class Ledger:
             "best": None if best is None else best._asdict(),
             "predicted_best": None if predicted is None else predicted._asdict(),
             "initial_best": None if initial is None else initial._asdict(),
-            "states": {state.value: count for state, count in self.states.items()},
+            "states": {state.value: count for state, count in self.states.items() if count},
             "failures": [[reason, count] for reason, count in self.reasons.most_common()],
             "wall_seconds": now - self.began,
             "evaluated": self.evaluated,

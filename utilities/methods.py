@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from utilities.errors import StudyError, nearest
+
 OPTUNA_TPE = "optuna-tpe"
 
 METHODS = ("auto", "dngo", "dngo-paper", "gp", OPTUNA_TPE, "random", "sobol", "grid")
@@ -36,3 +38,21 @@ def acquisition_misuse(method: str, acquisition: str | None, kappa: float | None
     if kappa is not None and acquisition != "ucb":
         return f"kappa needs acquisition ucb; got kappa {kappa:g}, acquisition {acquisition or ACQUISITIONS[0]}"
     return ""
+
+
+def check_choice(method: str, direction: str, seed: int) -> None:
+    """See that an optimiser can have these settings.
+
+    Raises
+    ------
+    StudyError
+        An unknown method or direction, a negative seed, or a method whose library is missing.
+    """
+    if method not in METHODS:
+        raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
+    if direction not in ("minimize", "maximize"):
+        raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
+    if seed < 0:
+        raise StudyError(f"seed must not be negative; got {seed}")
+    if lacking := missing_extra(method):
+        raise StudyError(lacking)

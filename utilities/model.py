@@ -21,6 +21,9 @@ from utilities.surrogate import Array, Dataset, FitState, Parameters
 DNGO_FROM, GP_UNTIL = 100, 800
 """Observations from which ``auto`` has a DNGO, and below which it has a Gaussian process."""
 
+REVISED = 0.02
+"""Share of the observations that have changed, from which on they are conditioned on anew: all of that stays linear."""
+
 _STRIDE = np.sqrt(2.0) - 1.0
 """Another than that of `utilities.portfolio`: which surrogate and which acquisition are independent choices."""
 
@@ -47,6 +50,7 @@ class Model:
         self._space, self._method, self._seed = space, method, seed
         self.hasty = False
         self._experts: dict[str, Expert] = {}
+        self._revisions = 0
 
     def kinds(self, count: int) -> tuple[str, ...]:
         """Kinds of surrogate in use with `count` observations."""
@@ -81,6 +85,13 @@ class Model:
         """Judge what was foreseen of the newest rows of `data`, before anything is refitted to them."""
         for expert in self._ready(len(data)):
             expert.observe(data)
+
+    def heed(self, revisions: int, count: int) -> None:
+        """Have what changed in the `count` observations conditioned on anew, with `revisions` changes so far."""
+        if revisions - self._revisions >= max(1.0, REVISED * count):
+            self._revisions = revisions
+            for expert in self._experts.values():
+                expert.revise()
 
     def refit(self, data: Dataset) -> None:
         """Refit all that is due, here and now."""

@@ -67,19 +67,25 @@ class Goal(NamedTuple):
     acquisition: str = ACQUISITIONS[0]
     kappa: float = KAPPA
 
+    @classmethod
+    def of(cls, method: str, acquisition: str | None, kappa: float | None) -> Goal:
+        """What the model of a method is to maximise; None stands for the default.
 
-def make_goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
-    """What the model is to maximise; None stands for the default."""
-    if acquisition is not None and acquisition not in ACQUISITIONS:
-        known = ", ".join(ACQUISITIONS)
-        hint = nearest(acquisition, ACQUISITIONS)
-        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
-    if kappa is not None and not 0.0 < kappa < math.inf:
-        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-    misuse = acquisition_misuse(method, acquisition, kappa)
-    if misuse:
-        raise StudyError(misuse)
-    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)
+        Raises
+        ------
+        StudyError
+            An unknown acquisition, a `kappa` that is not above 0, or one that the other settings have no use for.
+        """
+        if acquisition is not None and acquisition not in ACQUISITIONS:
+            known = ", ".join(ACQUISITIONS)
+            hint = nearest(acquisition, ACQUISITIONS)
+            raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
+        if kappa is not None and not 0.0 < kappa < math.inf:
+            raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
+        misuse = acquisition_misuse(method, acquisition, kappa)
+        if misuse:
+            raise StudyError(misuse)
+        return cls(acquisition or ACQUISITIONS[0], kappa or KAPPA)
 
 
 def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
@@ -250,6 +256,7 @@ class ModelProposer:
 
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
+        self._model.heed(history.revisions, len(history.data))
         self._model.observe(history.data)
         if self._inline and not self._in_design(history) and self.fit_due(history):
             self._model.refit(history.data)
@@ -335,6 +342,7 @@ class ModelProposer:
         """Minimiser of the posterior mean over the space."""
         if not self._model.fitted:
             return None
+        self._model.heed(history.revisions, len(history.data))
         expert = self._model.trusted(len(history.data))
         view = expert.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])

@@ -16,39 +16,26 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
+from utilities.budgets import Fidelity, as_fidelity
 from utilities.completion import ORIGIN, complete, outstanding
 from utilities.designs import design_size
-from utilities.errors import SpaceExhaustedError, StudyError, nearest
+from utilities.errors import SpaceExhaustedError, StudyError
 from utilities.history import History
-from utilities.methods import METHODS, missing_extra
-from utilities.model_proposer import make_goal, make_proposer
+from utilities.methods import check_choice
+from utilities.model_proposer import Goal, make_proposer
+from utilities.pauses import Pauses
 from utilities.proposals import Proposal, Proposer
+from utilities.rungs import Rungs, in_order
 from utilities.space import Space
 from utilities.staged_proposer import StagedProposer
 from utilities.stages import Stages
 from utilities.storage.stage_tables import parse_stages
 from utilities.surrogate import Array, Dataset, FitState, Parameters
-from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
-
-
-class Incumbent(NamedTuple):
-    """The best trial so far: its objective is in the user's own direction."""
-
-    number: int
-    objective: float
-    config: Config
-
-
-class Prediction(NamedTuple):
-    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
-
-    objective: float
-    sd: float
-    config: Config
+from utilities.trial import Config, Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 
 class Optimizer:
@@ -78,12 +65,15 @@ class Optimizer:
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
+    fidelity
+        Budgets of the trials, as `utilities.budgets.Fidelity` or a dict of its fields. What is told of a trial at less
+        than the full one pauses it; ask() gives it again once it is promoted.
 
     Raises
     ------
     StudyError
         An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
-        kappa that the other settings have no use for, a stage that breaks a rule.
+        kappa that the other settings have no use for, a stage that breaks a rule, a wrong fidelity.
     """
 
     def __init__(
@@ -98,16 +88,10 @@ class Optimizer:
         initial: int | None = None,
         stages: Sequence[Mapping[str, Any]] = (),
         refit: Literal["inline", "external"] = "inline",
+        fidelity: Fidelity | Mapping[str, Any] | None = None,
     ) -> None:
-        if method not in METHODS:
-            raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
-        if direction not in ("minimize", "maximize"):
-            raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
-        if seed < 0:
-            raise StudyError(f"seed must not be negative; got {seed}")
-        if lacking := missing_extra(method):
-            raise StudyError(lacking)
-        goal = make_goal(method, acquisition, kappa)
+        check_choice(method, direction, seed)
+        goal = Goal.of(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
@@ -122,6 +106,8 @@ class Optimizer:
         self._ready: deque[tuple[Proposal, int]] = deque()
         self._best: Incumbent | None = None
         self.origins: dict[int, str] = {}
+        rungs = None if fidelity is None else Rungs(as_fidelity(fidelity), seed)
+        self._pauses = None if rungs is None else Pauses(rungs, self._history, self._asked)
 
     # --- ask --------------------------------------------------------------------------------------------------------
 
@@ -142,20 +128,27 @@ class Optimizer:
         self._given += len(points)
 
     def ask(self) -> Trial:
-        """Propose the next trial; it is pending until it is told.
+        """Propose the next trial, or give one that is promoted; it is pending until it is told.
 
         Raises
         ------
         SpaceExhaustedError
             Every configuration of a finite space was asked before; or of a stage, see `blocked`.
         """
+        if (promoted := self.promote()) is not None:
+            return promoted
         proposal = self._next()
         number = self._next_number
         self.stages.handed_out(proposal.stage, number)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        trial = Trial(number=number, config=proposal.config, seed=seed)
+        budget = self.rungs.first(number) if self.rungs else None
+        trial = Trial(number, proposal.config, seed, budget)
         self._register(trial, proposal.origin)
         return trial
+
+    def promote(self, *, last: bool = False) -> Trial | None:
+        """Trial that goes on with a larger budget; None where none does. For `last` see `Rungs.candidate`."""
+        return None if self._pauses is None else self._pauses.promote(last=last)
 
     def ask_batch(self, count: int) -> list[Trial]:
         """Propose `count` trials, fewer where a finite space has no more."""
@@ -236,6 +229,8 @@ class Optimizer:
     def _note(self, trial: Trial, origin: str) -> None:
         self._asked[trial.number] = trial
         self.origins[trial.number] = origin
+        if self._pauses is not None:
+            self._pauses.begin(trial)
 
     # --- tell -------------------------------------------------------------------------------------------------------
 
@@ -281,11 +276,19 @@ class Optimizer:
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective), pruned=pruned)
+        value = self._sign * float(objective)
+        if self._pauses is not None and not pruned and self._pauses.take(number, value):
+            return
+        self._history.complete(number, value, pruned=pruned)
         if pruned:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
             self._best = Incumbent(number, float(objective), self._asked[number].config)
+
+    def give_up(self, number: int) -> None:
+        """Promote a paused trial no more; what it came to stays known."""
+        if self._pauses is not None:
+            self._pauses.give_up(number)
 
     def observe(self, config: Mapping[str, Any], objective: float) -> None:
         """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
@@ -316,8 +319,10 @@ class Optimizer:
             self._note(record.trial, record.origin)
             self._proposer.skip(record.origin)
         self._history.ask_all([record.trial.number for record in held], [record.trial.config for record in held])
-        ended = [record for record in held if record.outcome is not None]
-        for record in sorted(ended, key=lambda record: record.completed or 0.0):
+        if self._pauses is not None:
+            self._pauses.retell(held, self._sign, self.tell_outcome)
+            return
+        for record, _ in in_order(held):
             self.tell_outcome(record.trial, record.outcome)
 
     def tell_outcome(self, trial: Trial, outcome: Outcome | None) -> None:
@@ -339,6 +344,11 @@ class Optimizer:
         return self._best
 
     @property
+    def rungs(self) -> Rungs | None:
+        """Where paused trials wait; None without budgets."""
+        return None if self._pauses is None else self._pauses.rungs
+
+    @property
     def asked(self) -> int:
         """Number of trials asked so far."""
         return len(self._asked)
@@ -358,6 +368,11 @@ class Optimizer:
         return self._proposer.foresee(self._history, self.space.to_unit(configs))
 
     # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
+
+    def take_unchanged(self) -> int:
+        """Number of the first rows of `data` that are as they were at the last call."""
+        revised, self._history.revised = self._history.revised, None
+        return len(self.data) if revised is None else revised
 
     def fit_due(self) -> str | None:
         """Kind of surrogate that is due for a refit to `data`; None where none is."""

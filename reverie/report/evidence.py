@@ -98,6 +98,7 @@ class Evidence:
         """Seconds since the epoch of the latest thing that the journal tells of."""
         times = [self.began, *(session.time for session in self.sessions)]
         times += [trial.completed or trial.started or 0.0 for trial in self.trials.values()]
+        times += [rung.completed for trial in self.trials.values() for rung in trial.rungs]
         return max(times)
 
     @property

@@ -96,6 +96,7 @@ def _incumbent(status: RunStatus, width: int) -> Lines:
 def _counts(status: RunStatus) -> Text:
     shown = (
         (TrialState.COMPLETE, "complete", ""),
+        (TrialState.PAUSED, "paused", "cyan"),
         (TrialState.PRUNED, "pruned", "yellow"),
         (TrialState.FAIL, "failed", "red"),
     )
@@ -197,7 +198,8 @@ def _recent(status: RunStatus, width: int, room: int) -> Lines:
 def _ending(trial: ShownTrial) -> Text:
     if trial.objective is None:
         return Text(trial.state.value.lower(), "red" if trial.state is TrialState.FAIL else "yellow")
-    return Text(number(trial.objective, 4), "yellow" if trial.state is TrialState.PRUNED else "")
+    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, "")
+    return Text(number(trial.objective, 4), style)
 
 
 def _workers(workers: Sequence[WorkerStatus], width: int, room: int) -> Lines:

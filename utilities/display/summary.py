@@ -11,7 +11,14 @@ from utilities.trial import Config, TrialState
 _LABEL = 15
 _REASONS = 3
 _REASON_LENGTH = 90
-_ORDER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+_ORDER = (
+    TrialState.COMPLETE,
+    TrialState.PAUSED,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+    TrialState.RUNNING,
+    TrialState.WAITING,
+)
 _WORDS = {TrialState.FAIL: "failed"}
 
 
@@ -24,8 +31,8 @@ def final_summary(summary: Mapping[str, Any]) -> str:
     ----------
     summary
         ``best``, ``initial_best``: {number, objective, config}; ``predicted_best``: {objective, sd, config};
-        ``borders``: as `utilities.borders.Border`; ``states``: trials by state; ``failures``: [(reason, count)];
-        ``wall_seconds``; ``busy_fraction`` in [0, 1];
+        ``borders``: as `utilities.borders.Border`; ``fidelity``: {name, spent, rungs: [{budget, trials}]};
+        ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``; ``busy_fraction`` in [0, 1];
         ``lost_ranks``: names of ranks that died; ``retries``: evaluations that were repeated;
         ``seconds_per_proposal``: {median, p99}; ``method``; ``seed``; ``folder``; ``status``: "finished" or why it
         stopped; ``resume_command``; ``versions``: by package.
@@ -55,6 +62,8 @@ def _evaluated(summary: Mapping[str, Any]) -> list[str]:
     best, initial = _found(summary.get("best")), _found(summary.get("initial_best"))
     if not best:
         states = summary.get("states") or {}
+        if any(rung["trials"] for rung in (summary.get("fidelity") or {}).get("rungs", ())):
+            return ["No trial has had the full budget yet"]
         return ["No trial succeeded"] if states and not states.get(TrialState.COMPLETE) else []
     line = f"  objective {_objective(best)}"
     if initial and initial.get("number") == best.get("number"):
@@ -104,6 +113,7 @@ def _course(summary: Mapping[str, Any]) -> list[str]:
     busy, wall = summary.get("busy_fraction"), summary.get("wall_seconds")
     return [
         *_fact("Trials", _trials(summary.get("states") or {})),
+        *_fact("Budgets", _budgets(summary.get("fidelity") or {})),
         *_failures(summary.get("failures") or ()),
         *_fact("Lost", printable(listed(summary.get("lost_ranks") or []))),
         *_fact("Retries", str(summary.get("retries") or "")),
@@ -123,6 +133,13 @@ def _fact(label: str, value: str) -> list[str]:
 def _trials(states: Mapping[str, int]) -> str:
     parts = [f"{states[state]:,} {_WORDS.get(state, state.value.lower())}" for state in _ORDER if states.get(state)]
     return listed(parts)
+
+
+def _budgets(fidelity: Mapping[str, Any]) -> str:
+    if not fidelity:
+        return ""
+    rungs = ", ".join(f"{rung['trials']:,} to {rung['budget']:g}" for rung in fidelity["rungs"] if rung["trials"])
+    return clean(f"{fidelity['spent']:g} {fidelity['name']} in all: {rungs}") if rungs else ""
 
 
 def _failures(failures: Sequence[tuple[str, int]]) -> list[str]:

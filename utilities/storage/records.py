@@ -15,11 +15,13 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from utilities.budgets import Budget, Fidelity
 from utilities.stage_plan import Begun
 from utilities.trial import Config, Outcome, Trial, TrialState
 
 FORMAT = 3
-"""Version of the journal's format that this code writes. 1 had no record `Lost`, 2 none of a stage that began."""
+"""Version of the journal's format that this code writes. 1 had no record `Lost`; 2 no stages, no budgets, and none of
+`Begun`, `Paused`, `Promoted`."""
 
 BEGINNING = b'{"type":"header",'
 """How every journal begins."""
@@ -49,6 +51,8 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
         As in the study when it began.
     space
         Canonical table of the space.
+    fidelity
+        The budgets with which trials are evaluated; None where there are none.
     observed
         What the studies of `warm_start` had observed: they are not read again.
     created
@@ -73,6 +77,7 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     stages: list[dict[str, Any]] = []
     enqueue: list[dict[str, Any]] = []
     warm_start: list[str] | None = None
+    fidelity: Fidelity | None = None
     observed: list[Observation] = []
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
@@ -146,6 +151,25 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
     time: float
 
 
+class Paused(msgspec.Struct, frozen=True, tag="paused"):
+    """A trial was evaluated with less than the full budget, and waits; times in seconds since the epoch."""
+
+    number: int
+    budget: Budget
+    outcome: Outcome
+    worker: str
+    started: float | None
+    completed: float
+
+
+class Promoted(msgspec.Struct, frozen=True, tag="promoted"):
+    """A paused trial goes on from the budget `previous` to `budget`."""
+
+    number: int
+    budget: Budget
+    previous: Budget
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """A trial ended; `started` and `completed` in seconds since the epoch."""
 
@@ -156,7 +180,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
-Record: TypeAlias = Header | SessionStart | Begun | Asked | Started | Reported | Lost | Finished
+Record: TypeAlias = Header | SessionStart | Begun | Asked | Started | Reported | Lost | Paused | Promoted | Finished
 
 _NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
 
@@ -177,6 +201,15 @@ class _StoredFinished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
+class _StoredPaused(msgspec.Struct, frozen=True, tag="paused"):
+    number: int
+    budget: Budget
+    outcome: _StoredOutcome
+    worker: str
+    started: float | None
+    completed: float
+
+
 class _StoredReported(msgspec.Struct, frozen=True, tag="reported"):
     number: int
     step: int
@@ -189,7 +222,18 @@ class _Beginning(msgspec.Struct, frozen=True):
     format: int = 0
 
 
-_Stored: TypeAlias = Header | SessionStart | Begun | Asked | Started | _StoredReported | Lost | _StoredFinished
+_Stored: TypeAlias = (
+    Header
+    | SessionStart
+    | Begun
+    | Asked
+    | Started
+    | _StoredReported
+    | Lost
+    | _StoredPaused
+    | Promoted
+    | _StoredFinished
+)
 _decoder: msgspec.json.Decoder[_Stored] = msgspec.json.Decoder(_Stored)
 
 
@@ -239,6 +283,9 @@ def _store(record: Record) -> _Stored:
     if isinstance(record, Finished):
         outcome = _store_outcome(record.outcome)
         return _StoredFinished(record.number, outcome, record.worker, record.started, record.completed)
+    if isinstance(record, Paused):
+        outcome = _store_outcome(record.outcome)
+        return _StoredPaused(record.number, record.budget, outcome, record.worker, record.started, record.completed)
     if isinstance(record, Lost):
         return msgspec.structs.replace(record, reason=_printable(record.reason))
     return record
@@ -271,6 +318,9 @@ def _restore(stored: _Stored) -> Record:
     if isinstance(stored, _StoredFinished):
         outcome = _restore_outcome(stored.outcome)
         return Finished(stored.number, outcome, stored.worker, stored.started, stored.completed)
+    if isinstance(stored, _StoredPaused):
+        outcome = _restore_outcome(stored.outcome)
+        return Paused(stored.number, stored.budget, outcome, stored.worker, stored.started, stored.completed)
     return stored
 
 

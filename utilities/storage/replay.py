@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from sys import intern
 
+from msgspec.structs import replace
+
 from utilities.errors import ReverieError, StudyError
 from utilities.space import Space
 from utilities.stage_plan import Begun
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, Started
-from utilities.trial import Loss, Trial, TrialRecord
+from utilities.storage.records import Asked, Finished, Header, Lost, Paused, Promoted, Record, Reported, Started
+from utilities.trial import Loss, Rung, Trial, TrialRecord
 
 
 class ContradictionError(ReverieError):
@@ -58,6 +60,10 @@ class Replay:
                 trial.worker, trial.started = intern(record.worker), record.time
             case Lost():
                 return self._lose(record)
+            case Paused():
+                return self._pause(record)
+            case Promoted():
+                return self._promote(record)
             case Finished():
                 return self._finish(record)
             case Begun():
@@ -114,6 +120,25 @@ class Replay:
             return False
         trial.losses.append(loss)
         trial.started, trial.worker = None, ""
+        return True
+
+    def _pause(self, record: Paused) -> bool:
+        """Give a trial a rung: the first outcome at a budget stands."""
+        trial = self.known(record.number)
+        if any(rung.budget == record.budget for rung in trial.rungs):
+            return False
+        rung = Rung(record.budget, record.outcome, intern(record.worker), record.started, record.completed)
+        trial.rungs = tuple(sorted((*trial.rungs, rung), key=lambda rung: rung.budget))
+        if trial.paused:
+            trial.started, trial.worker = None, ""
+        return True
+
+    def _promote(self, record: Promoted) -> bool:
+        """Have a trial go on with a larger budget than any it had."""
+        trial = self.known(record.number)
+        if record.budget <= ((trial.promoted or trial.trial).budget or 0):
+            return False
+        trial.promoted = replace(trial.trial, budget=record.budget, previous_budget=record.previous)
         return True
 
     def _finish(self, record: Finished) -> bool:

@@ -7,9 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from utilities.budgets import Fidelity
 from utilities.errors import JournalError, StudyError
 from utilities.storage.lines import repair_command
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
+from utilities.storage.records import (
+    Asked,
+    Finished,
+    Header,
+    Lost,
+    Paused,
+    Promoted,
+    Record,
+    Reported,
+    SessionStart,
+    Started,
+)
 from utilities.storage.replay import ContradictionError, Replay
 from utilities.storage.study_file import Study
 from utilities.storage.tables import show
@@ -23,7 +35,8 @@ _HINTS = ("likely", "sure")
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
 
-_OF_A_TRIAL = (Started, Reported, Lost, Finished)
+OF_A_TRIAL = (Started, Reported, Lost, Paused, Promoted, Finished)
+"""Records that tell of a trial that was asked."""
 
 
 class Resumption:
@@ -70,7 +83,7 @@ class Resumption:
             return
         if isinstance(record, SessionStart):
             self._last = record
-        elif isinstance(record, _OF_A_TRIAL) and record.number not in self._replay.trials:
+        elif isinstance(record, OF_A_TRIAL) and record.number not in self._replay.trials:
             self._early.setdefault(record.number, []).append((self._line, record))
         else:
             self._apply(self._replay, self._line, record)
@@ -138,6 +151,7 @@ class Resumption:
                 {"direction": study.direction, "objective": study.objective, "command": study.command},
             )
         ]
+        lines += [f"[fidelity] {line}" for line in _changes(_rungs(header.fidelity), _rungs(study.fidelity))]
         then, now = map(_unhinted, (header.space, study.space.to_dict()))
         lines += [f"[space.{name}] is gone" for name in then if name not in now]
         lines += [f"[space.{name}] is new" for name in now if name not in then]
@@ -153,6 +167,11 @@ class Resumption:
 
 def _unhinted(space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {k: v for k, v in table.items() if k not in _HINTS} for name, table in space.items()}
+
+
+def _rungs(fidelity: Fidelity | None) -> dict[str, Any]:
+    """What of a fidelity makes the rungs; the brackets of new trials, and the name, may change from run to run."""
+    return {} if fidelity is None else {"low": fidelity.low, "high": fidelity.high, "eta": fidelity.eta}
 
 
 def _another(line: str) -> str:

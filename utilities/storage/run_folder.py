@@ -24,6 +24,8 @@ from utilities.storage.records import (
     Header,
     Lost,
     Observation,
+    Paused,
+    Promoted,
     Record,
     Reported,
     SessionStart,
@@ -82,7 +84,7 @@ class RunFolder:
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
-        self._csv = TrialsCsv(folder / "trials.csv", list(study.space.parameters))
+        self._csv = TrialsCsv(folder / "trials.csv", list(study.space.parameters), budgets=study.fidelity is not None)
         if replay is None:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())
@@ -164,6 +166,7 @@ class RunFolder:
             forbid=study.forbid,
             stages=study.stages,
             enqueue=study.enqueue,
+            fidelity=study.fidelity,
             warm_start=study.warm_start,
             observed=observed,
             created=time.time(),
@@ -212,10 +215,22 @@ class RunFolder:
         """Note that a trial's evaluation was lost, at `now` in seconds since the epoch: it waits again."""
         self._note(Lost(number, self._replay.known(number).worker, reason, now))
 
+    def paused(self, trial: Trial, outcome: Outcome, completed: float) -> None:
+        """Note what a trial came to at a budget that is not the full one. The first outcome there stands."""
+        record = self._replay.known(trial.number)
+        if trial.budget is not None:
+            self._note(Paused(trial.number, trial.budget, outcome, record.worker, record.started, completed))
+
+    def promoted(self, trial: Trial) -> None:
+        """Note that a paused trial goes on, with a larger budget."""
+        if trial.budget is not None:
+            self._note(Promoted(trial.number, trial.budget, trial.previous_budget))
+
     def finished(self, number: int, outcome: Outcome, completed: float) -> None:
         """Note a trial's outcome. The first one stands: another of the same trial is ignored."""
         record = self._replay.known(number)
-        self._note(Finished(number, outcome, record.worker, record.started, completed))
+        latest = record.rungs[-1] if record.paused else record
+        self._note(Finished(number, outcome, latest.worker, latest.started, completed))
 
     def sync(self, *, rows: bool = True) -> None:
         """Put everything noted on disk: the journal with one fsync, then the rows of trials.csv.
@@ -234,7 +249,7 @@ class RunFolder:
         """
         self._journal.sync()
         if self._kept is not None:
-            self._kept.note(self.records[number] for number in self._unsynced)
+            self._kept.note(self.records[number] for number in self.unsynced)
         self._unsynced.clear()
         if rows and self.has_rows:
             self._write_rows()
@@ -242,12 +257,29 @@ class RunFolder:
     def _write_rows(self) -> None:
         with writing(self._csv.path, "the table of trials"):
             if self._earlier is not None:
-                if self._csv.restore(self._earlier):
+                if self._csv.restore(self._earlier, self._paused):
                     self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
                 self._earlier = None
             ended, self._unwritten = self._unwritten, []
             if ended or self._csv.stale:
                 self._csv.append(ended)
+
+    @property
+    def _paused(self) -> list[TrialRecord]:
+        return [record for record in self.records.values() if record.paused]
+
+    def conclude(self) -> None:
+        """Give the trials that are paused a row of trials.csv, as pruned: the study is through.
+
+        Raises
+        ------
+        DiskError
+            As of `sync`.
+        """
+        self.sync()
+        with writing(self._csv.path, "the table of trials"):
+            self._write_rows()
+            self._csv.conclude(self._paused)
 
     @property
     def has_rows(self) -> bool:
@@ -256,14 +288,15 @@ class RunFolder:
 
     @property
     def unsynced(self) -> list[int]:
-        """Trials whose outcome is not on disk yet."""
-        return list(self._unsynced)
+        """Trials whose outcome, or whose value at a rung, is not on disk yet."""
+        return list(dict.fromkeys(self._unsynced))
 
     def _note(self, record: Record) -> None:
         if self._replay.apply(record):
             self._journal.append(record)
             if isinstance(record, Finished):
                 self._unwritten.append(self.records[record.number])
+            if isinstance(record, Finished | Paused):
                 self._unsynced.append(record.number)
 
     # --- the other files --------------------------------------------------------------------------------------------
@@ -279,6 +312,7 @@ class RunFolder:
             The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
         from utilities.storage.archive import Contents, StoredModel, write_archive
+        from utilities.storage.rung_table import rung_columns
         from utilities.storage.trial_table import TrialTable
 
         if fits:
@@ -286,7 +320,8 @@ class RunFolder:
         if self._table is None:
             self._table = TrialTable(space)
         self._table.update(self.records)
-        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions)
+        evaluations = None if self._study.fidelity is None else rung_columns(self.records.values())
+        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions, evaluations)
         with writing(self._archive, "the archive"):
             write_archive(self._archive, contents)
         self._archive_due = False

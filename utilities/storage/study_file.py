@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from utilities.budgets import Fidelity
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
 from utilities.storage.space_file import KEY, read_space_file
 from utilities.storage.stage_tables import TABLE as STAGE
 from utilities.storage.stage_tables import read_stages
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", "enqueue", STAGE, TABLE)
+_TABLES = ("study", "space", "enqueue", STAGE, TABLE, FIDELITY)
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -85,6 +87,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Whether the objective runs in a child process of its worker or inside it.
     early_stopping
         The rule by which trials are ended early; None means that none is.
+    fidelity
+        The budgets with which trials are evaluated; None means that there are none.
     enqueue
         Configurations, whole or in part, that come first.
     stages
@@ -122,6 +126,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 30.0
     isolation: Isolation = "process"
     early_stopping: Settings | None = None
+    fidelity: Fidelity | None = None
     enqueue: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
     space: Space
@@ -139,6 +144,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
             tables[STAGE] = self.stages
         if self.early_stopping is not None:
             tables[TABLE] = msgspec.to_builtins(self.early_stopping)
+        if self.fidelity is not None:
+            tables[FIDELITY] = msgspec.to_builtins(self.fidelity)
         return tables
 
 
@@ -179,6 +186,9 @@ def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
         fields["name"] = name_of_study(stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
+    if FIDELITY in tables:
+        fields[FIDELITY] = parse_fidelity(tables[FIDELITY], source)
+    check_rule(fields.get(FIDELITY), fields.get(TABLE), source)
     table, others = _table_of_space(tables["space"], folder, source)
     fields |= {key: [*fields.get(key, ()), *found] for key, found in others.items() if found}
     space = _space(table, fields, source)
@@ -323,7 +333,7 @@ def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
 
 
 def _check_placeholders(study: Study) -> None:
-    known = list(study.space.parameters)
+    known = [*study.space.parameters, *(PLACEHOLDERS if study.fidelity is not None else ())]
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):
@@ -331,5 +341,6 @@ def _check_placeholders(study: Study) -> None:
                 rule = f"{where} must have its braces in pairs, or doubled where a plain one is meant"
                 raise StudyError(f"{rule}; got {show(argument)}")
             if match[1] is not None and match[1] not in known:
-                hint = nearest(match[1], known)
+                needs = f" It needs a table [{FIDELITY}]." if match[1] in PLACEHOLDERS else ""
+                hint = needs or nearest(match[1], known)
                 raise StudyError(f"{where}: {match[0]} must name a parameter; known: {', '.join(known)}.{hint}")

@@ -4,6 +4,9 @@
 user_attrs_origin, user_attrs_*``: times in local time without a zone, as Optuna has them, in ISO 8601 with
 microseconds; the duration as pandas writes one; what a trial has not got is empty. The file follows from the journal
 and is written anew where it does not match.
+
+In a study with budgets ``user_attrs_budget`` follows the origin: that of the trial's last evaluation. Once such a study
+is through, trials that are still paused stand at the end, as pruned; a run that continues it takes them out.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from utilities.storage.atomic import replace_file
-from utilities.trial import TrialRecord
+from utilities.trial import Outcome, TrialRecord, TrialState
 
 _FIXED = ("number", "value", "state", "datetime_start", "datetime_complete", "duration")
 _PART = 1000
@@ -31,17 +36,27 @@ class TrialsCsv:
         The file.
     parameters
         Names of the parameters of the space.
+    budgets
+        Whether trials have budgets.
     """
 
-    def __init__(self, path: Path, parameters: Sequence[str]) -> None:
+    def __init__(self, path: Path, parameters: Sequence[str], *, budgets: bool = False) -> None:
         self.path = path
         self._parameters = list(parameters)
+        self._notes = (*_NOTES, "budget") if budgets else _NOTES
         self._records: list[TrialRecord] = []
         self._metrics: dict[str, str] = {}
         self._size = -1
 
-    def restore(self, records: Iterable[TrialRecord]) -> bool:
+    def restore(self, records: Iterable[TrialRecord], paused: Sequence[TrialRecord] = ()) -> bool:
         """Take over the trials that ended before; write the file anew where it does not hold just these.
+
+        Parameters
+        ----------
+        records
+            They, in the order in which they ended.
+        paused
+            Those that wait at a rung, as given to `conclude` if that was the last thing to happen.
 
         Returns
         -------
@@ -53,11 +68,31 @@ class TrialsCsv:
         self._widen(self._records)
         there = self.path.exists()
         lacks_rows, matches = self._compare() if there else (True, False)
+        expected = matches or lacks_rows or (bool(paused) and any(self._with(paused)._compare()))
         if matches:
             self._size = self.path.stat().st_size
         else:
             self._replace()
-        return there and not (matches or lacks_rows)
+        return there and not expected
+
+    def _with(self, paused: Sequence[TrialRecord]) -> TrialsCsv:
+        """Table that has the paused trials at its end."""
+        table = TrialsCsv(self.path, self._parameters, budgets=len(self._notes) > len(_NOTES))
+        table._records = [*self._records, *paused]
+        table._widen(table._records)
+        return table
+
+    def conclude(self, paused: Sequence[TrialRecord]) -> None:
+        """Write the trials that are paused after those that ended, as pruned.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; it is as it was.
+        """
+        if paused:
+            self._with(paused)._replace()
+            self._size = 0  # another than it has: a row that followed would have it written anew
 
     def _compare(self) -> tuple[bool, bool]:
         """Whether the file only lacks the table's last rows, and whether it is the table."""
@@ -107,7 +142,7 @@ class TrialsCsv:
         """Give each metric a column; returns whether there is a new one."""
         before = len(self._metrics)
         for record in records:
-            for name in record.outcome.metrics if record.outcome else ():
+            for name in _final(record).metrics if record.outcome or record.paused else ():
                 if name not in self._metrics:
                     self._metrics[name] = self._free_column(name)
         return len(self._metrics) > before
@@ -115,35 +150,44 @@ class TrialsCsv:
     def _free_column(self, metric: str) -> str:
         """Column for a metric, which may have the name of a column that is there already."""
         column = metric
-        while column in _NOTES or column in self._metrics.values():
+        while column in self._notes or column in self._metrics.values():
             column = f"metric_{column}"
         return column
 
     def _table(self) -> Iterator[bytes]:
         """The whole table, in parts: of very many trials, all of it would take up much memory."""
         params = [f"params_{name}" for name in self._parameters]
-        attrs = [f"user_attrs_{name}" for name in (*_NOTES, *self._metrics.values())]
+        attrs = [f"user_attrs_{name}" for name in (*self._notes, *self._metrics.values())]
         yield _lines([[*_FIXED, *params, *attrs]])
         for first in range(0, len(self._records), _PART):
             yield _lines(map(self._row, self._records[first : first + _PART]))
 
     def _row(self, record: TrialRecord) -> list[object]:
-        outcome, config = record.outcome, record.trial.config
-        if outcome is None:
-            raise ValueError(f"trial {record.trial.number} has not ended: it has no row")
+        outcome, config = _final(record), record.trial.config
+        completed = record.rungs[-1].completed if record.paused else record.completed
         return [
             record.trial.number,
             outcome.objective,
             outcome.state.value,
-            _local(record.started),
-            _local(record.completed),
-            _duration(record.started, record.completed),
+            _local(record.begun),
+            _local(completed),
+            _duration(record.begun, completed),
             *map(config.get, self._parameters),
             " ".join(outcome.reason.split()),
-            record.worker,
+            record.rungs[-1].worker if record.paused else record.worker,
             record.origin,
+            *[record.budget][: len(self._notes) - len(_NOTES)],
             *map(outcome.metrics.get, self._metrics),
         ]
+
+
+def _final(record: TrialRecord) -> Outcome:
+    """Outcome of a trial; of a paused one what it would be if it were never promoted."""
+    if record.paused:
+        return replace(record.rungs[-1].outcome, state=TrialState.PRUNED)
+    if record.outcome is None:
+        raise ValueError(f"trial {record.trial.number} has not ended: it has no row")
+    return record.outcome
 
 
 def _local(seconds: float | None) -> str | None:
