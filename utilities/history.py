@@ -7,34 +7,22 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.learning_curves import CurveData, Curves
+from utilities.rows import Rows
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset
 from utilities.trial import Config
-
-
-class _Rows:
-    """Rows that grow in place: appending n rows costs O(n) in all."""
-
-    def __init__(self, width: int) -> None:
-        self._buffer: Array = np.empty((16, width))
-        self._count = 0
-
-    def append(self, row: Array | float) -> None:
-        if self._count == len(self._buffer):
-            self._buffer = np.vstack([self._buffer, np.empty_like(self._buffer)])
-        self._buffer[self._count] = row
-        self._count += 1
-
-    @property
-    def view(self) -> Array:
-        rows: Array = self._buffer[: self._count]
-        return rows
 
 
 class History:
     """Completed, pending and failed trials, as points of the unit cube and as feature rows; observations of others too.
 
     Objectives are kept to be minimised.
+
+    Parameters
+    ----------
+    max_steps
+        Step of a trial that runs to its end; None where that is what completed trials reported last.
 
     Attributes
     ----------
@@ -47,12 +35,13 @@ class History:
         Whether any configuration was asked again, whatever became of it.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, max_steps: int | None = None) -> None:
         self._space = space
-        self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
+        self.curves = Curves(len(space.groups), max_steps)
+        self._x, self._points, self._y = Rows(len(space.groups)), Rows(len(space)), Rows(1)
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
-        self._ended, self._valid = _Rows(len(space.groups)), _Rows(1)
+        self._ended, self._valid = Rows(len(space.groups)), Rows(1)
         self._seen: set[Hashable] = set()
         self._keys: dict[int, Hashable] = {}
         self._objectives: dict[Hashable, float] = {}
@@ -61,8 +50,12 @@ class History:
 
     @property
     def data(self) -> Dataset:
-        """Completed trials in the order in which they were told."""
-        return Dataset(self._x.view, self._y.view[:, 0])
+        """Completed trials in the order in which they were told; with the rows of curves where there are any.
+
+        Trials that were ended early are among them, with the latest value that they reported.
+        """
+        x, y = self._x.view, self._y.view[:, 0]
+        return CurveData(x, y, self.curves.rows, self.curves.revision) if self.curves.active else Dataset(x, y)
 
     @property
     def points(self) -> Array:
@@ -114,6 +107,11 @@ class History:
         self._x.append(row)
         self._end(row, valid=True)
         self._y.append(objective)
+        self.curves.observe(row, objective)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Note an intermediate value (to be minimised) of a pending trial."""
+        self.curves.report(number, self._features[number], step, value)
 
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
@@ -129,10 +127,14 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float) -> None:
-        """Note the objective (to be minimised) of a pending trial."""
+    def complete(self, number: int, objective: float, *, pruned: bool = False) -> None:
+        """Note the objective (to be minimised) of a pending trial, or the latest value of one that was ended early."""
         point, key = self._pending.pop(number), self._keys.pop(number)
         row = self._features.pop(number)
+        if pruned:
+            self.curves.end(number, row, objective)
+        else:
+            self.curves.complete(number, row, objective)
         if key in self._objectives:
             self.exact |= self._objectives[key] == objective
             self.noisy = not self.exact
@@ -144,12 +146,14 @@ class History:
         self.numbers.append(number)
 
     def fail(self, number: int) -> None:
-        """Note that a pending trial failed."""
+        """Note that a pending trial failed. What it reported was observed all the same."""
+        self.curves.end(number, self._features[number], None)
         del self._keys[number], self._pending[number]
         self._end(self._features.pop(number), valid=False)
 
     def drop(self, number: int) -> None:
         """Note that a pending trial ended without telling anything of its configuration."""
+        self.curves.end(number, self._features[number], None)
         del self._keys[number], self._pending[number], self._features[number]
 
     def _end(self, row: Array, *, valid: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +18,16 @@ from utilities.designs import sobol_points
 from utilities.errors import SpaceExhaustedError
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
+from utilities.forecast import Forecast
 from utilities.history import History
+from utilities.learning_curves import CurveData, rows_of
 from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
 from utilities.model import Model
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
 from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters, Posterior
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 from utilities.validity import Validity
 
 FANTASIES = 40
@@ -286,7 +288,11 @@ class ModelProposer:
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
-        return None if self._unfit(history) else self._model.due(len(history.data))
+        if self._unfit(history):
+            return None
+        data = history.data
+        self._model.follow(data)
+        return self._model.due(len(data), len(rows_of(data)))
 
     def must_wait(self, history: History) -> bool:
         """Whether the design is through and what is known of the surrogate comes from far too few data.
@@ -294,7 +300,19 @@ class ModelProposer:
         From `EARLY` trials on nobody is to wait for a refit: there are few of them, and they change little.
         """
         early = not self._model.fitted or history.told < EARLY
-        return early and not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
+        if not early or self._inline or self._unfit(history):
+            return False
+        data = history.data
+        return self._model.overdue(len(data), len(rows_of(data)))
+
+    def forecast(self, history: History, trials: Sequence[Trial]) -> Forecast | None:
+        """What is foreseen of trials that may have reported, None where too little is known."""
+        data = history.data
+        if not isinstance(data, CurveData) or not self._model.fitted:
+            return None
+        x = self._space.features(self._space.to_unit([trial.config for trial in trials]))
+        running = np.array([history.is_pending(trial.number) for trial in trials])
+        return self._model.forecast(data, x, running)
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""

@@ -22,7 +22,9 @@ import numpy as np
 
 from utilities.completion import ORIGIN, complete, outstanding
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
+from utilities.forecast import Forecast
 from utilities.history import History
+from utilities.learning_curves import rows_of
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
 from utilities.model_proposer import Goal, make_proposer
 from utilities.proposals import Proposal
@@ -76,12 +78,14 @@ class Optimizer:
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
+    max_steps
+        Step that a trial which runs to its end reports last; by default the largest of any completed trial.
 
     Raises
     ------
     StudyError
-        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
-        kappa that the other settings have no use for.
+        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, a `max_steps` below
+        1, an acquisition or kappa that the other settings have no use for.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Optimizer:
         kappa: float | None = None,
         initial: int | None = None,
         refit: Literal["inline", "external"] = "inline",
+        max_steps: int | None = None,
     ) -> None:
         if method not in METHODS:
             raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
@@ -102,11 +107,13 @@ class Optimizer:
             raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
         if seed < 0:
             raise StudyError(f"seed must not be negative; got {seed}")
+        if max_steps is not None and max_steps < 1:
+            raise StudyError(f"max_steps must be at least 1; got {max_steps}")
         goal = _goal(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
-        self._history = History(self.space)
+        self._history = History(self.space, max_steps)
         initial = min(2 * (len(self.space) + 1), MOST_INITIAL) if initial is None else initial
         self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
         self._asked: dict[int, Trial] = {}
@@ -268,11 +275,40 @@ class Optimizer:
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective))
+        self._history.complete(number, self._sign * float(objective), pruned=pruned)
         if pruned:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
             self._best = Incumbent(number, float(objective), self._asked[number].config)
+
+    def report(self, trial: Trial | int, step: int, value: float) -> None:
+        """Report an intermediate value of a pending trial: an observation at that step's fidelity.
+
+        The model learns how values at a step tell of those at full length: at `max_steps`, or else at the largest step
+        that a completed trial reported. It proposes for full length, and `predict_final` foresees a trial's objective.
+        An objective is what counts there, whatever was reported last; where the two are far apart, reports are of
+        another measure and nothing is learned from them.
+
+        Parameters
+        ----------
+        trial
+            It, or its number. Of one that has ended already, nothing is taken.
+        step
+            What was done so far, such as 1 after the first epoch. It must rise: of steps up to an earlier one, nothing
+            is taken.
+        value
+            In the user's own direction. One that is not finite is no observation.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        if number not in self._asked:
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        if self._history.is_pending(number):
+            self._history.report(number, step, self._sign * float(value))
 
     def observe(self, config: Mapping[str, Any], objective: float) -> None:
         """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
@@ -335,15 +371,49 @@ class Optimizer:
         """Completed trials as the surrogate sees them: features and objectives to be minimised."""
         return self._history.data
 
+    @property
+    def fit_data(self) -> Dataset:
+        """What the surrogate is fitted to: `data`, or the rows of learning curves once trials report."""
+        return rows_of(self._history.data)
+
+    @property
+    def revision(self) -> int:
+        """Changes when `fit_data` is another than before, and not only longer."""
+        return self._history.curves.revision
+
     def predicted_best(self) -> Prediction | None:
         """Minimiser of the posterior mean (maximiser, when maximising); None where there is no model yet."""
         found = self._proposer.predict_best(self._history)
         return None if found is None else Prediction(self._sign * found.mean, found.sd, found.config)
 
+    def predict_final(self, trial: Trial | int) -> Prediction | None:
+        """Objective at full length that the model foresees of a trial, by what it and the others reported so far.
+
+        None where too little is known: before the model's first fit, without reports, with a method that learns nothing.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        if number not in self._asked:
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        forecast = self.forecast([number])
+        if forecast is None:
+            return None
+        mean, sd = forecast.summary()
+        return Prediction(self._sign * float(mean[0]), float(sd[0]), self._asked[number].config)
+
+    def forecast(self, numbers: Sequence[int]) -> Forecast | None:
+        """What the model foresees of the objectives, to be minimised, of trials that were asked; None as above."""
+        trials = [self._asked[number] for number in numbers]
+        return self._proposer.forecast(self._history, trials) if trials else None
+
     # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
 
     def fit_due(self) -> str | None:
-        """Kind of surrogate that is due for a refit to `data`; None where none is."""
+        """Kind of surrogate that is due for a refit to `fit_data`; None where none is."""
         return self._proposer.fit_due(self._history)
 
     @property
@@ -352,7 +422,7 @@ class Optimizer:
         return not self.ready and self._proposer.must_wait(self._history)
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `data`."""
+        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `fit_data`."""
         self._proposer.adopt(kind, parameters, fitted)
 
     def refit_inline(self) -> None:

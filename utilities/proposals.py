@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import abc
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from utilities.designs import Filtered, RandomSequence, Sequence, SobolSequence
 from utilities.errors import SpaceExhaustedError
+from utilities.forecast import Forecast
 from utilities.grid import Grid
 from utilities.history import History
 from utilities.prior import HalfByPrior, Prior
 from utilities.space import Space
 from utilities.surrogate import Array, FitState, Parameters
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 
 
 class Proposal(NamedTuple):
@@ -50,6 +52,9 @@ class Proposer(Protocol):
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """Minimiser of the posterior mean, None without a model."""
+
+    def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
+        """What is foreseen of trials by their curves; None where too little is known."""
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
@@ -141,6 +146,10 @@ class DesignProposer:
         return config
 
     def predict_best(self, history: History) -> PredictedBest | None:
+        """None: there is no model."""
+        return None
+
+    def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
         """None: there is no model."""
         return None
 
