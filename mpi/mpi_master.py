@@ -87,7 +87,7 @@ class Master:
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self.ending = Ending(study, self.ledger)
         self._dispatch = Dispatch(run, self.ledger, study.retries)
-        self._stops = Stops(stopping, run, self.ledger)
+        self._stops = Stops(stopping, run, self.ledger, optimizer)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._gate = DiskGate(run, display, now)
         self._staff = Staff(
@@ -203,7 +203,7 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = self._outbox + self._take_letters()
+        letters = self._outbox + self._stops.judge() + self._take_letters()
         self._outbox = []
         waited = self._gate.shut
         if not self.over and not waited:

@@ -19,17 +19,18 @@ enter(__name__)
 if TYPE_CHECKING:
     from reverie.tuning import Result, minimize
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
-    from utilities.optimizer import Incumbent, Optimizer, Prediction
+    from utilities.incumbent import Incumbent, Prediction
+    from utilities.optimizer import Optimizer
     from utilities.space import Space
     from utilities.trial import Outcome, Trial, TrialState
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Incumbent": "utilities.optimizer",
+    "Incumbent": "utilities.incumbent",
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",
-    "Prediction": "utilities.optimizer",
+    "Prediction": "utilities.incumbent",
     "Result": "reverie.tuning",
     "ReverieError": "utilities.errors",
     "Space": "utilities.space",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from utilities.errors import SpaceExhaustedError
-from utilities.optimizer import Incumbent, Optimizer, Prediction
+from utilities.incumbent import Incumbent, Prediction
+from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.trial import Config, TrialRecord, TrialState
 from utilities.trial import Outcome as _Outcome

@@ -66,7 +66,7 @@ def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1), *, c
 
 def of_curves(space: Space, data: Dataset) -> bool:
     """Whether the data are rows of learning curves."""
-    return data.x.shape[1] > len(space.groups)
+    return bool(data.x.shape[1] > len(space.groups))
 
 
 def most_parts(kind: str) -> int:

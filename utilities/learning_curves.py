@@ -4,10 +4,10 @@ Symbols
 -------
 n   trials told      N   rows: values reported below the full length, and objectives at it      p   feature columns
 
-The fidelity of a step t is ``s = log(1 + t) / log(1 + T)`` in [0, 1], T the full length: a curve's doublings are equally
-far apart, as in Domhan et al. 2015 and Klein et al. 2017 (learning curves are close to straight in log t). An objective
-is the observation at s = 1, whatever was reported last. Rows only ever come to the others, so that surrogates can be
-told of new ones alone, until T grows or reports turn out to be of another measure: then the rows are another `revision`.
+The fidelity of a step t is ``s = log(1 + t) / log(1 + T)`` in [0, 1], T the full length: doublings of the steps are
+equally far apart, since curves change as much between 1 and 2 as between 10 and 20. An objective is the observation at
+s = 1, whatever was reported last. Rows only ever come to the others, so that surrogates can be told of new ones alone,
+until T grows or reports turn out to be of another measure: then the rows are of another `revision`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from utilities.rows import Rows
 from utilities.surrogate import Array, Dataset
 
 FIRST_JUDGED = 3
-"""Completed trials, and twice as many each time, at which it is judged whether reports are of the objective's measure."""
+"""Completed trials, then twice as many each time, at which it is judged whether reports measure what objectives do."""
 
 MISFIT = 0.5
 """Median distance between a trial's last report and its objective, in spreads of both, beyond which they are not."""
@@ -80,6 +80,11 @@ class Curves:
         """Whether there are curves to learn from: reports of the objective's measure, and a known full length."""
         return self._reported and self.full > 0 and self._comparable
 
+    @property
+    def completed(self) -> int:
+        """Number of trials that reported and ran to their end."""
+        return len(self._ends)
+
     def report(self, number: int, row: Array, step: int, value: float) -> None:
         """Take an intermediate value (to be minimised) of a running trial with features `row` (p,).
 
@@ -91,10 +96,6 @@ class Curves:
         self._latest[number] = step, value
         self._reported = True
         self._add(row, step, value)
-
-    def reported(self, number: int) -> bool:
-        """Whether a running trial has reported anything."""
-        return number in self._latest
 
     def complete(self, number: int, row: Array, objective: float) -> None:
         """Take the objective (to be minimised) of a trial that ran to its end."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from utilities.devices import Devices
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
-from utilities.optimizer import Incumbent, Optimizer, Prediction
+from utilities.incumbent import Incumbent, Prediction
+from utilities.optimizer import Optimizer
 from utilities.storage.study_file import Study
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 

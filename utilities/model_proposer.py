@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,10 @@ from utilities.errors import SpaceExhaustedError
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
 from utilities.forecast import Forecast
+from utilities.goal import Goal
 from utilities.history import History
 from utilities.learning_curves import CurveData, rows_of
-from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS
+from utilities.methods import MODEL_METHODS
 from utilities.model import Model
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
@@ -57,13 +57,6 @@ With 16 pending, to wait for all of them instead left regret a fifth higher afte
 
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
-
-
-class Goal(NamedTuple):
-    """What a model maximises to choose: one of ACQUISITIONS, and the standard deviations that ``ucb`` hopes for."""
-
-    acquisition: str = ACQUISITIONS[0]
-    kappa: float = KAPPA
 
 
 def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
@@ -313,6 +306,11 @@ class ModelProposer:
         x = self._space.features(self._space.to_unit([trial.config for trial in trials]))
         running = np.array([history.is_pending(trial.number) for trial in trials])
         return self._model.forecast(data, x, running)
+
+    def foresees(self, history: History) -> bool:
+        """Whether a trial may be ended by what is foreseen of it: see `Model.foresees`."""
+        enough = history.curves.active and history.curves.completed >= ENOUGH
+        return enough and self._model.fitted and self._model.foresees(history.data)
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""

@@ -16,20 +16,21 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from utilities.completion import ORIGIN, complete, outstanding
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
-from utilities.forecast import Forecast
+from utilities.goal import goal_of
 from utilities.history import History
-from utilities.learning_curves import rows_of
-from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
-from utilities.model_proposer import Goal, make_proposer
+from utilities.incumbent import Incumbent, Prediction
+from utilities.methods import METHODS
+from utilities.model_access import ModelAccess
+from utilities.model_proposer import make_proposer
 from utilities.proposals import Proposal
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, FitState, Parameters
+from utilities.surrogate import Dataset
 from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
 
 MOST_INITIAL = 20
@@ -37,23 +38,7 @@ MOST_INITIAL = 20
 was a quarter less after 20 evaluations and 1.4 times as much after 50: a model of few data trusts one basin."""
 
 
-class Incumbent(NamedTuple):
-    """The best trial so far: its objective is in the user's own direction."""
-
-    number: int
-    objective: float
-    config: Config
-
-
-class Prediction(NamedTuple):
-    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
-
-    objective: float
-    sd: float
-    config: Config
-
-
-class Optimizer:
+class Optimizer(ModelAccess):
     """Proposes configurations and learns from their outcomes.
 
     Parameters
@@ -109,7 +94,7 @@ class Optimizer:
             raise StudyError(f"seed must not be negative; got {seed}")
         if max_steps is not None and max_steps < 1:
             raise StudyError(f"max_steps must be at least 1; got {max_steps}")
-        goal = _goal(method, acquisition, kappa)
+        goal = goal_of(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
@@ -262,11 +247,9 @@ class Optimizer:
         ValueError
             The trial was never asked or was told already, or both or neither of objective and failed were given.
         """
-        number = trial if isinstance(trial, int) else trial.number
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
-        if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        number = self._known(trial)
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
         if objective is None or not math.isfinite(objective):
@@ -280,6 +263,12 @@ class Optimizer:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
             self._best = Incumbent(number, float(objective), self._asked[number].config)
+
+    def _known(self, trial: Trial | int) -> int:
+        number = trial if isinstance(trial, int) else trial.number
+        if number not in self._asked:
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        return number
 
     def report(self, trial: Trial | int, step: int, value: float) -> None:
         """Report an intermediate value of a pending trial: an observation at that step's fidelity.
@@ -304,9 +293,7 @@ class Optimizer:
         ValueError
             The trial was never asked.
         """
-        number = trial if isinstance(trial, int) else trial.number
-        if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        number = self._known(trial)
         if self._history.is_pending(number):
             self._history.report(number, step, self._sign * float(value))
 
@@ -322,10 +309,17 @@ class Optimizer:
             raise StudyError(f"an observed objective must be finite; got {objective}")
         self._history.observe(self.space.validate(config), self._sign * float(objective))
 
-    def restore(self, records: Iterable[TrialRecord]) -> None:
+    def restore(self, records: Iterable[TrialRecord], reports: Iterable[tuple[int, int, float, float]] = ()) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
 
         Numbers that a mended journal has lost stay unused.
+
+        Parameters
+        ----------
+        records
+            The trials.
+        reports
+            What they reported, in that order: number, step, value and seconds since the epoch.
 
         Raises
         ------
@@ -340,8 +334,13 @@ class Optimizer:
             self._proposer.skip(record.origin)
         self._history.ask_all([record.trial.number for record in held], [record.trial.config for record in held])
         ended = [record for record in held if record.outcome is not None]
+        values = deque(sorted(reports, key=lambda report: report[3]))
         for record in sorted(ended, key=lambda record: record.completed or 0.0):
+            while values and values[0][3] <= (record.completed or 0.0):
+                self.report(*values.popleft()[:3])
             self.tell_outcome(record.trial, record.outcome)
+        for number, step, value, _ in values:
+            self.report(number, step, value)
 
     def tell_outcome(self, trial: Trial, outcome: Outcome | None) -> None:
         """Report an outcome as a worker gives it; None leaves the trial pending."""
@@ -371,96 +370,34 @@ class Optimizer:
         """Completed trials as the surrogate sees them: features and objectives to be minimised."""
         return self._history.data
 
-    @property
-    def fit_data(self) -> Dataset:
-        """What the surrogate is fitted to: `data`, or the rows of learning curves once trials report."""
-        return rows_of(self._history.data)
-
-    @property
-    def revision(self) -> int:
-        """Changes when `fit_data` is another than before, and not only longer."""
-        return self._history.curves.revision
-
     def predicted_best(self) -> Prediction | None:
         """Minimiser of the posterior mean (maximiser, when maximising); None where there is no model yet."""
         found = self._proposer.predict_best(self._history)
         return None if found is None else Prediction(self._sign * found.mean, found.sd, found.config)
 
     def predict_final(self, trial: Trial | int) -> Prediction | None:
-        """Objective at full length that the model foresees of a trial, by what it and the others reported so far.
+        """Objective at full length that the model foresees of a trial, by what it and the others have reported.
 
-        None where too little is known: before the model's first fit, without reports, with a method that learns nothing.
+        None where too little is known: before the model's first fit, without reports, of a method that learns nothing.
 
         Raises
         ------
         ValueError
             The trial was never asked.
         """
-        number = trial if isinstance(trial, int) else trial.number
-        if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        number = self._known(trial)
         forecast = self.forecast([number])
         if forecast is None:
             return None
         mean, sd = forecast.summary()
         return Prediction(self._sign * float(mean[0]), float(sd[0]), self._asked[number].config)
 
-    def forecast(self, numbers: Sequence[int]) -> Forecast | None:
-        """What the model foresees of the objectives, to be minimised, of trials that were asked; None as above."""
-        trials = [self._asked[number] for number in numbers]
-        return self._proposer.forecast(self._history, trials) if trials else None
-
-    # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
-
-    def fit_due(self) -> str | None:
-        """Kind of surrogate that is due for a refit to `fit_data`; None where none is."""
-        return self._proposer.fit_due(self._history)
+    @property
+    def bound(self) -> float | None:
+        """The incumbent's objective, to be minimised whatever the direction; None before there is one."""
+        return None if self._best is None else self._sign * self._best.objective
 
     @property
     def must_wait(self) -> bool:
         """Whether to ask now would waste evaluations: a fit elsewhere is overdue."""
         return not self.ready and self._proposer.must_wait(self._history)
-
-    def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `fit_data`."""
-        self._proposer.adopt(kind, parameters, fitted)
-
-    def refit_inline(self) -> None:
-        """From now on, ask() refits the surrogate when that is due, as with ``refit="inline"``."""
-        self._proposer.refit_inline()
-
-    @property
-    def fits(self) -> dict[str, FitState]:
-        """Latest fit of each surrogate in use, by its kind."""
-        return self._proposer.fits
-
-    @property
-    def fit_state(self) -> FitState | None:
-        """The fit to most rows; None before the first."""
-        return max(self.fits.values(), key=lambda fit: fit.rows, default=None)
-
-    @property
-    def calibration(self) -> dict[str, Array]:
-        """How well each surrogate foresaw the outcomes, by its kind.
-
-        Each is an array (r, 5), a row a refit; its columns are the fields of `utilities.calibration.CalibrationRow`.
-        """
-        return self._proposer.calibration
-
-    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
-        """Take back the `calibration` of an earlier life of the study."""
-        self._proposer.restore_calibration(tables)
-
-
-def _goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
-    """What the model is to maximise; None stands for the default."""
-    if acquisition is not None and acquisition not in ACQUISITIONS:
-        known = ", ".join(ACQUISITIONS)
-        hint = nearest(acquisition, ACQUISITIONS)
-        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
-    if kappa is not None and not 0.0 < kappa < math.inf:
-        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-    misuse = acquisition_misuse(method, acquisition, kappa)
-    if misuse:
-        raise StudyError(misuse)
-    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)

@@ -56,6 +56,9 @@ class Proposer(Protocol):
     def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
         """What is foreseen of trials by their curves; None where too little is known."""
 
+    def foresees(self, history: History) -> bool:
+        """Whether `forecast` is good enough to end a trial by."""
+
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
 
@@ -152,6 +155,10 @@ class DesignProposer:
     def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
         """None: there is no model."""
         return None
+
+    def foresees(self, history: History) -> bool:
+        """No: there is no model."""
+        return False
 
     def fit_due(self, history: History) -> str | None:
         """None: there is no model."""
