@@ -57,7 +57,7 @@ class CurveExpert(Expert):
             chosen = np.array(self._thinning.take(x), dtype=np.intp)
             some = chosen if self.kind == "gp" else np.arange(known, len(rows))
             if len(some):
-                posterior = posterior.extend(rows.x[some], transform_of(self._known()).apply(rows.y[some]))
+                posterior = posterior.extend(rows.x[some], self._images(rows.y[some]))
             self._conditioned, self._posterior = len(rows), posterior
         return FullFidelity(self._with_loose(posterior, rows))
 
@@ -127,7 +127,10 @@ class CurveExpert(Expert):
         if self.kind != "gp" or not len(loose):
             return posterior
         some = loose[-MOST_ROWS:]
-        return posterior.extend(rows.x[some], transform_of(self._known()).apply(rows.y[some]))
+        return posterior.extend(rows.x[some], self._images(rows.y[some]))
+
+    def _images(self, y: Array) -> Array:
+        return transform_of(self._known()).apply_bounded(y)
 
     def _judge(self, posterior: Posterior, x: Array, y: Array) -> None:
         """Keep how well new objectives were foreseen, before anything new of their curves was told."""
@@ -135,7 +138,7 @@ class CurveExpert(Expert):
         if not ends.any():
             return
         transform = transform_of(self._known())
-        z = transform.apply(y[ends])
+        z = self._images(y[ends])
         log_densities, places = foresee(posterior, x[ends], (z - posterior.offset) / posterior.scale)
         self.scores.add(log_densities + transform.log_slope(y[ends]) - np.log(posterior.scale), places)
 

@@ -108,7 +108,8 @@ def fit_surrogate(
     local = "gp" if kind == "gp" else "local"
     surrogate = make_surrogate(local, space, curves=curves)
     companion = _fit_one(local, surrogate, part_data, rng, before or None, part_data.y)
-    companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
+    if not curves:
+        companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
     return {**fitted, **{_PREFIX + name: array for name, array in companion.items()}}
 
 
@@ -143,17 +144,21 @@ def _fit_one(
     previous: Parameters | None,
     objectives: Array,
 ) -> dict[str, Array]:
-    transform = identity_transform() if kind == "dngo-paper" else OutputTransform.fit(objectives)
-    fitted = surrogate.fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
+    curves = objectives is not data.y
+    transform = OutputTransform.fit(objectives) if kind != "dngo-paper" else identity_transform()
+    if curves and kind == "dngo-paper" and objectives.min() < objectives.max():
+        transform = identity_transform(float(objectives.min()), float(objectives.max()))
+    z = transform.apply_bounded(data.y) if curves else transform.apply(data.y)
+    fitted = surrogate.fit(Dataset(data.x, z), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 
 
 def condition(kind: str, space: Space, parameters: Parameters, data: Dataset) -> Posterior:
     """Posterior of the surrogate `kind` given `data` in the user's units."""
     transform = transform_of(parameters)
-    return make_surrogate(kind, space, curves=of_curves(space, data)).condition(
-        parameters, Dataset(data.x, transform.apply(data.y))
-    )
+    curves = of_curves(space, data)
+    z = transform.apply_bounded(data.y) if curves else transform.apply(data.y)
+    return make_surrogate(kind, space, curves=curves).condition(parameters, Dataset(data.x, z))
 
 
 def transform_of(parameters: Parameters) -> OutputTransform:
