@@ -203,7 +203,7 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = self._outbox + self._stops.judge() + self._take_letters()
+        letters = self._outbox + ([] if self.over else self._stops.judge()) + self._take_letters()
         self._outbox = []
         waited = self._gate.shut
         if not self.over and not waited:

@@ -23,6 +23,9 @@ from utilities.thinning import Thinning, thin
 GROWTH = 0.1
 """Growth of the rows after which a Gaussian process is refitted: there are some ten for each trial."""
 
+OVERDUE = 1.5
+"""Rows of the latest fit, times so much, from which it knows far too few."""
+
 FEWEST_NEW = 20
 """Rows, those of a trial or two, below which no refit is due."""
 
@@ -42,6 +45,10 @@ class CurveExpert(Expert):
             return True
         growth = GROWTH if self.kind == "gp" else DNGO_GROWTH
         return abs(count - self.fitted) >= max(FEWEST_NEW, round(growth * self.fitted))
+
+    def overdue(self, count: int) -> bool:
+        """Whether to propose by it would waste evaluations: rows of a few running trials are soon a quarter of all."""
+        return self.parameters is None or _far_beyond(self.fitted, count)
 
     def observe(self, data: Dataset) -> Posterior:
         """Posterior at full fidelity given `data`; what was foreseen of new objectives is judged."""
@@ -105,6 +112,7 @@ class CurveExpert(Expert):
         if fit is None and self._revision == data.revision:
             return
         if fit is not None:
+            self.late = self._parameters is not None and _far_beyond(fit.fitted, len(rows))
             self._parameters, self._fitted, self._next = fit.parameters, min(fit.fitted, len(rows)), None
         elif self._parameters is None:
             return
@@ -141,6 +149,10 @@ class CurveExpert(Expert):
         z = self._images(y[ends])
         log_densities, places = foresee(posterior, x[ends], (z - posterior.offset) / posterior.scale)
         self.scores.add(log_densities + transform.log_slope(y[ends]) - np.log(posterior.scale), places)
+
+
+def _far_beyond(fitted: int, count: int) -> bool:
+    return count > OVERDUE * fitted + FEWEST_NEW
 
 
 def _curves(data: Dataset) -> CurveData:
