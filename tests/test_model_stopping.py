@@ -69,12 +69,11 @@ def test_the_rule_ends_those_whose_probability_to_beat_the_incumbent_is_below_th
     assert model.calls == 1
 
 
-@given(st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=12), st.integers(2, 4))
-def test_before_the_model_knows_enough_it_is_asha(values, eta) -> None:
-    rule, classic, nothing = stopping("model", eta=eta), stopping("asha", eta=eta), Gaussians(None)
-    for number, value in enumerate(values):
-        assert not rule.report(number, 1, value)
-        assert (number in rule.judge(nothing, [number])) == classic.report(number, 1, value)
+def test_before_the_model_knows_enough_it_ends_what_is_no_number_alone() -> None:
+    rule = stopping("model", min_steps=2)
+    for number, (step, value) in enumerate([(1, math.nan), (2, 1e9), (2, math.nan), (2, 0.0)]):
+        assert not rule.report(number, step, value)
+    assert rule.judge(Gaussians(None), range(4)) == [2]
 
 
 @given(st.lists(PLACES, min_size=2, max_size=9), st.integers(2, 4))
@@ -256,7 +255,7 @@ import time
 
 def objective(config, trial):
     for epoch in range(1, {LENGTH} + 1):
-        time.sleep(0.05)
+        time.sleep(0.02)
         value = (config["x"] - 0.3) ** 2 + config["y"] + (0.5 + config["y"]) / epoch
         trial.report(epoch, value)
         if trial.should_stop():
@@ -274,14 +273,14 @@ def studio(request: pytest.FixtureRequest, tmp_path: Path) -> Studio:
 
 @pytest.mark.mpi
 def test_a_run_gives_up_what_the_model_says_is_bad(studio: Studio) -> None:
-    studio.study(CURVE, SPACE, budget=30, method="gp")
+    studio.study(CURVE, SPACE, budget=24, method="gp")
     table = json.loads((studio.folder / "study.json").read_text())
     table["early_stopping"] = {"rule": "model", "max_steps": LENGTH}
     studio.write("study.json", json.dumps(table))
     run = studio.run(3)
     assert (run.status, run.err) == (0, "")
     states = [row["state"] for row in studio.rows()]
-    assert states.count("PRUNED") >= 10
+    assert states.count("PRUNED") >= 6
     assert states.count("COMPLETE") >= 3
     best = json.loads((studio.left / "summary.json").read_text())["best"]
     assert best["objective"] < 0.2

@@ -14,6 +14,7 @@ from utilities.calibration import foresee
 from utilities.expert import DNGO_GROWTH, Expert, View
 from utilities.fitting import COMPANION_ROWS, MOST_ROWS, condition, of_companion, transform_of
 from utilities.forecast import Forecast
+from utilities.foreseen import Foreseen
 from utilities.full_fidelity import FullFidelity, at_full
 from utilities.learning_curves import CurveData
 from utilities.space import Space
@@ -38,6 +39,7 @@ class CurveExpert(Expert):
         self._revision = -1
         self._thinning = Thinning()
         self._local: tuple[int, View] | None = None
+        self._foreseen = Foreseen()
 
     def due(self, count: int) -> bool:
         """Whether a refit is worth its time with `count` rows."""
@@ -61,6 +63,8 @@ class CurveExpert(Expert):
         if len(rows) > known:
             x, y = rows.x[known:], rows.y[known:]
             self._judge(posterior, x, y)
+            for i in np.flatnonzero(x[:, -1] >= 1.0):
+                self._foreseen.end(x[i, :-1].tobytes(), float(y[i]))
             chosen = np.array(self._thinning.take(x), dtype=np.intp)
             some = chosen if self.kind == "gp" else np.arange(known, len(rows))
             if len(some):
@@ -88,15 +92,19 @@ class CurveExpert(Expert):
         """Forecast of the objectives of trials with features `x` (m, p); `running` (m,) says which of them go on.
 
         A DNGO knows its trials by their features alone: of those that go on, a Gaussian process tells, given the chosen
-        rows around each and its own.
+        rows around each and its own. Variances are inflated by how far objectives came out from what was foreseen.
         """
         posterior = self.observe(data)
-        if self.kind == "gp" or not of_companion(self._known()):
+        raw = self._forecast(posterior, _curves(data).rows, x, running)
+        for i in np.flatnonzero(running):
+            self._foreseen.note(x[i].tobytes(), raw.one(int(i)))
+        return raw.inflated(self._foreseen.inflation)
+
+    def _forecast(self, posterior: Posterior, rows: Dataset, x: Array, running: NDArray[np.bool_]) -> Forecast:
+        own = of_companion(self._known())
+        if self.kind == "gp" or not own or not running.all():
             return Forecast.of(posterior, x, transform_of(self._known()))
-        rows, transform = _curves(data).rows, transform_of(of_companion(self._known()))
-        if not running.all():
-            return Forecast.of(posterior, x, transform_of(self._known()))
-        parts = [Forecast.of(FullFidelity(self._around(rows, own)), own[None], transform) for own in x]
+        parts = [Forecast.of(FullFidelity(self._around(rows, place)), place[None], transform_of(own)) for place in x]
         return Forecast.join(parts)
 
     def _around(self, rows: Dataset, place: Array) -> Posterior:

@@ -11,7 +11,7 @@ of one number in a sorted list. Where a model is to be asked besides, it says so
 | median | whose best value so far is worse than the completed trials' median there (Golovin et al. 2017) |
 | patience | whose best value has not improved for so many steps |
 | threshold | whose value leaves given bounds, or is NaN |
-| model | whose objective will hardly beat the incumbent's (`utilities.model_stopping`); before that is known, as asha |
+| model | whose objective will hardly beat the incumbent's, see `utilities.model_stopping`; whose value is NaN |
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     guided
         Of ``asha`` and ``hyperband``: whether rungs are ranked by what a model foresees.
     eta
-        Of ``asha``, ``hyperband`` and ``model``: rungs are so many times as far apart each time, and one in so many
-        goes on.
+        Of ``asha`` and ``hyperband``: rungs are so many times as far apart each time, and one in so many goes on.
     min_trials
         Of ``median``: completed trials before it ends any.
     patience
@@ -120,7 +119,7 @@ class EarlyStopping:
         if settings.rule == "model" and probability is None:
             probability = PROBABILITY
         if probability is not None or settings.guided:
-            self._judge = Judge(probability, settings.min_steps, overruling=settings.rule == "model")
+            self._judge = Judge(probability, settings.min_steps)
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Take an intermediate value, in the user's own direction; whether its trial should stop at once.
@@ -164,7 +163,7 @@ class EarlyStopping:
 
 def _make(settings: Settings, seed: int, sign: float) -> _Rule:
     match settings.rule:
-        case "asha" | "model":
+        case "asha":
             return _Halving(settings.min_steps, settings.eta, [1.0], seed)
         case "hyperband":
             return _Halving(settings.min_steps, settings.eta, _shares(settings), seed)
@@ -172,6 +171,8 @@ def _make(settings: Settings, seed: int, sign: float) -> _Rule:
             return _Median(settings.min_steps, settings.min_trials)
         case "patience":
             return _Patience(settings.min_steps, settings.patience, settings.min_delta)
+        case "model":
+            return _Threshold(settings.min_steps, (-math.inf, math.inf))
         case _:
             low, high = settings.lower, settings.upper
             bounds = (-math.inf if low is None else low, math.inf if high is None else high)

@@ -45,6 +45,14 @@ class Forecast:
         means, variances = ([getattr(part, name) for part in parts] for name in ("mean", "variance"))
         return cls(np.concatenate(means, axis=1), np.concatenate(variances, axis=1), parts[0].transform)
 
+    def one(self, index: int) -> Forecast:
+        """Forecast of one of the trials."""
+        return Forecast(self.mean[:, index : index + 1], self.variance[:, index : index + 1], self.transform)
+
+    def inflated(self, factor: float) -> Forecast:
+        """The same with the variance of each component so many times as large."""
+        return Forecast(self.mean, self.variance * factor, self.transform)
+
     def below(self, bound: float) -> Array:
         """Probability (m,) that the objective is below `bound`: the mean over components of Phi((b - mu) / sigma)."""
         level = self.transform.apply(np.array([bound]))

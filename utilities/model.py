@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.calibration import TRUSTED_FROM, weights
+from utilities.calibration import weights
 from utilities.curve_expert import CurveExpert
 from utilities.expert import Expert, View
 from utilities.fitting import FIDELITY, fit_surrogate
@@ -24,9 +24,6 @@ from utilities.surrogate import Array, Dataset, FitState, Parameters
 
 DNGO_FROM, GP_UNTIL = 100, 800
 """Observations from which ``auto`` has a DNGO, and below which it has a Gaussian process."""
-
-LEAST_COVERAGE = 0.6
-"""Share of the objectives inside the central interval of 90 % below which no trial is ended by what is foreseen."""
 
 _STRIDE = np.sqrt(2.0) - 1.0
 """Another than that of `utilities.portfolio`: which surrogate and which acquisition are independent choices."""
@@ -125,21 +122,10 @@ class Model:
 
         By a Gaussian process where one is in use, which knows a trial's own curve best.
         """
-        expert = self._foreseer(data)
-        return None if expert is None else expert.forecast(data, x, running)
-
-    def foresees(self, data: Dataset) -> bool:
-        """Whether the objectives that were foreseen from curves so far came out much as foreseen."""
-        expert = self._foreseer(data)
-        if expert is None:
-            return False
-        few = len(expert.scores.recent) < TRUSTED_FROM
-        return few or expert.scores.coverage(0.9) >= LEAST_COVERAGE
-
-    def _foreseer(self, data: Dataset) -> CurveExpert | None:
         self.follow(data)
         experts = {expert.kind: expert for expert in self._ready(len(data)) if isinstance(expert, CurveExpert)}
-        return experts.get("gp") or next(iter(experts.values()), None)
+        expert = experts.get("gp") or next(iter(experts.values()), None)
+        return None if expert is None else expert.forecast(data, x, running)
 
     def shares(self, count: int) -> dict[str, float]:
         """Share of the proposals of each surrogate that can make any."""

@@ -36,10 +36,7 @@ class ModelAccess:
 
     @property
     def foresees(self) -> bool:
-        """Whether a trial may be ended by its `forecast`.
-
-        From three completed trials that reported on, unless the objectives foreseen so far came out otherwise.
-        """
+        """Whether a trial may be ended by its `forecast`: from three completed trials that reported on, once fitted."""
         return self._proposer.foresees(self._history)
 
     def fit_due(self) -> str | None:

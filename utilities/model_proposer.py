@@ -281,7 +281,7 @@ class ModelProposer:
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
-        if self._unfit(history):
+        if self._unfit(history) and not self._foreseeable(history):
             return None
         data = history.data
         self._model.follow(data)
@@ -308,9 +308,13 @@ class ModelProposer:
         return self._model.forecast(data, x, running)
 
     def foresees(self, history: History) -> bool:
-        """Whether a trial may be ended by what is foreseen of it: see `Model.foresees`."""
+        """Whether a trial may be ended by its forecast: enough completed that reported, and were learned from."""
+        return self._foreseeable(history) and self._model.fitted
+
+    def _foreseeable(self, history: History) -> bool:
+        """Whether curves tell enough to fit the surrogate to, whether or not the design is through."""
         enough = history.curves.active and history.curves.completed >= ENOUGH
-        return enough and self._model.fitted and self._model.foresees(history.data)
+        return enough and len(history.data) >= FEWEST_VALID
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""

@@ -7,7 +7,7 @@ and together with all others that are due: once, before the next proposal, for h
 - `guided`, rungs are ranked by the objectives foreseen, not by the values shown there: a trial is ended where the
   probability of its objective to be among the best 1/eta of those that reached the rung is below 1/2.
 
-What the rule itself said stands where the model knows too little.
+What the rule itself says of values stands besides, and for ranks where the model knows too little.
 """
 
 from __future__ import annotations
@@ -54,14 +54,12 @@ class Judge:
     ----------
     probability
         Below which of beating the incumbent a trial is ended; None where that is not asked.
-    overruling
-        Whether the probability replaces what the rule says, instead of adding to it.
     first
         Step below which no trial is ended.
     """
 
-    def __init__(self, probability: float | None, first: int, *, overruling: bool) -> None:
-        self._probability, self._first, self._overruling = probability, first, overruling
+    def __init__(self, probability: float | None, first: int) -> None:
+        self._probability, self._first = probability, first
         self._next: dict[int, int] = {}
         self._cases: dict[int, _Case] = {}
 
@@ -88,7 +86,7 @@ class Judge:
         verdicts = {number: self._by_rung(number, case, foresight) for number, case in cases.items()}
         if self._probability is not None and (chances := foresight.chances(list(cases))) is not None:
             for number, chance in zip(cases, chances, strict=True):
-                verdicts[number] = chance < self._probability or (verdicts[number] and not self._overruling)
+                verdicts[number] |= chance < self._probability
         return [number for number, stop in verdicts.items() if stop]
 
     def _by_rung(self, number: int, case: _Case, foresight: Foresight) -> bool:

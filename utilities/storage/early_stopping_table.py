@@ -49,7 +49,7 @@ _OF_RULE = {
     "asha": ("eta", "guided"),
     "hyperband": ("eta", "guided"),
     "median": ("min_trials",),
-    "model": ("eta",),
+    "model": (),
     "patience": ("patience", "min_delta"),
     "threshold": ("lower", "upper"),
 }
