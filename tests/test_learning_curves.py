@@ -16,12 +16,16 @@ from utilities.curve_expert import CurveExpert
 from utilities.dngo import DNGO, FOLDS
 from utilities.expert import Expert
 from utilities.fitting import transform_of
+from utilities.forecast import Forecast
+from utilities.foreseen import FARTHEST, OPEN, PRIOR, Foreseen
+from utilities.gaussian_process import GaussianProcess
 from utilities.input_warp import EDGE
 from utilities.kernels import MEAN_VARIANCE
 from utilities.learning_curves import CurveData, Curves, fidelity
 from utilities.optimizer import Optimizer
+from utilities.output_transform import OutputTransform
 from utilities.surrogate import Dataset
-from utilities.thinning import CELLS, Thinning, thin
+from utilities.thinning import CELLS, Thinning, nearby, thin
 from utilities.trial import Outcome, TrialRecord, TrialState
 
 SPACE: dict[str, Any] = {
@@ -187,6 +191,53 @@ def test_where_too_many_are_chosen_good_curves_keep_more_of_theirs() -> None:
     assert counts[:10].sum() > counts[-10:].sum()
 
 
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=30), st.integers(24, 120), st.integers(0, 29))
+def test_what_is_nearby_holds_the_curve_itself_its_neighbours_and_ends(lengths, most, place) -> None:
+    rows = curve_rows(lengths)
+    chosen, place = thin(rows, 10**6), place % len(lengths)
+    some = nearby(rows, chosen, np.array([float(place)]), most)
+    assert len(some) == min(most, len(chosen))
+    own = chosen[rows.x[chosen, 0] == place]
+    assert len(np.intersect1d(own, some)) >= min(len(own), most // 2)
+    if len(chosen) > most:
+        left = np.setdiff1d(chosen, some)
+        distance = (rows.x[:, 0] - place) ** 2 + (1.0 - rows.x[:, 1]) ** 2
+        nearest = np.sort(distance[some])[: most - most // 2]
+        assert nearest.max() <= distance[left].min()
+
+
+def test_a_report_costs_no_work_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimizer = taught(trials=8)
+    running = optimizer.ask()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a report must only be noted")
+
+    monkeypatch.setattr(CurveExpert, "observe", refuse)
+    monkeypatch.setattr(GaussianProcess, "condition", refuse)
+    for step in range(1, 10_000):
+        optimizer.report(running, step, 1.0)
+
+
+def test_a_dngo_alone_foresees_by_a_trials_own_curve() -> None:
+    optimizer = Optimizer(SPACE, "dngo", 1, initial=6, max_steps=LENGTH)
+    places = np.random.default_rng(0).random((60, 2))
+    for x, y in places:
+        optimizer.enqueue({"x": float(x), "y": float(y)})
+        trial = optimizer.ask()
+        for step in range(1, LENGTH):
+            optimizer.report(trial, step, value(trial.config, step))
+        optimizer.tell(trial, value(trial.config, LENGTH))
+    trial = optimizer.ask()
+    sharp = []
+    for step in (1, 2, 4, 8, 16):
+        optimizer.report(trial, step, value(trial.config, step) + 0.3)  # unlike its neighbours
+        foreseen = optimizer.predict_final(trial)
+        assert foreseen is not None
+        sharp.append(abs(foreseen.objective - value(trial.config, LENGTH) - 0.3))
+    assert sharp[-1] < 0.3 * sharp[0]
+
+
 # --- what it makes of them --------------------------------------------------------------------------------------------
 
 
@@ -280,6 +331,25 @@ def test_a_curve_that_diverges_spoils_nothing(method: str, worst: float) -> None
     optimizer.report(trial, 1, worst)
     optimizer.tell(trial, failed="diverged")
     assert set(optimizer.ask().config) == set(SPACE)
+
+
+def test_variances_widen_with_the_mean_square_of_the_scores() -> None:
+    foreseen, rng = Foreseen(), np.random.default_rng(0)
+    transform = OutputTransform(np.array([0.0, 1.0]), np.array([0.0, 2.0]))
+    squares = []
+    for trial in range(20):
+        key, outcome, own = bytes([trial]), 2.0 * rng.standard_normal(), []
+        for _ in range(3):
+            mean, sd = rng.normal(), rng.uniform(0.5, 1.0)
+            foreseen.note(key, Forecast(np.array([[mean]]), np.array([[sd**2]]), transform))
+            own.append(np.clip((2.0 * outcome - mean) / sd, -FARTHEST, FARTHEST) ** 2)
+        foreseen.end(key, outcome)
+        squares.append(np.mean(own))
+        assert foreseen.inflation == pytest.approx(max(1.0, (PRIOR + sum(squares)) / (PRIOR + len(squares))))
+    assert foreseen.inflation > 2.0
+    for trial in range(2 * OPEN):
+        foreseen.note(trial.to_bytes(4), Forecast(np.array([[0.0]]), np.array([[1.0]]), transform))
+    assert len(foreseen._open) == OPEN
 
 
 # --- the same after a replay ------------------------------------------------------------------------------------------

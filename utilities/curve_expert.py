@@ -15,11 +15,11 @@ from utilities.expert import DNGO_GROWTH, Expert, View
 from utilities.fitting import COMPANION_ROWS, MOST_ROWS, condition, of_companion, transform_of
 from utilities.forecast import Forecast
 from utilities.foreseen import Foreseen
-from utilities.full_fidelity import FullFidelity, at_full
+from utilities.full_fidelity import FullFidelity
 from utilities.learning_curves import CurveData
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Posterior
-from utilities.thinning import Thinning, thin
+from utilities.thinning import Thinning, nearby, thin
 
 GROWTH = 0.1
 """Growth of the rows after which a Gaussian process is refitted: there are some ten for each trial."""
@@ -109,9 +109,7 @@ class CurveExpert(Expert):
 
     def _around(self, rows: Dataset, place: Array) -> Posterior:
         """Gaussian process with the companion's hyperparameters, given the chosen rows nearest to features (p,)."""
-        chosen = self._thinning.rows
-        distance = np.sum((rows.x[chosen] - at_full(place[None])) ** 2, axis=1)
-        some = np.sort(chosen[np.argsort(distance, kind="stable")[:COMPANION_ROWS]])
+        some = nearby(rows, self._thinning.rows, place, COMPANION_ROWS)
         return condition("gp", self._space, of_companion(self._known()), Dataset(rows.x[some], rows.y[some]))
 
     def _follow(self, data: CurveData) -> None:

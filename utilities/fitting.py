@@ -26,7 +26,7 @@ from utilities.dngo_parts import MEMBERS, members_of, merge_members
 from utilities.output_transform import OutputTransform, identity_transform
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
-from utilities.thinning import latest_values, thin
+from utilities.thinning import latest_values, nearby, thin
 
 COMPANION_ROWS = 100
 """Most observations that the companion of ``dngo`` is fitted to."""
@@ -179,10 +179,9 @@ def _companion_rows(
     if kind == "dngo-paper":
         return np.empty(0, dtype=np.intp), nowhere
     if of_curves(space, data):
-        chosen = thin(data, len(data))
-        best = data.x[np.argmin(data.y)] if not (ends := data.x[:, -1] >= 1.0).any() else _best_of(data, ends)
-        distance = np.sum((data.x[chosen] - best) ** 2, axis=1)
-        return np.sort(chosen[np.argsort(distance, kind="stable")[:COMPANION_ROWS]]), nowhere
+        ends = np.flatnonzero(data.x[:, -1] >= 1.0)
+        best = ends[np.argmin(data.y[ends])] if len(ends) else np.argmin(data.y)
+        return nearby(data, thin(data, len(data)), data.x[best, :-1], COMPANION_ROWS), nowhere
     inside = nowhere
     if len(data) <= MOST_DIVIDED:
         posterior = condition(kind, space, fitted, data)
@@ -193,11 +192,6 @@ def _companion_rows(
     if len(outside) < _FEWEST:
         outside, inside = np.arange(len(data)), nowhere
     return around_incumbent(data, outside), inside
-
-
-def _best_of(data: Dataset, which: NDArray[np.bool_]) -> Array:
-    rows = np.flatnonzero(which)
-    return np.asarray(data.x[rows[np.argmin(data.y[rows])]])
 
 
 def around_incumbent(data: Dataset, rows: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -28,6 +28,10 @@ FARTHEST = 4.0
 """Largest z counted: one surprise is no verdict."""
 
 
+OPEN = 1000
+"""Trials, the latest, whose forecasts are kept: those that were ended early are never asked for."""
+
+
 class Foreseen:
     """Forecasts of running trials, by the features of these, and what became of those that completed."""
 
@@ -38,6 +42,8 @@ class Foreseen:
     def note(self, key: bytes, forecast: Forecast) -> None:
         """Keep a forecast (m = 1) of a running trial."""
         self._open.setdefault(key, []).append(forecast)
+        if len(self._open) > OPEN:
+            del self._open[next(iter(self._open))]
 
     def end(self, key: bytes, objective: float) -> None:
         """Take the objective (to be minimised) of a trial."""

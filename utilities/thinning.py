@@ -90,6 +90,21 @@ def thin(rows: Dataset, most: int) -> NDArray[np.intp]:
     return np.sort(chosen[np.lexsort((quality, level))[:most]])
 
 
+def nearby(rows: Dataset, chosen: NDArray[np.intp], place: Array, most: int) -> NDArray[np.intp]:
+    """Of the `chosen` rows at most `most`, ascending, that tell what a curve with features `place` (p,) comes to.
+
+    Half of them are the curves nearest by their features, that of the place itself first: how such curves go on. The
+    other half are the rows nearest to the place at fidelity 1.
+    """
+    if len(chosen) <= most:
+        return chosen
+    squares = np.sum((rows.x[chosen, :-1] - place) ** 2, axis=1)
+    order = np.argsort(squares, kind="stable")
+    curves, rest = order[: most // 2], order[most // 2 :]
+    ends = np.argsort((squares + (1.0 - rows.x[chosen, -1]) ** 2)[rest], kind="stable")
+    return np.sort(chosen[np.concatenate([curves, rest[ends[: most - len(curves)]]])])
+
+
 def latest_values(rows: Dataset) -> Array:
     """Latest value (c,) of each curve."""
     latest = {row[:-1].tobytes(): i for i, row in enumerate(rows.x)}
