@@ -30,8 +30,8 @@ from utilities.model_stopping import Foresight, Judge, Rung
 
 NAMES = ("asha", "hyperband", "median", "model", "patience", "threshold")
 
-PROBABILITY = 0.05
-"""Of rule ``model``, by default."""
+PROBABILITY = 0.1
+"""Of rule ``model``, by default. On four tasks with learning curves 0.02 took more epochs, 0.2 hardly fewer."""
 
 MOST_COMPARED = 100
 """Trials, the latest that reached a rung, among which one is ranked by what the model foresees."""

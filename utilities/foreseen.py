@@ -7,6 +7,7 @@ the variance of forecasts is multiplied by
     (`PRIOR` + sum over trials of mean z^2) / (`PRIOR` + number of trials)
 
 where that is above 1: about the posterior mean of a scale that is 1 a priori. Trials that were ended early never tell.
+A study that is continued begins with 1 again.
 """
 
 from __future__ import annotations

@@ -126,8 +126,8 @@ SUBJECTS: dict[str, Callable[[int], Subject]] = {
     "optuna-tpe-hyperband": Optuna,
     "auto": lambda seed: Ours("auto", seed, curves=False),
     "auto-asha-last-value": lambda seed: Ours("auto", seed, _ASHA, curves=False),
-    "auto-asha-curves": lambda seed: Ours("auto", seed, _ASHA),
     "auto-asha-guided": lambda seed: Ours("auto", seed, _GUIDED),
+    "auto-model-0.05": lambda seed: Ours("auto", seed, {**_MODEL, "probability": 0.05}),
     "auto-model": lambda seed: Ours("auto", seed, _MODEL),
 }
 """By name. The first three learn nothing of curves and cost next to nothing: their final errors are the targets."""
