@@ -99,9 +99,12 @@ def _section(comparison: Comparison, workers: int) -> list[str]:
         f"## {workers} worker{'s' * (workers > 1)}, {len(comparison.tasks)} tasks",
         "",
         f"Epochs to a baseline's final error after {comparison.budget:,} epochs, as a share of these: geometric mean "
-        "over tasks of the median over seeds, 95 % interval.",
+        "over tasks of the median over seeds, 95 % interval. Where the median seed did not reach an error, the share "
+        "counts as 1: the baselines and random-asha had the whole budget for it, the others half of it.",
         "",
-        "| subject | seeds | " + " | ".join(f"to {name}" for name in BASELINES) + " | final errors better or equal |",
+        "| subject | seeds | "
+        + " | ".join(f"to {name}" for name in BASELINES)
+        + " | tasks on which the median seed reached them |",
         "|---|---|" + "---|" * (len(BASELINES) + 1),
     ]
     for name in comparison.subjects:
