@@ -88,7 +88,7 @@ class Master:
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self._dispatch = Dispatch(run, self.ledger, study.retries)
-        self._stops = Stops(stopping, run, self.ledger)
+        self._stops = Stops(stopping, run, self.ledger, optimizer)
         self._promotions = Promotions(optimizer, run, self.ledger, self._stops)
         self.ending = Ending(study, self.ledger, self._promotions)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
@@ -209,7 +209,7 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = self._outbox + self._take_letters()
+        letters = self._outbox + ([] if self.over else self._stops.judge()) + self._take_letters()
         self._outbox = []
         waited = self._gate.shut
         if not self.over and not waited:

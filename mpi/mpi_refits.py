@@ -50,6 +50,7 @@ class Refits:
         self.trainers = list(trainers)
         self.vacant = False
         self._rows_sent: dict[int, int] = {}
+        self._sort_sent: dict[int, tuple[int, int]] = {}
         self._parts_known: dict[tuple[int, str], tuple[int, int]] = {}
         self._job: _Job | None = None
         self._jobs = 0
@@ -71,11 +72,15 @@ class Refits:
         same = self._optimizer.take_unchanged()
         self._rows_sent = {rank: min(sent, same) for rank, sent in self._rows_sent.items()}
         self._jobs += 1
-        self._job = _Job(self._jobs, kind, len(self._optimizer.data), ranks)
+        self._job = _Job(self._jobs, kind, len(self._optimizer.fit_data), ranks)
         return [(rank, self._request(rank, kind, (part, len(ranks)))) for part, rank in enumerate(ranks)]
 
     def _request(self, rank: int, kind: str, part: tuple[int, int]) -> Fit:
-        data, known = self._optimizer.data, self._rows_sent[rank]
+        data, known = self._optimizer.fit_data, self._rows_sent[rank]
+        sort = data.x.shape[1], self._optimizer.revision
+        if self._sort_sent.get(rank, sort) != sort:
+            known = 0
+        self._sort_sent[rank] = sort
         previous = None
         fits = self._optimizer.fits
         if kind in fits and self._parts_known.get((rank, kind)) != part:

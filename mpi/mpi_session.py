@@ -83,7 +83,8 @@ class Session:
         rule = (
             None if study.early_stopping is None else EarlyStopping(study.early_stopping, study.direction, study.seed)
         )
-        self._run = RunFolder.open(Path(output), study, partial(recall, rule))
+        reports: list[tuple[int, int, float, float]] = []
+        self._run = RunFolder.open(Path(output), study, partial(recall, rule, reports))
         self._optimizer = Optimizer(
             study.space,
             study.method,
@@ -94,8 +95,9 @@ class Session:
             stages=study.stages,
             fidelity=study.fidelity,
             refit="external" if trainers else "inline",
+            max_steps=None if study.early_stopping is None else study.early_stopping.max_steps,
         )
-        self._resume()
+        self._resume(reports)
         self._display = make_display()
         self._told = 0
         self._tell()
@@ -122,11 +124,11 @@ class Session:
             now=time.time(),
         )
 
-    def _resume(self) -> None:
+    def _resume(self, reports: list[tuple[int, int, float, float]]) -> None:
         records = self._run.records.values()
         for observation in self._run.observed:
             self._optimizer.observe(observation.config, observation.objective)
-        self._optimizer.restore(records)
+        self._optimizer.restore(records, reports)
         self._optimizer.stages.restore(self._run.stages)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
@@ -134,7 +136,7 @@ class Session:
             return
         self._optimizer.restore_calibration(stored.calibration)
         for fit in stored.fits.values():
-            if fit.rows <= len(self._optimizer.data):
+            if fit.rows <= len(self._optimizer.fit_data):
                 self._optimizer.adopt(*fit)
 
     def _tell(self) -> None:

@@ -40,7 +40,10 @@ class Trainer:
         """
         if request.known > len(self._y):
             raise ValueError(f"rows {len(self._y)} to {request.known - 1} never arrived at the trainer")
-        self._x = np.vstack([self._x[: request.known], request.x.unpack()])
+        x = request.x.unpack()
+        if x.shape[1] != self._x.shape[1]:  # trials have begun to report: rows of curves have the fidelity besides
+            self._x, self._previous = np.empty((0, x.shape[1])), {}
+        self._x = np.vstack([self._x[: request.known], x])
         self._y = np.concatenate([self._y[: request.known], request.y.unpack()])
         if request.previous is not None:
             whole = {name: array.unpack() for name, array in request.previous.items()}

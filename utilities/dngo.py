@@ -68,6 +68,8 @@ class DNGO:
         Number of hyperparameter samples s for each network: by default 10 of one network, 4 of each of several.
     frequencies
         Number R of frequencies beside each network; by default none beside one, `FREQUENCIES` beside several.
+    curves
+        Whether the last column is the fidelity of rows of learning curves: then whole curves are held out.
 
     Raises
     ------
@@ -76,7 +78,13 @@ class DNGO:
     """
 
     def __init__(
-        self, columns: int, members: int = MEMBERS, samples: int | None = None, frequencies: int | None = None
+        self,
+        columns: int,
+        members: int = MEMBERS,
+        samples: int | None = None,
+        frequencies: int | None = None,
+        *,
+        curves: bool = False,
     ) -> None:
         samples = (10 if members == 1 else 4) if samples is None else samples
         if frequencies is None:
@@ -88,7 +96,7 @@ class DNGO:
                 "columns, members and samples must be at least 1, frequencies at least 0: "
                 f"got {columns}, {members}, {samples} and {frequencies}"
             )
-        self._columns, self._samples = columns, samples
+        self._columns, self._samples, self._curves = columns, samples, curves
         self._alone, self._which = members == 1, range(members)
 
     def part(self, place: int, parts: int) -> DNGO:
@@ -133,7 +141,7 @@ class DNGO:
         data.check(self._columns, least=2)
         offset, scale = standardisation(data.y)
         y = (data.y - offset) / scale
-        held = self._held_out(len(data))
+        held = self._held_out(data.x)
         folds = float(FOLDS * np.any(held))
         learned = previous
         if previous is not None and float(previous["folds"]) != folds:
@@ -179,14 +187,19 @@ class DNGO:
         grams = _grams(basis, data.x[begin:], y[begin:], known=known)
         return DNGOPosterior.given(offset, scale, basis, parameters["hyperparameters"], grams)
 
-    def _held_out(self, count: int) -> NDArray[np.bool_]:
+    def _held_out(self, x: Array) -> NDArray[np.bool_]:
         """Observations (M, n) that each network does not learn from: every sixth, each network another one.
 
-        By their place, so that a network which learns on from an earlier fit has never seen what is held out.
+        By their place, so that a network which learns on from an earlier fit has never seen what is held out. Of curves
+        by that of the first row of each.
         """
-        if self._alone or count < HELD_OUT_FROM:
-            return np.zeros((self._members, count), dtype=np.bool_)
-        return np.asarray(np.arange(count) % FOLDS == np.array(self._which)[:, None] % FOLDS)
+        places = np.arange(len(x))
+        if self._curves:
+            known: dict[bytes, int] = {}
+            places = np.array([known.setdefault(row[:-1].tobytes(), len(known)) for row in x])
+        if self._alone or places.max(initial=0) + 1 < HELD_OUT_FROM:
+            return np.zeros((self._members, len(x)), dtype=np.bool_)
+        return np.asarray(places % FOLDS == np.array(self._which)[:, None] % FOLDS)
 
     def _regress(
         self,

@@ -7,34 +7,22 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.learning_curves import CurveData, Curves
+from utilities.rows import Rows
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset
 from utilities.trial import Config
-
-
-class _Rows:
-    """Rows that grow in place: appending n rows costs O(n) in all."""
-
-    def __init__(self, width: int) -> None:
-        self._buffer: Array = np.empty((16, width))
-        self._count = 0
-
-    def append(self, row: Array | float) -> None:
-        if self._count == len(self._buffer):
-            self._buffer = np.vstack([self._buffer, np.empty_like(self._buffer)])
-        self._buffer[self._count] = row
-        self._count += 1
-
-    @property
-    def view(self) -> Array:
-        rows: Array = self._buffer[: self._count]
-        return rows
 
 
 class History:
     """Completed, pending and failed trials, as points of the unit cube and as feature rows; observations of others too.
 
     Objectives are kept to be minimised. A trial that is paused counts as completed, with its latest value.
+
+    Parameters
+    ----------
+    max_steps
+        Step of a trial that runs to its end; None where that is what completed trials reported last.
 
     Attributes
     ----------
@@ -55,12 +43,13 @@ class History:
         Whether any configuration was asked again, whatever became of it.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, max_steps: float | None = None) -> None:
         self._space = space
-        self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
+        self.curves = Curves(len(space.groups), max_steps)
+        self._x, self._points, self._y = Rows(len(space.groups)), Rows(len(space)), Rows(1)
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
-        self._ended, self._valid = _Rows(len(space.groups)), _Rows(1)
+        self._ended, self._valid = Rows(len(space.groups)), Rows(1)
         self._seen: set[Hashable] = set()
         self._keys: dict[int, Hashable] = {}
         self._objectives: dict[Hashable, float] = {}
@@ -75,8 +64,12 @@ class History:
 
     @property
     def data(self) -> Dataset:
-        """Completed trials in the order in which they were told."""
-        return Dataset(self._x.view, self._y.view[:, 0])
+        """Completed trials in the order in which they were told; with the rows of curves where there are any.
+
+        Trials that were ended early are among them, with the latest value that they reported.
+        """
+        x, y = self._x.view, self._y.view[:, 0]
+        return CurveData(x, y, self.curves.rows, self.curves.revision) if self.curves.active else Dataset(x, y)
 
     @property
     def points(self) -> Array:
@@ -133,6 +126,11 @@ class History:
         self._x.append(row)
         self._end(row, valid=True)
         self._y.append(objective)
+        self.curves.observe(row, objective)
+
+    def report(self, number: int, step: float, value: float) -> None:
+        """Note an intermediate value (to be minimised) of a pending trial."""
+        self.curves.report(number, self._features[number], step, value)
 
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
@@ -150,9 +148,13 @@ class History:
             self._seen.add(self._keys[number])
 
     def complete(self, number: int, objective: float, *, pruned: bool = False) -> None:
-        """Note the objective (to be minimised) of a pending trial."""
+        """Note the objective (to be minimised) of a pending trial, or the latest value of one that was ended early."""
+        row = self._features[number]
         if pruned:
-            self.pruned.add(self._paused.get(number, len(self.data)))
+            self.pruned.add(self._paused.get(number, len(self._y)))
+            self.curves.end(number, row, objective)
+        else:
+            self.curves.complete(number, row, objective)
         key = self._keys.pop(number)
         if key in self._objectives:
             self.exact |= self._objectives[key] == objective
@@ -181,9 +183,10 @@ class History:
             self.revisions += 1
             self.revised = row if self.revised is None else min(row, self.revised)
 
-    def pause(self, number: int, objective: float) -> None:
-        """Note what a pending trial came to (to be minimised) before it waits, or goes on."""
-        row = len(self._y.view)
+    def pause(self, number: int, objective: float, budget: float) -> None:
+        """Note what a pending trial came to (to be minimised) with a budget, before it waits, or goes on."""
+        self.curves.report(number, self._features[number], budget, objective)
+        row = len(self._y)
         self._observe(number, objective)
         self._paused.setdefault(number, row)
 
@@ -192,13 +195,14 @@ class History:
         self._going_on.add(number)
 
     def fail(self, number: int) -> None:
-        """Note that a pending trial failed; what it came to before a pause stays."""
+        """Note that a pending trial failed; what it reported, or came to before a pause, stays."""
         row = self._features[number]
         self.drop(number)
         self._end(row, valid=False)
 
     def drop(self, number: int) -> None:
         """Note that a trial ended without telling anything more of its configuration."""
+        self.curves.end(number, self._features[number], None)
         del self._keys[number], self._features[number]
         self._pending.pop(number, None)
         self._paused.pop(number, None)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +14,21 @@ from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImpro
 from utilities.basins import Outside
 from utilities.candidate_search import SWEEP, Whole, candidates_around, maximise, perturb
 from utilities.designs import sobol_points
-from utilities.errors import SpaceExhaustedError, StudyError, nearest
+from utilities.errors import SpaceExhaustedError
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
+from utilities.forecast import Forecast
+from utilities.goal import Goal
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, MODEL_METHODS, OPTUNA_TPE, acquisition_misuse
+from utilities.learning_curves import CurveData, rows_of
+from utilities.methods import MODEL_METHODS, OPTUNA_TPE
 from utilities.model import Model
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, Proposer, new_config, new_configs
 from utilities.space import Space
 from utilities.subspace import Subspace
 from utilities.surrogate import Array, FitState, Parameters, Posterior
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 from utilities.validity import Validity
 
 FANTASIES = 40
@@ -59,33 +61,6 @@ OPTIMA = 64
 
 FEWEST_VALID = 2
 """Valid trials without which there is no surrogate of the objective."""
-
-
-class Goal(NamedTuple):
-    """What a model maximises to choose: one of ACQUISITIONS, and the standard deviations that ``ucb`` hopes for."""
-
-    acquisition: str = ACQUISITIONS[0]
-    kappa: float = KAPPA
-
-    @classmethod
-    def of(cls, method: str, acquisition: str | None, kappa: float | None) -> Goal:
-        """What the model of a method is to maximise; None stands for the default.
-
-        Raises
-        ------
-        StudyError
-            An unknown acquisition, a `kappa` that is not above 0, or one that the other settings have no use for.
-        """
-        if acquisition is not None and acquisition not in ACQUISITIONS:
-            known = ", ".join(ACQUISITIONS)
-            hint = nearest(acquisition, ACQUISITIONS)
-            raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
-        if kappa is not None and not 0.0 < kappa < math.inf:
-            raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-        misuse = acquisition_misuse(method, acquisition, kappa)
-        if misuse:
-            raise StudyError(misuse)
-        return cls(acquisition or ACQUISITIONS[0], kappa or KAPPA)
 
 
 def make_proposer(method: str, space: Space, seed: int, initial: int, goal: Goal, *, inline: bool) -> Proposer:
@@ -256,7 +231,7 @@ class ModelProposer:
 
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
-        self._model.heed(history.revisions, len(history.data))
+        self._model.heed(history.revisions, history.data)
         self._model.observe(history.data)
         if self._inline and not self._in_design(history) and self.fit_due(history):
             self._model.refit(history.data)
@@ -342,7 +317,7 @@ class ModelProposer:
         """Minimiser of the posterior mean over the space."""
         if not self._model.fitted:
             return None
-        self._model.heed(history.revisions, len(history.data))
+        self._model.heed(history.revisions, history.data)
         expert = self._model.trusted(len(history.data))
         view = expert.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])
@@ -359,7 +334,11 @@ class ModelProposer:
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is; one may be while a later stage has its design."""
         few = _few(history, self._first) or len(history.data) < FEWEST_VALID
-        return None if few else self._model.due(len(history.data))
+        if few and not self._foreseeable(history):
+            return None
+        data = history.data
+        self._model.follow(data)
+        return self._model.due(len(data), len(rows_of(data)))
 
     def must_wait(self, history: History) -> bool:
         """Whether the design is through and what is known of the surrogate comes from far too few data.
@@ -367,7 +346,28 @@ class ModelProposer:
         From `EARLY` trials on nobody is to wait for a refit: there are few of them, and they change little.
         """
         early = not self._model.fitted or history.told < EARLY
-        return early and not self._inline and not self._unfit(history) and self._model.overdue(len(history.data))
+        if not early or self._inline or self._unfit(history):
+            return False
+        data = history.data
+        return self._model.overdue(len(data), len(rows_of(data)))
+
+    def forecast(self, history: History, trials: Sequence[Trial]) -> Forecast | None:
+        """What is foreseen of trials that may have reported, None where too little is known."""
+        data = history.data
+        if not isinstance(data, CurveData) or not self._model.fitted:
+            return None
+        x = self._space.features(self._space.to_unit([trial.config for trial in trials]))
+        running = np.array([history.is_pending(trial.number) for trial in trials])
+        return self._model.forecast(data, x, running)
+
+    def foresees(self, history: History) -> bool:
+        """Whether a trial may be ended by its forecast: enough completed that reported, and were learned from."""
+        return self._foreseeable(history) and self._model.fitted
+
+    def _foreseeable(self, history: History) -> bool:
+        """Whether curves tell enough to fit the surrogate to, whether or not the design is through."""
+        enough = history.curves.active and history.curves.completed >= ENOUGH
+        return enough and len(history.data) >= FEWEST_VALID
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""

@@ -24,9 +24,11 @@ from utilities.budgets import Fidelity, as_fidelity
 from utilities.completion import ORIGIN, complete, outstanding
 from utilities.designs import design_size
 from utilities.errors import SpaceExhaustedError, StudyError
+from utilities.goal import goal_of
 from utilities.history import History
 from utilities.methods import check_choice
-from utilities.model_proposer import Goal, make_proposer
+from utilities.model_access import ModelAccess
+from utilities.model_proposer import make_proposer
 from utilities.pauses import Pauses
 from utilities.proposals import Proposal, Proposer
 from utilities.rungs import Rungs, in_order
@@ -34,11 +36,11 @@ from utilities.space import Space
 from utilities.staged_proposer import StagedProposer
 from utilities.stages import Stages
 from utilities.storage.stage_tables import parse_stages
-from utilities.surrogate import Array, Dataset, FitState, Parameters
+from utilities.surrogate import Array, Dataset
 from utilities.trial import Config, Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 
-class Optimizer:
+class Optimizer(ModelAccess):
     """Proposes configurations and learns from their outcomes.
 
     Parameters
@@ -68,12 +70,16 @@ class Optimizer:
     fidelity
         Budgets of the trials, as `utilities.budgets.Fidelity` or a dict of its fields. What is told of a trial at less
         than the full one pauses it; ask() gives it again once it is promoted.
+    max_steps
+        Step that a trial which runs to its end reports last; by default the full budget of `fidelity`, or the largest
+        of any completed trial.
 
     Raises
     ------
     StudyError
-        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
-        kappa that the other settings have no use for, a stage that breaks a rule, a wrong fidelity.
+        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, a `max_steps` below
+        1, an acquisition or kappa that the other settings have no use for, a stage that breaks a rule, a wrong
+        fidelity.
     """
 
     def __init__(
@@ -89,13 +95,17 @@ class Optimizer:
         stages: Sequence[Mapping[str, Any]] = (),
         refit: Literal["inline", "external"] = "inline",
         fidelity: Fidelity | Mapping[str, Any] | None = None,
+        max_steps: int | None = None,
     ) -> None:
         check_choice(method, direction, seed)
-        goal = Goal.of(method, acquisition, kappa)
+        if max_steps is not None and max_steps < 1:
+            raise StudyError(f"max_steps must be at least 1; got {max_steps}")
+        goal = goal_of(method, acquisition, kappa)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, direction
         self._sign = 1.0 if direction == "minimize" else -1.0
-        self._history = History(self.space)
+        budgets = None if fidelity is None else as_fidelity(fidelity)
+        self._history = History(self.space, budgets.high if budgets is not None and max_steps is None else max_steps)
         self.stages = Stages(self.space, parse_stages(stages, self.space))
         design = design_size(len(self.space)) if initial is None else initial
         proposer = make_proposer(method, self.space, seed, design, goal, inline=refit == "inline")
@@ -263,11 +273,9 @@ class Optimizer:
         ValueError
             The trial was never asked or was told already, or both or neither of objective and failed were given.
         """
-        number = trial if isinstance(trial, int) else trial.number
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
-        if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        number = self._known(trial)
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
         if objective is None or not math.isfinite(objective):
@@ -290,6 +298,39 @@ class Optimizer:
         if self._pauses is not None:
             self._pauses.give_up(number)
 
+    def _known(self, trial: Trial | int) -> int:
+        number = trial if isinstance(trial, int) else trial.number
+        if number not in self._asked:
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        return number
+
+    def report(self, trial: Trial | int, step: int, value: float) -> None:
+        """Report an intermediate value of a pending trial: an observation at that step's fidelity.
+
+        The model learns how values at a step tell of those at full length: at `max_steps`, or else at the largest step
+        that a completed trial reported. It proposes for full length, and `predict_final` foresees a trial's objective.
+        An objective is what counts there, whatever was reported last; where the two are far apart, reports are of
+        another measure and nothing is learned from them.
+
+        Parameters
+        ----------
+        trial
+            It, or its number. Of one that has ended already, nothing is taken.
+        step
+            What was done so far, such as 1 after the first epoch. It must rise: of steps up to an earlier one, nothing
+            is taken.
+        value
+            In the user's own direction. One that is not finite is no observation.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked.
+        """
+        number = self._known(trial)
+        if self._history.is_pending(number):
+            self._history.report(number, step, self._sign * float(value))
+
     def observe(self, config: Mapping[str, Any], objective: float) -> None:
         """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
 
@@ -302,10 +343,17 @@ class Optimizer:
             raise StudyError(f"an observed objective must be finite; got {objective}")
         self._history.observe(self.space.validate(config), self._sign * float(objective))
 
-    def restore(self, records: Iterable[TrialRecord]) -> None:
+    def restore(self, records: Iterable[TrialRecord], reports: Iterable[tuple[int, int, float, float]] = ()) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
 
         Numbers that a mended journal has lost stay unused.
+
+        Parameters
+        ----------
+        records
+            The trials.
+        reports
+            What they reported, in that order: number, step, value and seconds since the epoch.
 
         Raises
         ------
@@ -319,11 +367,19 @@ class Optimizer:
             self._note(record.trial, record.origin)
             self._proposer.skip(record.origin)
         self._history.ask_all([record.trial.number for record in held], [record.trial.config for record in held])
+        values = deque(sorted(reports, key=lambda report: report[3]))
+
+        def report_until(time: float) -> None:
+            while values and values[0][3] <= time:
+                self.report(*values.popleft()[:3])
+
         if self._pauses is not None:
-            self._pauses.retell(held, self._sign, self.tell_outcome)
-            return
-        for record, _ in in_order(held):
-            self.tell_outcome(record.trial, record.outcome)
+            self._pauses.retell(held, self._sign, self.tell_outcome, report_until)
+        else:
+            for record, _ in in_order(held):
+                report_until(record.completed or 0.0)
+                self.tell_outcome(record.trial, record.outcome)
+        report_until(math.inf)
 
     def tell_outcome(self, trial: Trial, outcome: Outcome | None) -> None:
         """Report an outcome as a worker gives it; None leaves the trial pending."""
@@ -367,48 +423,34 @@ class Optimizer:
         """Expected outcome (m,) of configurations, lower being better, on a scale of the model's; None without one."""
         return self._proposer.foresee(self._history, self.space.to_unit(configs))
 
-    # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
-
     def take_unchanged(self) -> int:
         """Number of the first rows of `data` that are as they were at the last call."""
         revised, self._history.revised = self._history.revised, None
         return len(self.data) if revised is None else revised
 
-    def fit_due(self) -> str | None:
-        """Kind of surrogate that is due for a refit to `data`; None where none is."""
-        return self._proposer.fit_due(self._history)
+    def predict_final(self, trial: Trial | int) -> Prediction | None:
+        """Objective at full length that the model foresees of a trial, by what it and the others have reported.
+
+        None where too little is known: before the model's first fit, without reports, of a method that learns nothing.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked.
+        """
+        number = self._known(trial)
+        forecast = self.forecast([number])
+        if forecast is None:
+            return None
+        mean, sd = forecast.summary()
+        return Prediction(self._sign * float(mean[0]), float(sd[0]), self._asked[number].config)
+
+    @property
+    def bound(self) -> float | None:
+        """The incumbent's objective, to be minimised whatever the direction; None before there is one."""
+        return None if self._best is None else self._sign * self._best.objective
 
     @property
     def must_wait(self) -> bool:
         """Whether to ask now would waste evaluations: a fit elsewhere is overdue."""
         return not self.ready and self._proposer.must_wait(self._history)
-
-    def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `data`."""
-        self._proposer.adopt(kind, parameters, fitted)
-
-    def refit_inline(self) -> None:
-        """From now on, ask() refits the surrogate when that is due, as with ``refit="inline"``."""
-        self._proposer.refit_inline()
-
-    @property
-    def fits(self) -> dict[str, FitState]:
-        """Latest fit of each surrogate in use, by its kind."""
-        return self._proposer.fits
-
-    @property
-    def fit_state(self) -> FitState | None:
-        """The fit to most rows; None before the first."""
-        return max(self.fits.values(), key=lambda fit: fit.rows, default=None)
-
-    @property
-    def calibration(self) -> dict[str, Array]:
-        """How well each surrogate foresaw the outcomes, by its kind.
-
-        Each is an array (r, 5), a row a refit; its columns are the fields of `utilities.calibration.CalibrationRow`.
-        """
-        return self._proposer.calibration
-
-    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
-        """Take back the `calibration` of an earlier life of the study."""
-        self._proposer.restore_calibration(tables)

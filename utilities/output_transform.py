@@ -56,6 +56,14 @@ class OutputTransform:
         """Transformed values of objectives, extended beyond the knots with the slope at each end."""
         return _interpolate(y, self.knots, self.images)
 
+    def apply_bounded(self, y: Array) -> Array:
+        """Transformed values that no further beyond the knots than these reach count as their bound.
+
+        For values other than those it was fitted to, which may be of any size: what a trial reports as it diverges.
+        """
+        reach = float(self.knots[-1] - self.knots[0]) or 1.0 + float(np.abs(self.knots[0]))
+        return self.apply(np.clip(y, self.knots[0] - reach, self.knots[-1] + reach))
+
     def invert(self, z: Array) -> Array:
         """Objectives of transformed values."""
         return _interpolate(z, self.images, self.knots)
@@ -68,9 +76,9 @@ class OutputTransform:
         return np.asarray(np.log(np.diff(self.images) / np.diff(self.knots))[segment])
 
 
-def identity_transform() -> OutputTransform:
-    """Transform that changes nothing."""
-    return OutputTransform(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+def identity_transform(low: float = 0.0, high: float = 1.0) -> OutputTransform:
+    """Transform that changes nothing, with knots at `low` and `high`."""
+    return OutputTransform(np.array([low, high]), np.array([low, high]))
 
 
 def _half_rank(y: Array) -> Array:

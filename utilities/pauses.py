@@ -52,7 +52,7 @@ class Pauses:
         if budget is None or self.rungs.is_full(budget):
             self.rungs.completed += 1
             return False
-        self._history.pause(number, value)
+        self._history.pause(number, value, budget)
         self.rungs.pause(number, budget, value)
         return True
 
@@ -62,7 +62,11 @@ class Pauses:
         self.rungs.leave(number)
 
     def retell(
-        self, records: Iterable[TrialRecord], sign: float, tell: Callable[[Trial, Outcome | None], None]
+        self,
+        records: Iterable[TrialRecord],
+        sign: float,
+        tell: Callable[[Trial, Outcome | None], None],
+        report_until: Callable[[float], None],
     ) -> None:
         """Take over what ended in earlier runs, in that order.
 
@@ -74,10 +78,13 @@ class Pauses:
             -1 where objectives are to be maximised.
         tell
             Called with a trial and its outcome.
+        report_until
+            Called before each with its time: what was reported until then is to be told first.
         """
         held = list(records)
         for record, rung in in_order(held):
             number, trial = record.trial.number, record.evaluation
+            report_until((record.completed if rung is None else rung.completed) or 0.0)
             paused = self.rungs.is_paused(number)
             if rung is None and paused and trial.budget == record.rungs[-1].budget:
                 self.give_up(number)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import abc
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from utilities.designs import Filtered, RandomSequence, Sequence, SobolSequence, Spread
 from utilities.errors import SpaceExhaustedError
+from utilities.forecast import Forecast
 from utilities.grid import Grid
 from utilities.history import History
 from utilities.prior import HalfByPrior, Prior
 from utilities.space import Space
 from utilities.subspace import Subspace
 from utilities.surrogate import Array, FitState, Parameters
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 
 
 class Proposal(NamedTuple):
@@ -61,6 +63,12 @@ class Proposer(Protocol):
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """Minimiser of the posterior mean, None without a model."""
+
+    def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
+        """What is foreseen of trials by their curves; None where too little is known."""
+
+    def foresees(self, history: History) -> bool:
+        """Whether `forecast` is good enough to end a trial by."""
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
@@ -173,6 +181,14 @@ class DesignProposer:
     def predict_best(self, history: History) -> PredictedBest | None:
         """None: there is no model."""
         return None
+
+    def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
+        """None: there is no model."""
+        return None
+
+    def foresees(self, history: History) -> bool:
+        """No: there is no model."""
+        return False
 
     def fit_due(self, history: History) -> str | None:
         """None: there is no model."""

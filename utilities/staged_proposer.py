@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from utilities.designs import design_size
 from utilities.errors import SpaceExhaustedError
+from utilities.forecast import Forecast
 from utilities.history import History
 from utilities.proposals import PredictedBest, Proposal, Proposer
 from utilities.stages import Stages
 from utilities.subspace import Subspace
 from utilities.surrogate import Array, FitState, Parameters
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 
 T = TypeVar("T")
 
@@ -115,6 +116,14 @@ class StagedProposer:
     def predict_best(self, history: History) -> PredictedBest | None:
         """As the other proposer's: over the whole space."""
         return self._proposer.predict_best(history)
+
+    def forecast(self, history: History, trials: Sequence[Trial]) -> Forecast | None:
+        """As the other proposer's."""
+        return self._proposer.forecast(history, trials)
+
+    def foresees(self, history: History) -> bool:
+        """As the other proposer's."""
+        return self._proposer.foresees(history)
 
     def fit_due(self, history: History) -> str | None:
         """As the other proposer's."""

@@ -16,7 +16,13 @@ from utilities.errors import StudyError, nearest
 from utilities.methods import ACQUISITIONS, METHODS
 from utilities.storage.tables import LARGEST, show
 
-_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
+_KINDS = {
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "array": "a list of strings",
+}
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
