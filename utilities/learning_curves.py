@@ -70,7 +70,7 @@ class Curves:
         self.revision = 0
         self._x, self._step, self._y = Rows(columns), Rows(1), Rows(1)
         self._made_x, self._made_y, self._made = Rows(columns + 1), Rows(1), 0
-        self._latest: dict[int, tuple[int, float]] = {}
+        self._latest: dict[int, tuple[float, float]] = {}
         self._ends: list[tuple[float, float]] = []
         self._comparable = True
         self._reported = False
