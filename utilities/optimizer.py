@@ -274,7 +274,7 @@ class Optimizer(ModelAccess):
         """Report an intermediate value of a pending trial: an observation at that step's fidelity.
 
         The model learns how values tell of those at full length, which is `max_steps`, or else the largest step that a
-        completed trial reported. The objective is what counts there. Nothing is learned from reports that are far from it.
+        completed trial reported. There the objective counts, and where reports end far from it none is learned from.
 
         Parameters
         ----------
