@@ -179,9 +179,9 @@ def test_a_bad_trial_is_given_up_and_a_good_one_is_not() -> None:
     bad, good = optimizer.ask(), optimizer.ask()
     stopped: set[int] = set()
     for step in range(1, 7):
-        for trial in (bad, good):
-            optimizer.report(trial, step, value(trial.config, step))
-            rule.report(trial.number, step, value(trial.config, step))
+        for trial, better in ((bad, 0.0), (good, 0.2)):  # than any before, which are near the best place already
+            optimizer.report(trial, step, value(trial.config, step) - better)
+            rule.report(trial.number, step, value(trial.config, step) - better)
         stopped |= set(rule.judge(OptimizerForesight(optimizer), [bad.number, good.number]))
     assert stopped == {bad.number}
 
