@@ -57,6 +57,7 @@ def taught(method: str = "gp", trials: int = 14, stop: int = 4, **keywords: Any)
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(REPORTS, st.sets(st.integers(0, 4)))
 def test_every_finite_report_at_a_rising_step_is_a_row_and_so_is_every_objective(reports, completed) -> None:
     curves, expected, last = Curves(1, LENGTH), [], {}
@@ -73,6 +74,7 @@ def test_every_finite_report_at_a_rising_step_is_a_row_and_so_is_every_objective
     assert [(*x, y) for x, y in zip(rows.x.tolist(), rows.y.tolist(), strict=True)] == expected
 
 
+@settings(deadline=None)
 @given(REPORTS)
 def test_more_reports_never_change_the_rows_that_there_are(reports) -> None:
     curves, before = Curves(1, LENGTH), Dataset(np.empty((0, 2)), np.empty(0))
@@ -158,6 +160,7 @@ def curve_rows(curves: list[int]) -> Dataset:
     return Dataset(x, np.array([float(i) - step / 50 for i, step in steps]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=30), st.integers(30, 200))
 def test_the_latest_of_every_curve_is_chosen_and_the_number_is_bounded(lengths, most) -> None:
     rows = curve_rows(lengths)
@@ -168,6 +171,7 @@ def test_the_latest_of_every_curve_is_chosen_and_the_number_is_bounded(lengths, 
     assert set(ends.tolist()) <= set(chosen.tolist())
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_rows_are_chosen_alike_at_once_and_one_by_one(lengths, order) -> None:
     rows = curve_rows(lengths)
@@ -191,6 +195,7 @@ def test_where_too_many_are_chosen_good_curves_keep_more_of_theirs() -> None:
     assert counts[:10].sum() > counts[-10:].sum()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=30), st.integers(24, 120), st.integers(0, 29))
 def test_what_is_nearby_holds_the_curve_itself_its_neighbours_and_ends(lengths, most, place) -> None:
     rows = curve_rows(lengths)

@@ -307,18 +307,15 @@ class Optimizer(ModelAccess):
     def report(self, trial: Trial | int, step: int, value: float) -> None:
         """Report an intermediate value of a pending trial: an observation at that step's fidelity.
 
-        The model learns how values at a step tell of those at full length: at `max_steps`, or else at the largest step
-        that a completed trial reported. It proposes for full length, and `predict_final` foresees a trial's objective.
-        An objective is what counts there, whatever was reported last; where the two are far apart, reports are of
-        another measure and nothing is learned from them.
+        The model learns how values tell of those at full length, which is `max_steps`, or else the largest step that a
+        completed trial reported. There the objective counts, and where reports end far from it none is learned from.
 
         Parameters
         ----------
         trial
             It, or its number. Of one that has ended already, nothing is taken.
         step
-            What was done so far, such as 1 after the first epoch. It must rise: of steps up to an earlier one, nothing
-            is taken.
+            What was done so far, such as 1 after the first epoch. Of steps up to an earlier one, nothing is taken.
         value
             In the user's own direction. One that is not finite is no observation.
 
