@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reverie.cli import main
@@ -173,6 +173,7 @@ NAMES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(NAMES, st.one_of(st.booleans(), st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6), st.text("ab", max_size=3)))
 def test_a_range_holds_its_default(name: str, default: Any) -> None:
     draft = around(name, default)
@@ -183,6 +184,7 @@ def test_a_range_holds_its_default(name: str, default: Any) -> None:
     assert draft.default in (None, default)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_any_name_has_a_range(name: str) -> None:
     parse_parameter(by_name(name).table, "[space.x]")

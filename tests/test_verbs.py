@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_folders import BAD, CONFIG, GOOD, opened, play, study
 
@@ -184,6 +184,7 @@ TEXT = st.text(st.characters(codec="utf-8"))
 VALUES = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False), TEXT)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(TEXT, VALUES))
 def test_toml_comes_back(table: dict[str, object]) -> None:
     text = "\n".join(f"{toml_key(key)} = {toml_value(value)}" for key, value in table.items())  # type: ignore[arg-type]

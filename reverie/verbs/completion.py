@@ -33,7 +33,7 @@ def main(arguments: Sequence[str], program: str) -> int:
 
 def _print(given: argparse.Namespace) -> int:
     shtab: Any = library("shtab", "completion")
-    emit(sys.stdout, shtab.complete(_everything(shtab), shell=given.shell).rstrip())
+    emit(sys.stdout, shtab.complete(_everything(shtab), given.shell).rstrip())
     return 0
 
 
