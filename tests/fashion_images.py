@@ -34,10 +34,11 @@ def real(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def small_fashion_mnist(folder: Path) -> Path:
-    """Write such files into a folder, which is made; returns it."""
+def small_fashion_mnist(folder: Path, share: float = 1.0) -> Path:
+    """Write such files, or a share of each, into a folder, which is made; returns it."""
     folder.mkdir()
-    for seed, (part, count) in enumerate(PARTS.items()):
+    for seed, (part, most) in enumerate(PARTS.items()):
+        count = round(share * most)
         images, labels = real(part, count) if PACKAGE.is_dir() else generated(count, seed)
         write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)

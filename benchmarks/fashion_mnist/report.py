@@ -59,7 +59,7 @@ class Results:
 
     def __init__(self, rows: Run) -> None:
         self.runs: dict[str, dict[str, Run]] = {}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: row["subject"]):
             self.runs.setdefault(row["subject"], {}).setdefault(row["seed"], []).append(row)
         self.total = int(rows[0]["total"])
 
