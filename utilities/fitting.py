@@ -77,7 +77,7 @@ def fit_surrogate(
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
         return fitted
-    part_data = Dataset(data.x[rows], data.y[rows])
+    part_data = data.some(rows)
     before = None if previous is None else of_companion(previous)
     local = "gp" if kind == "gp" else "local"
     companion = _fit_one(local, make_surrogate(local, space), part_data, rng, before or None)
@@ -112,14 +112,13 @@ def _fit_one(
     kind: str, surrogate: Surrogate, data: Dataset, rng: np.random.Generator, previous: Parameters | None
 ) -> dict[str, Array]:
     transform = identity_transform() if kind == "dngo-paper" else OutputTransform.fit(data.y)
-    fitted = surrogate.fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
+    fitted = surrogate.fit(transform.apply_to(data), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 
 
 def condition(kind: str, space: Space, parameters: Parameters, data: Dataset) -> Posterior:
     """Posterior of the surrogate `kind` given `data` in the user's units."""
-    transform = transform_of(parameters)
-    return make_surrogate(kind, space).condition(parameters, Dataset(data.x, transform.apply(data.y)))
+    return make_surrogate(kind, space).condition(parameters, transform_of(parameters).apply_to(data))
 
 
 def transform_of(parameters: Parameters) -> OutputTransform:

@@ -50,6 +50,7 @@ class History:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._x, self._points, self._y = _Rows(len(space.groups)), _Rows(len(space)), _Rows(1)
+        self._variance, self._uncertain = _Rows(1), False
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
         self._ended, self._valid = _Rows(len(space.groups)), _Rows(1)
@@ -62,7 +63,7 @@ class History:
     @property
     def data(self) -> Dataset:
         """Completed trials in the order in which they were told."""
-        return Dataset(self._x.view, self._y.view[:, 0])
+        return Dataset(self._x.view, self._y.view[:, 0], self._variance.view[:, 0] if self._uncertain else None)
 
     @property
     def points(self) -> Array:
@@ -113,7 +114,7 @@ class History:
         self._points.append(point[0])
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._append(objective, 0.0)
 
     def ask(self, number: int, config: Config) -> None:
         """Note a trial that was handed out."""
@@ -129,8 +130,8 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float) -> None:
-        """Note the objective (to be minimised) of a pending trial."""
+    def complete(self, number: int, objective: float, variance: float = 0.0) -> None:
+        """Note the objective (to be minimised) of a pending trial, and what is known of the variance of its noise."""
         point, key = self._pending.pop(number), self._keys.pop(number)
         row = self._features.pop(number)
         if key in self._objectives:
@@ -140,7 +141,7 @@ class History:
         self._points.append(point)
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._append(objective, variance)
         self.numbers.append(number)
 
     def fail(self, number: int) -> None:
@@ -151,6 +152,11 @@ class History:
     def drop(self, number: int) -> None:
         """Note that a pending trial ended without telling anything of its configuration."""
         del self._keys[number], self._pending[number], self._features[number]
+
+    def _append(self, objective: float, variance: float) -> None:
+        self._y.append(objective)
+        self._variance.append(variance)
+        self._uncertain |= variance > 0.0
 
     def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)

@@ -233,6 +233,7 @@ class Optimizer:
         *,
         failed: str | None = None,
         pruned: bool = False,
+        standard_error: float | None = None,
     ) -> None:
         """Report the outcome of a pending trial: its objective, or why it failed.
 
@@ -249,15 +250,20 @@ class Optimizer:
         pruned
             Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
             The model learns of it; the best trial is a completed one.
+        standard_error
+            Of the objective, where it is a mean of several evaluations, say: a surrogate takes it for known noise.
 
         Raises
         ------
         ValueError
-            The trial was never asked or was told already, or both or neither of objective and failed were given.
+            The trial was never asked or was told already, both or neither of objective and failed were given, or the
+            standard error is negative or not finite.
         """
         number = trial if isinstance(trial, int) else trial.number
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
+        if standard_error is not None and not 0.0 <= standard_error < math.inf:
+            raise ValueError(f"standard_error must be finite and not negative; got {standard_error}")
         if number not in self._asked:
             raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
         if not self._history.is_pending(number):
@@ -268,7 +274,7 @@ class Optimizer:
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective))
+        self._history.complete(number, self._sign * float(objective), (standard_error or 0.0) ** 2)
         if pruned:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
@@ -312,11 +318,11 @@ class Optimizer:
         if outcome is None:
             return
         if outcome.state is TrialState.PRUNED:
-            self.tell(trial, outcome.objective, pruned=True)
+            self.tell(trial, outcome.objective, pruned=True, standard_error=outcome.standard_error)
         elif outcome.state is TrialState.FAIL or outcome.objective is None:
             self.tell(trial, failed=outcome.reason or outcome.state.value)
         else:
-            self.tell(trial, outcome.objective)
+            self.tell(trial, outcome.objective, standard_error=outcome.standard_error)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

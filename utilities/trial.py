@@ -17,6 +17,10 @@ Config: TypeAlias = dict[str, Value]
 """A configuration: active parameters only, by name."""
 
 
+Instance: TypeAlias = int | float | str | None
+"""A data period, a fold or a seed that configurations are evaluated on, by its name; None where there is none."""
+
+
 class TrialState(StrEnum):
     """State of a trial, by Optuna's names."""
 
@@ -40,12 +44,18 @@ class Trial(msgspec.Struct, frozen=True, gc=False):
         Seed for the objective's own randomness, the same whenever this trial is evaluated again.
     budget
         Fidelity at which to evaluate; None means full.
+    instance
+        Data period, fold or the like at which to evaluate; None where the study has none, and of a trial as a whole.
+    part
+        Place of this evaluation among those of a trial that has one on each instance; None likewise.
     """
 
     number: int
     config: Config
     seed: int = 0
     budget: float | None = None
+    instance: Instance = None
+    part: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -63,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         Wall time of the evaluation.
     message
         Why it failed: one line of reason first, then the traceback or the tail of the output.
+    standard_error
+        Of the objective, where it is a mean over instances.
     """
 
     state: TrialState
@@ -70,6 +82,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     metrics: dict[str, float] = {}
     seconds: float = 0.0
     message: str = ""
+    standard_error: float | None = None
 
     @property
     def reason(self) -> str:
@@ -88,11 +101,14 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
         Why: the worker was lost, the process killed.
     time
         Seconds since the epoch.
+    part
+        Which of a trial's evaluations it was; None where it has one alone.
     """
 
     worker: str
     reason: str
     time: float
+    part: int | None = None
 
 
 class TrialRecord(msgspec.Struct, gc=False):
@@ -112,6 +128,8 @@ class TrialRecord(msgspec.Struct, gc=False):
         Seconds since the epoch.
     losses
         Evaluations of it that were lost.
+    parts
+        Outcomes of its evaluations on instances, by their place; empty where the study has no instances.
     """
 
     trial: Trial
@@ -121,6 +139,7 @@ class TrialRecord(msgspec.Struct, gc=False):
     started: float | None = None
     completed: float | None = None
     losses: list[Loss] = []
+    parts: dict[int, Outcome] = {}
 
     @property
     def state(self) -> TrialState:
