@@ -5,7 +5,7 @@ One JSON object a line goes through each pipe:
 | message | direction | carries |
 |---|---|---|
 | load | worker -> child | objective or command, folder |
-| evaluate | worker -> child | number, config, seed, budget, folder, devices, together: where the ranks meet |
+| evaluate | worker -> child | number, config, seed, budget, instance, folder, devices, together: where the ranks meet |
 | stop | worker -> child | number of the trial to end early |
 | loaded | child -> worker | |
 | load_failed | child -> worker | message; the child ends after it |
@@ -202,7 +202,8 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
         shown = value if math.isfinite(value) else None
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
-    trial = TrialHandle(number, request["seed"], request["budget"], folder, report, request["devices"])
+    own = request["seed"], request["budget"], folder, report, request["devices"], request["instance"]
+    trial = TrialHandle(number, *own)
     spent = peer_lost = False
     together = Together(request["together"], trial)
     connection.run(trial)

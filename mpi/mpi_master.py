@@ -25,6 +25,7 @@ from mpi.mpi_definitions import (
 from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
+from mpi.mpi_race import Parts
 from mpi.mpi_refits import Refits
 from mpi.mpi_staff import Staff
 from mpi.mpi_stops import Stops
@@ -89,6 +90,7 @@ class Master:
         self._dispatch = Dispatch(run, self.ledger, study.retries)
         self._stops = Stops(stopping, run, self.ledger)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
+        self._parts = None if study.instances is None else Parts(study.instances, study, run.first_seed, self._hands)
         self._gate = DiskGate(run, display, now)
         self._staff = Staff(
             study,
@@ -105,6 +107,9 @@ class Master:
         self.exhausted = False
         self._changed = True
         self.over = False
+        if self._parts is not None:
+            self._parts.restore(run.records.values())
+            self._settle(self._parts, now)
 
     # --- messages in ------------------------------------------------------------------------------------------------
 
@@ -126,7 +131,8 @@ class Master:
             self._refits.take(message, source)
             self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
-            self._outbox += self._stops.take(message, source, now)
+            part = self._hands.part(source, message.number)
+            self._outbox += self._stops.take(message, source, now, part)
         elif isinstance(message, Exit):
             self._ranks.pop(source, None)
         else:
@@ -156,10 +162,25 @@ class Master:
 
     def record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         """Book an outcome that a worker brought, or that it never will."""
-        outcome = self._stops.end(trial, outcome)
+        self.ledger.end_part(source, outcome, now)
+        if self._parts is None:
+            self._end(trial, self._stops.end(trial, outcome), now)
+        elif trial.part is not None:
+            self._run.measured(trial.number, trial.part, outcome, self.ledger.worker(source), now)
+            self._parts.take(trial, outcome)
+            self._settle(self._parts, now)
+
+    def _settle(self, parts: Parts, now: float) -> None:
+        """Book the trials that have ended by their parts."""
+        for part in [part for part in self._again if parts.useless(part)]:
+            self._again.remove(part)
+        for trial, outcome in parts.settle():
+            self._end(trial, outcome, now)
+
+    def _end(self, trial: Trial, outcome: Outcome, now: float) -> None:
         self._run.finished(trial.number, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
-        self.ledger.end(source, trial, outcome, now)
+        self.ledger.count(trial, outcome)
         self.ending.note(outcome)
         if self.ending.failing and not self.ending.closing:
             self.stop(self.ending.failing, now)
@@ -189,7 +210,7 @@ class Master:
 
     def warm_up(self) -> None:
         """Make the first proposal, which loads libraries, before its trial is noted as started."""
-        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._again:
+        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._waiting:
             self._proposals.warm_up(len(self._hands.idle), self._left)
 
     def answer(self, now: float) -> list[Letter]:
@@ -233,8 +254,8 @@ class Master:
         letters: list[Letter] = []
         idle = self._hands.idle
         while idle and self._open:
-            slow = not self._again and not self._optimizer.ready
-            trial = self._next_trial()
+            slow = not self._waiting and not self._optimizer.ready
+            trial = self._next_trial(idle[0])
             if trial is None:
                 break
             letters.append(self._dispatch.give(idle.popleft(), trial, now))
@@ -252,20 +273,29 @@ class Master:
         most = self._proposals.depth_held() if self._ahead and roomy else 0
         letters: list[Letter] = []
         while roomy and self._open and (depth := min(most, (self._left - 1) // seats - 1)) > 0:
-            if not (self._again or self._optimizer.ready or self.ledger.typical_proposal == 0.0):
+            if not (self._waiting or self._optimizer.ready or self.ledger.typical_proposal == 0.0):
                 break
             worker = next(iter(roomy))
             del roomy[worker]
             for _ in range(depth + 1 - self._hands.count(worker)):
-                trial = self._next_trial()
+                trial = self._next_trial(worker)
                 if trial is None:
                     return letters
                 letters.append(self._dispatch.give(worker, trial, now))
         return letters
 
-    def _next_trial(self) -> Trial | None:
-        if self._again:
-            return self._again.popleft()
+    def _next_trial(self, worker: int) -> Trial | None:
+        """Next trial for a worker, or the next part of one; None where it has to wait."""
+        trial = self._dispatch.next_again(worker)
+        if trial is not None or self._parts is None:
+            return trial or self._propose()
+        part = self._parts.next(worker)
+        if part is None and self._left > 0 and (trial := self._propose()) is not None:
+            self._parts.enter(trial)
+            part = self._parts.next(worker)
+        return part
+
+    def _propose(self) -> Trial | None:
         if self._proposals.must_wait(self._left):
             return None
         if not self._optimizer.ready:
@@ -288,15 +318,23 @@ class Master:
     @property
     def _open(self) -> bool:
         """Whether another trial may start."""
-        more = bool(self._again) or not self.exhausted
-        return not self.ending.closing and more and self._left + len(self._again) > 0
+        if self.ending.closing or not (self._waiting or not self.exhausted):
+            return False
+        begun = len(self._again) if self._parts is None else len(self._parts)
+        return self._left + (begun if self._waiting else 0) > 0
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether anything waits that was proposed already: a trial to be evaluated again, a part of one."""
+        return bool(self._again) or (self._parts is not None and self._parts.waiting)
 
     @property
     def _left(self) -> int:
         """Trials that the budget leaves to be proposed."""
         if self._study.budget is None:
             return sys.maxsize
-        return self._study.budget - self.ledger.ended - len(self._hands) - len(self._again)
+        begun = len(self._hands) + len(self._again) if self._parts is None else len(self._parts)
+        return self._study.budget - self.ledger.ended - begun
 
     def _finished(self, now: float) -> bool:
         if len(self._hands) or self._gate.shut:

@@ -26,9 +26,9 @@ class Stops:
     def __init__(self, rule: EarlyStopping | None, run: RunFolder, ledger: Ledger) -> None:
         self._rule, self._run, self._ledger = rule, run, ledger
 
-    def take(self, report: Report, source: int, now: float) -> list[Letter]:
-        """Note a report, at `now` in seconds since the epoch; STOP where its trial is to end."""
-        self._run.reported(report.number, report.step, report.value, now)
+    def take(self, report: Report, source: int, now: float, part: int | None) -> list[Letter]:
+        """Note a report of a trial or a `part` of it, at `now` in seconds since the epoch; STOP where it is to end."""
+        self._run.reported(report.number, report.step, report.value, now, part)
         if self._rule is None or self._ledger.trial_at(source) != report.number:
             return []
         stop = self._rule.report(report.number, report.step, report.value)

@@ -237,8 +237,8 @@ def line_of(text: str) -> bytes:
 
 
 def test_newer_format_is_refused_whatever_it_holds(path: Path) -> None:
-    path.write_bytes(line_of('{"type":"header","format":3,"name":["of","another","type"]') + line_of('{"type":"new"'))
-    with pytest.raises(StudyError, match=r"written by a newer version \(journal format 3; this one reads up to 2\)"):
+    path.write_bytes(line_of('{"type":"header","format":4,"name":["of","another","type"]') + line_of('{"type":"new"'))
+    with pytest.raises(StudyError, match=r"written by a newer version \(journal format 4; this one reads up to 3\)"):
         Journal.open(path)
 
 

@@ -94,7 +94,7 @@ def test_formats_that_are_read(tmp_path: Path, version: str) -> None:
     assert len(records) == 1
 
 
-@pytest.mark.parametrize("version", [',"format":3', ',"format":99'])
+@pytest.mark.parametrize("version", [',"format":4', ',"format":99'])
 def test_formats_that_are_refused(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(header(version))

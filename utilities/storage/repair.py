@@ -20,6 +20,7 @@ from utilities.storage.records import (
     Finished,
     Header,
     Lost,
+    Measured,
     Record,
     Reported,
     SessionStart,
@@ -173,6 +174,7 @@ def _header_of_archive(archive: Path) -> Header:
         kappa=study.get("kappa"),
         created=time.time(),
         versions=versions,
+        instances=study.get("instances"),
         ranks_per_worker=study.get("ranks_per_worker", 1),
         gpus_per_worker=study.get("gpus_per_worker"),
         threads_per_worker=study.get("threads_per_worker"),
@@ -211,7 +213,7 @@ def _asked_twice(records: Iterable[Record]) -> set[int]:
 def _trial_of(record: Record) -> int | None:
     if isinstance(record, Asked):
         return record.trial.number
-    return record.number if isinstance(record, Started | Reported | Lost | Finished) else None
+    return record.number if isinstance(record, Started | Reported | Lost | Measured | Finished) else None
 
 
 def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repair) -> None:
@@ -229,6 +231,7 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         seed=run.seed,
         constraints=run.constraints,
         forbid=run.forbid,
+        instances=header.instances,
         space=Space.from_dict(header.space),
         folder=folder,
         source=str(done.journal),

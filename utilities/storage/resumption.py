@@ -9,7 +9,7 @@ from typing import Any
 
 from utilities.errors import JournalError, StudyError
 from utilities.storage.lines import repair_command
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
+from utilities.storage.records import Asked, Finished, Header, Lost, Measured, Record, Reported, SessionStart, Started
 from utilities.storage.replay import ContradictionError, Replay
 from utilities.storage.study_file import Study
 from utilities.storage.tables import show
@@ -20,10 +20,13 @@ PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid")
 
 _HINTS = ("likely", "sure")
 """Keys of a parameter that say nothing of its values, and may change likewise."""
+_THE_STUDY = ("direction", "objective", "command", "instances")
+"""Settings that make another study where they change, as the space does."""
+
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
 
-_OF_A_TRIAL = (Started, Reported, Lost, Finished)
+_OF_A_TRIAL = (Started, Reported, Lost, Measured, Finished)
 
 
 class Resumption:
@@ -92,7 +95,7 @@ class Resumption:
             self._apply(self._replay, line, record)
         self._replay.trials = dict(sorted(self._replay.trials.items()))
         for trial in self._replay.trials.values():
-            if trial.outcome is None:
+            if trial.outcome is None and not trial.parts:
                 trial.started, trial.worker = None, ""
         return self._replay
 
@@ -134,8 +137,8 @@ class Resumption:
         lines = [
             f"[study] {line}"
             for line in _changes(
-                {"direction": header.direction, "objective": header.objective, "command": header.command},
-                {"direction": study.direction, "objective": study.objective, "command": study.command},
+                {key: getattr(header, key) for key in _THE_STUDY},
+                {key: getattr(study, key) for key in _THE_STUDY},
             )
         ]
         then, now = map(_unhinted, (header.space, study.space.to_dict()))

@@ -16,8 +16,10 @@ from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.race_rules import check_race
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
+from utilities.trial import Instance
 
 if TYPE_CHECKING:
     from utilities.space import Space
@@ -80,6 +82,12 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
         Whether the objective runs in a child process of its worker or inside it.
+    instances
+        What each configuration is evaluated on, a part each; None where a trial is one evaluation.
+    first_instances
+        How many of them every configuration gets.
+    race_alpha
+        Probability with which a race gives up a configuration that equals the incumbent; 0 lets all finish.
     early_stopping
         The rule by which trials are ended early; None means that none is.
     enqueue
@@ -116,6 +124,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
+    instances: list[Instance] | None = None
+    first_instances: int | None = None
+    race_alpha: float | None = None
     early_stopping: Settings | None = None
     enqueue: list[dict[str, Any]] = []
     space: Space
@@ -158,6 +169,7 @@ def read_study(path: Path) -> Study:
     study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
+    check_race(study)
     return study
 
 
@@ -285,7 +297,7 @@ def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
 
 
 def _check_placeholders(study: Study) -> None:
-    known = list(study.space.parameters)
+    known = [*study.space.parameters, *(["instance"] if study.instances else [])]
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):
