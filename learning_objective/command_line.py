@@ -6,14 +6,16 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import msgspec
 
 from utilities.errors import nearest, spell_out
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS
+
+R = TypeVar("R")
 
 _LINGER_SECONDS = 2.0
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
@@ -67,11 +69,16 @@ def parse_arguments(arguments: Sequence[str] | None, program: str, method: str |
         The exit status instead, where nothing is to be run: after ``--help``, ``--list`` or a mistake. Only the first
         rank of a launch prints.
     """
+    return on_first_rank(lambda: _parse(arguments, program, method))
+
+
+def on_first_rank(parse: Callable[[], R | int]) -> R | int:
+    """Read a command line, or get an exit status; what is printed then, the first rank of a launch alone prints."""
     first = next((os.environ[name] for name in _RANK_VARIABLES if name in os.environ), "0") == "0"
     with open(os.devnull, "w") as nowhere:
         out, err = (sys.stdout, sys.stderr) if first else (nowhere, nowhere)
         with redirect_stdout(out), redirect_stderr(err):
-            parsed = _parse(arguments, program, method)
+            parsed = parse()
     if isinstance(parsed, int) and parsed != 0 and not first:
         time.sleep(_LINGER_SECONDS)  # a launcher ends all ranks with the first that fails, also one that was to speak
     return parsed
@@ -100,8 +107,12 @@ class Parser(argparse.ArgumentParser):
         unknown = [word for word in message.split() if word.startswith("-")]
         known = [name for action in self._actions for name in action.option_strings]
         hint = nearest(unknown[0].partition("=")[0], known) if unknown and "unrecognized" in message else ""
-        print(f"error: {spell_out(message)}.{hint} {self.prog} --help lists the options.", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(self.refuse(f"{spell_out(message)}.{hint} {self.prog} --help lists the options."))
+
+    def refuse(self, sentence: str) -> int:
+        """Print what is wrong, and return the exit status for it."""
+        print(f"error: {sentence}", file=sys.stderr)
+        return 2
 
 
 def _parser(program: str, method: str | None) -> argparse.ArgumentParser:

@@ -10,16 +10,20 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from learning_objective import memory
 from learning_objective.command_line import Options
 from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
+from learning_objective.rerun_line import RerunOptions
 from learning_objective.studies import open_study
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
+from mpi.mpi_rerun import Rerun, plan_rerun
 from mpi.mpi_signals import next_signal
 from mpi.mpi_stops import recall
+from utilities.display.comparison import as_table
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -28,6 +32,7 @@ from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
+from utilities.standings import comparison
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
@@ -42,6 +47,10 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         Whatever is wrong with the command line, the study file or the objective.
     """
     study = open_study(options)
+    return study, _spec_of(study)
+
+
+def _spec_of(study: Study) -> ObjectiveSpec:
     if study.trial_memory is not None and not memory.available():
         raise StudyError(
             f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
@@ -51,7 +60,40 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         check(spec)
     except StudyError as error:
         raise StudyError(f"{study.source}: [study] {error}") from None
-    return study, spec
+    return spec
+
+
+class Plan(NamedTuple):
+    """What a run is to do.
+
+    Attributes
+    ----------
+    study, spec
+        See `prepare_study`.
+    output
+        Folder in which the study's own folder lies.
+    rerun
+        What is evaluated again; None in any other run.
+    """
+
+    study: Study
+    spec: ObjectiveSpec
+    output: Path
+    rerun: Rerun | None = None
+
+
+def make_plan(options: Options | RerunOptions) -> Plan:
+    """Read what the command line names, and see that the objective is there.
+
+    Raises
+    ------
+    StudyError
+        Whatever is wrong.
+    """
+    if isinstance(options, Options):
+        return Plan(*prepare_study(options), Path(options.output))
+    study, folder, rerun = plan_rerun(options)
+    return Plan(study, _spec_of(study), folder, rerun)
 
 
 def check_ranks(study: Study, ranks: int) -> int:
@@ -76,10 +118,8 @@ class Session:
 
     Parameters
     ----------
-    study, spec
-        From `prepare_study`.
-    output
-        Folder in which the study's own folder lies.
+    plan
+        From `make_plan`.
     ranks
         Number of processes, this one included.
     trainers
@@ -93,14 +133,13 @@ class Session:
         The folder cannot be written, or holds another study of this name.
     """
 
-    def __init__(
-        self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainers: tuple[int, ...], ahead: bool
-    ) -> None:
+    def __init__(self, plan: Plan, *, ranks: int, trainers: tuple[int, ...], ahead: bool) -> None:
+        study, self._rerun = plan.study, plan.rerun
         self._study, self._ranks = study, ranks
         rule = (
             None if study.early_stopping is None else EarlyStopping(study.early_stopping, study.direction, study.seed)
         )
-        self._run = RunFolder.open(Path(output), study, partial(recall, rule))
+        self._run = RunFolder.open(plan.output, study, partial(recall, rule))
         self._optimizer = Optimizer(
             study.space,
             study.method,
@@ -118,7 +157,7 @@ class Session:
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
         limits = study.trial_timeout, study.trial_memory
-        duty = WorkerDuty(spec, trials, *limits, study.isolation, study.threads_per_worker)
+        duty = WorkerDuty(plan.spec, trials, *limits, study.isolation, study.threads_per_worker)
         self._troubles: list[str] = []
         self._run.session(ranks, time.time())
         self.master = Master(
@@ -175,6 +214,9 @@ class Session:
         records = self._run.records.values()
         initial = best_initial(records, self._study.direction)
         summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        if self._rerun is not None:
+            self._rerun.numbers(summary)
+        summary |= self._compare()
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
         summary["folder"] = str(self._run.folder)
@@ -193,6 +235,16 @@ class Session:
         let_go(sys.stdout)
         let_go(sys.stderr)
         return status
+
+    def _compare(self) -> dict[str, Any]:
+        """How the best configurations compare, and in a rerun what each of them was before."""
+        records, study = self._run.records, self._study
+        if self._rerun is not None:
+            return self._rerun.results(records, study.direction)
+        if study.instances is None:
+            return {}
+        found = comparison(records.values(), study.direction, len(study.instances))
+        return {} if found is None else {"significance": as_table(found)}
 
     def _attempt(self, write: Callable[[], None]) -> None:
         """Write something at the end; what fails for want of room is told, and does not keep the rest back."""

@@ -1,4 +1,4 @@
-"""The command ``reverie``: ``reverie run`` is the entry of a parallel run, alone in one process; ``reverie repair``."""
+"""The command ``reverie``: ``reverie run`` is the entry of a parallel run, alone in one process; its other verbs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from utilities.errors import nearest
 
 VERBS = {
     "run": "run or continue a study, on all ranks of an MPI launch or in this process",
+    "rerun": "evaluate the best configurations of a study again: is the winner better than the runner-up?",
     "repair": "mend the journal in a run folder: keep every whole record, and a copy of the damaged file",
 }
 
@@ -22,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from mpi.mpi_optimizer import main as run
 
         return run(words[1:], program="reverie run")
+    if words and words[0] == "rerun":
+        from reverie.rerunning import main as rerun
+
+        return rerun(words[1:], program="reverie rerun")
     if words and words[0] == "repair":
         from reverie.repairing import main as repair
 

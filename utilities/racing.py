@@ -13,8 +13,8 @@ one-sided t-test of the differences d, whose variance is moderated by that of ot
 
     s~^2 = (nu_0 s_0^2 + (n - 1) s^2) / (nu_0 + n - 1)        t = mean(d) / (s~ / sqrt n) on nu_0 + n - 1 degrees
 
-for s^2 of two or three differences is next to nothing to go by. Over all stages a configuration that equals a given
-incumbent is given up with probability `alpha` at most (Bonferroni).
+for s^2 of two or three differences is next to nothing to go by. Each comparison gives up a configuration that equals a
+given incumbent with probability `alpha`: that costs little, for it is no better, and saves the more the larger it is.
 
 Instances differ in difficulty, and who was given up has seen some of them only. So its objective is the mean of
 ``y - b`` over these (two-way additive model), b being estimated from those that have all.
@@ -34,8 +34,8 @@ from scipy.special import stdtr
 
 from utilities.surrogate import Array
 
-FIRST, ALPHA = 3, 0.1
-"""Instances that every configuration gets, and the error rate of the race, by default."""
+FIRST, ALPHA = 3, 0.25
+"""Instances that every configuration gets, and the error rate of each comparison, by default."""
 
 GROWTH = 1.5
 """Growth of the number of instances from stage to stage: those of a stage can be evaluated at the same time."""
@@ -96,7 +96,7 @@ class Race:
     first
         How many of them every configuration gets.
     alpha
-        Probability of giving up a configuration that equals the incumbent; 0 gives none up.
+        Probability with which a comparison gives up a configuration that equals the incumbent; 0 gives none up.
 
     Attributes
     ----------
@@ -107,8 +107,7 @@ class Race:
     def __init__(self, count: int, seed: int, first: int | None = None, alpha: float | None = None) -> None:
         self._count = count
         self._stages = stages(min(FIRST, count) if first is None else first, count)
-        looks = max(1, len(self._stages) - 1)
-        self._alpha = (ALPHA if alpha is None else alpha) / looks
+        self._alpha = ALPHA if alpha is None else alpha
         self.order: list[int] = np.random.default_rng([seed, 8]).permutation(count).tolist()
         self._place = {part: place for place, part in enumerate(self.order)}
         self._runners: dict[int, _Runner] = {}

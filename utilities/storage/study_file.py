@@ -87,7 +87,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     first_instances
         How many of them every configuration gets.
     race_alpha
-        Probability with which a race gives up a configuration that equals the incumbent; 0 lets all finish.
+        Probability with which a comparison gives up a configuration that equals the best; 0 lets all finish.
     early_stopping
         The rule by which trials are ended early; None means that none is.
     enqueue
