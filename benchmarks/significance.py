@@ -2,11 +2,11 @@
 
     python -m benchmarks.significance [--studies 500]
 
-Simulated studies of known truth: the value of configuration c on instance i is ``mu_c + b_i + e``, b normal of deviation
-1, e of deviation 0.3. In some all configurations have all instances; the others are raced as by default, one after the
-other. Wrong is a statement that the winner is better than a runner-up which is as good or better, and, of the table of
-the best five, that any two differ which do not, or the other way round. For contrast: a one-sided paired t-test of the
-two, as if they had not been chosen. Writes ``data/significance/significance.md`` and ``rates.csv``.
+Simulated studies of known truth: the value of configuration c on instance i is ``mu_c + b_i + e``, b normal of
+deviation 1, e of deviation 0.3. In some all configurations have all instances; the others are raced as by default, one
+after the other. Wrong is a statement that the winner is better than a runner-up which is as good or better, and, of the
+table of the best five, that any two differ which do not, or the other way round. For contrast: a one-sided paired t-test
+of the two, as if they had not been chosen. Writes ``data/significance/significance.md`` and ``rates.csv``.
 """
 
 from __future__ import annotations
@@ -145,8 +145,8 @@ def report(rows: list[dict[str, object]], studies: int) -> str:
         f"{studies} simulated studies a row, at the level {LEVEL:.0%}: the share in which the statement is wrong that",
         "the winner is better than the runner-up, with its 95 % interval; in which the table of the best five says",
         "wrongly that any two differ; in which a one-sided test of the two that takes no account of their having been",
-        "chosen is wrong; and in which the statement rightly tells a best configuration from the runner-up. Studies with",
-        "fewer than two configurations on all instances make no statement: they count as not wrong.",
+        "chosen is wrong; and in which the statement rightly tells a best configuration from the runner-up. Studies",
+        "with fewer than two configurations on all instances make no statement: they count as not wrong.",
         "Regenerate: `python -m benchmarks.significance`.",
         "",
         "| truth | configurations | instances | raced | noise | statement wrong | table wrong | naive wrong | found |",

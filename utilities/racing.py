@@ -7,14 +7,15 @@ y[c, i]  loss of configuration c on instance i, to be minimised; y[c, i] = mu[c]
 b        effects (K,) of the instances, which sum to 0
 stages   n_1 < n_2 < ... = K: numbers of instances at which a configuration is judged
 
-Whoever has reached a stage is compared with the incumbent, the best of those that have all instances, on the instances
-that both have: a paired test, as F-Race does (Birattari et al. 2002; Lopez-Ibanez et al. 2016, irace). It is a
-one-sided t-test of the differences d, whose variance is moderated by that of others (Smyth 2004, equation 3):
+Whoever has reached a stage is compared with the incumbents, the mean of the best `BEST` of those that have all
+instances, on the instances that it has: a paired test, as in F-Race (Birattari et al. 2002; Lopez-Ibanez et al. 2016,
+irace). It is a one-sided t-test of the differences d, whose variance is moderated by that of others (Smyth 2004,
+equation 3):
 
     s~^2 = (nu_0 s_0^2 + (n - 1) s^2) / (nu_0 + n - 1)        t = mean(d) / (s~ / sqrt n) on nu_0 + n - 1 degrees
 
-for s^2 of two or three differences is next to nothing to go by. Each comparison gives up a configuration that equals a
-given incumbent with probability `alpha`: that costs little, for it is no better, and saves the more the larger it is.
+for s^2 of two or three differences is next to nothing to go by. Each comparison gives up a configuration that equals
+given incumbents with probability `alpha`: that costs little, for it is no better, and saves the more the larger it is.
 
 Instances differ in difficulty, and who was given up has seen some of them only. So its objective is the mean of
 ``y - b`` over these (two-way additive model), b being estimated from those that have all.
@@ -34,8 +35,12 @@ from scipy.special import stdtr
 
 from utilities.surrogate import Array
 
-FIRST, ALPHA = 3, 0.25
+FIRST, ALPHA = 3, 0.3
 """Instances that every configuration gets, and the error rate of each comparison, by default."""
+
+BEST = 3
+"""Complete configurations whose mean a configuration is compared with. The best one alone is the luckiest, too: against
+it others are given up that are as good, and with as many evaluations the search ends worse."""
 
 GROWTH = 1.5
 """Growth of the number of instances from stage to stage: those of a stage can be evaluated at the same time."""
@@ -96,7 +101,7 @@ class Race:
     first
         How many of them every configuration gets.
     alpha
-        Probability with which a comparison gives up a configuration that equals the incumbent; 0 gives none up.
+        Probability with which a comparison gives up a configuration that equals the incumbents; 0 gives none up.
 
     Attributes
     ----------
@@ -114,6 +119,7 @@ class Race:
         self._live: dict[int, _Runner] = {}
         self._ranked: list[tuple[float, int]] = []
         self._known: tuple[Array, int] | None = None
+        self._best: Array = np.empty(0)
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -161,7 +167,7 @@ class Race:
             self._end(number)
             return Verdict.COMPLETE
         if self._ranked:
-            if self._worse(runner, self._runners[self._ranked[0][1]]):
+            if self._worse(runner, self._best):
                 self._end(number)
                 return Verdict.GIVE_UP
         elif number != self._foremost():
@@ -174,6 +180,8 @@ class Race:
         if runner.count == self._count:
             insort(self._ranked, (_mean(runner.losses), number))
             self._known = None
+            best = [self._runners[other].losses for _, other in self._ranked[:BEST]]
+            self._best = np.asarray(np.mean(best, axis=0))
 
     def _foremost(self) -> int:
         """Of those in the race, the one with the most instances; of equals the best of these, then the earliest."""
@@ -184,9 +192,9 @@ class Race:
 
         return min(self._live, key=rank)
 
-    def _worse(self, runner: _Runner, incumbent: _Runner) -> bool:
-        """Whether a configuration is significantly worse than the incumbent on the instances that it has."""
-        difference = runner.losses[: runner.stage] - incumbent.losses[: runner.stage]
+    def _worse(self, runner: _Runner, incumbent: Array) -> bool:
+        """Whether a configuration is significantly worse than `incumbent` (K,) on the instances that it has."""
+        difference = runner.losses[: runner.stage] - incumbent[: runner.stage]
         mean = _mean(difference)
         if mean <= 0.0:
             return False
@@ -235,7 +243,7 @@ class Race:
                 self._known = effects - _mean(effects), len(best)
         return self._known
 
-    def _moderated(self, own: float, count: int, against: _Runner | None) -> tuple[float, float]:
+    def _moderated(self, own: float, count: int, against: Array | None) -> tuple[float, float]:
         """Variance s~^2 moderated by that of the neighbours, and its degrees of freedom.
 
         Parameters
@@ -245,7 +253,7 @@ class Race:
         count
             Their number.
         against
-            Whose losses the differences are from; None for residuals.
+            What the differences are from; None for residuals.
         """
         degrees = count - 1.0
         common = self._common_variance(against)
@@ -254,11 +262,11 @@ class Race:
         total = PRIOR_DEGREES + degrees
         return (PRIOR_DEGREES * common + degrees * own) / total, total
 
-    def _common_variance(self, against: _Runner | None) -> float | None:
+    def _common_variance(self, against: Array | None) -> float | None:
         """Pooled variance s_0^2 of the neighbours' differences or residuals; None where there are too few of them."""
-        reference, others = self._effects() if against is None else (against.losses, 0)
-        best = [self._runners[number] for _, number in self._ranked[: NEIGHBOURS + 1]]
-        rows = [row for row in best if row is not against][:NEIGHBOURS]
+        reference, others = self._effects() if against is None else (against, 0)
+        first = 0 if against is None else BEST  # those that `against` is the mean of
+        rows = [self._runners[number] for _, number in self._ranked[first : first + NEIGHBOURS]]
         if len(rows) < LEAST_NEIGHBOURS:
             return None
         inside = others / (others - 1) if others > 1 else 1.0  # the effects were taken from these very rows
