@@ -5,8 +5,8 @@
 Simulated studies of known truth: the value of configuration c on instance i is ``mu_c + b_i + e``, b normal of
 deviation 1, e of deviation 0.3. In some all configurations have all instances; the others are raced as by default, one
 after the other. Wrong is a statement that the winner is better than a runner-up which is as good or better, and, of the
-table of the best five, that any two differ which do not, or the other way round. For contrast: a one-sided paired t-test
-of the two, as if they had not been chosen. Writes ``data/significance/significance.md`` and ``rates.csv``.
+table of the best five, that any two differ which do not, or the other way round. For contrast: a one-sided paired
+t-test of the two, as if they had not been chosen. Writes ``data/significance/significance.md`` and ``rates.csv``.
 """
 
 from __future__ import annotations
