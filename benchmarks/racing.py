@@ -6,15 +6,17 @@ Each search is asked for so many configurations of a noisy problem with ten inst
 the race of a study file and once without. A configuration's loss on instance i is
 ``f(x + shift_i) + effect_i + noise``: the instances differ in difficulty, and in what is good on them. Its truth is the
 mean of ``f(x + shift_i)``, known exactly. Compared are the evaluations used and the truth of what each search picks,
-seed by seed. Writes ``data/racing/runs.csv`` and ``racing.md``; with a problem, an alpha or a first, only prints.
+seed by seed. Writes ``data/racing/runs.csv``, whose rows are not made again, and ``racing.md``; with an alpha or a first,
+only prints.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from benchmarks.scaling.results import write
+from benchmarks.scaling.results import append
 from learning_objective.benchmarks import BENCHMARKS
 from mpi.mpi_hands import Hands
 from mpi.mpi_race import Parts
@@ -169,7 +171,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "| problem | configurations | seeds | evaluations, share | regret, all | regret, raced | difference |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name in dict.fromkeys(row["problem"] for row in rows):
+    for name in (name for name in PROBLEMS if name in {row["problem"] for row in rows}):
         own = [row for row in rows if row["problem"] == name]
         share = np.array([float(row["raced_evaluations"]) / float(row["all_evaluations"]) for row in own])
         whole, raced = (np.array([float(row[f"{arm}_regret"]) for row in own]) for arm in ("all", "raced"))
@@ -191,15 +193,20 @@ def main() -> None:
     options = parser.parse_args()
     names = [options.problem] if options.problem else list(PROBLEMS)
     race = {"race_alpha": options.alpha, "first_instances": options.first}
-    rows: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(2) as pool:
-        for name in names:
-            rows += pool.map(partial(pair, name, race), range(options.seeds))
-    print(table(rows))
-    if options.problem or options.alpha is not None or options.first is not None:
+    if options.alpha is not None or options.first is not None:
+        with ProcessPoolExecutor(2) as pool:
+            print(table([row for name in names for row in pool.map(partial(pair, name, race), range(options.seeds))]))
         return
-    write(DATA / "runs.csv", rows, COLUMNS)
-    (DATA / "racing.md").write_text(table(rows))
+    runs = DATA / "runs.csv"
+    rows: list[dict[str, Any]] = list(csv.DictReader(runs.open())) if runs.exists() else []
+    known = {(row["problem"], int(row["seed"])) for row in rows}
+    left = [(name, seed) for seed in range(options.seeds) for name in names if (name, seed) not in known]
+    with ProcessPoolExecutor(2) as pool:
+        for future in as_completed([pool.submit(pair, name, race, seed) for name, seed in left]):
+            append(runs, [future.result()])
+            rows.append(future.result())
+            (DATA / "racing.md").write_text(table(rows))
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -90,10 +90,10 @@ def test_help_and_lists_load_no_numerics() -> None:
 def test_the_command_without_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["--help"]) == main(["--version"]) == 0
     printed = capsys.readouterr().out
-    for verb in (r"run +run or continue a study", r"repair +mend the journal"):
+    for verb in (r"run +run or continue a study", r"rerun +evaluate the best", r"repair +mend the journal"):
         assert re.search(rf"^  {verb}", printed, re.MULTILINE)
     for words, message in {
-        ("rnu",): """error: 'rnu' is not a verb; known: run, repair. Did you mean "run"?""",
+        ("rnu",): """error: 'rnu' is not a verb; known: run, rerun, repair. Did you mean "run"?""",
         ("--verison",): """error: '--verison' is not an option; known: --help, --version. Did you mean "--version"?""",
     }.items():
         assert main(words) == 2
