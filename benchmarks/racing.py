@@ -6,8 +6,8 @@ Each search is asked for so many configurations of a noisy problem with ten inst
 the race of a study file and once without. A configuration's loss on instance i is
 ``f(x + shift_i) + effect_i + noise``: the instances differ in difficulty, and in what is good on them. Its truth is the
 mean of ``f(x + shift_i)``, known exactly. Compared are the evaluations used and the truth of what each search picks,
-seed by seed. Writes ``data/racing/runs.csv``, whose rows are not made again, and ``racing.md``; with an alpha or a first,
-only prints.
+seed by seed. Writes ``data/racing/runs.csv``, whose rows are not made again, and ``racing.md``; with an alpha or a
+first, only prints.
 """
 
 from __future__ import annotations

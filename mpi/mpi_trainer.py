@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from mpi.mpi_definitions import Exit, Fit, Fitted, Message, PackedArray, TrainerDuty
-from utilities.fitting import fit_surrogate, part_of
+from utilities.fitting import fit_surrogate, make_surrogate, part_of
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters
 
@@ -28,6 +28,8 @@ class Trainer:
         self._y: Array = np.empty(0)
         self._variance: Array | None = None
         self._previous: dict[str, tuple[tuple[int, int], Parameters]] = {}
+        for kind in ("gp", "dngo"):
+            make_surrogate(kind, self._space)  # loads the libraries now, while the master makes the first proposals
 
     def fit(self, request: Fit) -> Fitted:
         """Fit to the rows known so far and those of the request.

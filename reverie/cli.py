@@ -12,6 +12,7 @@ from utilities.errors import nearest
 VERBS = {
     "run": "run or continue a study, on all ranks of an MPI launch or in this process",
     "rerun": "evaluate the best configurations of a study again: is the winner better than the runner-up?",
+    "report": "write figures and tables of a study, finished or running, as one HTML file",
     "repair": "mend the journal in a run folder: keep every whole record, and a copy of the damaged file",
 }
 
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from reverie.rerunning import main as rerun
 
         return rerun(words[1:], program="reverie rerun")
+    if words and words[0] == "report":
+        from reverie.report.command import main as report
+
+        return report(words[1:], program="reverie report")
     if words and words[0] == "repair":
         from reverie.repairing import main as repair
 

@@ -93,7 +93,7 @@ def test_the_command_without_run(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in (r"run +run or continue a study", r"rerun +evaluate the best", r"repair +mend the journal"):
         assert re.search(rf"^  {verb}", printed, re.MULTILINE)
     for words, message in {
-        ("rnu",): """error: 'rnu' is not a verb; known: run, rerun, repair. Did you mean "run"?""",
+        ("rnu",): """error: 'rnu' is not a verb; known: run, rerun, report, repair. Did you mean "run"?""",
         ("--verison",): """error: '--verison' is not an option; known: --help, --version. Did you mean "--version"?""",
     }.items():
         assert main(words) == 2

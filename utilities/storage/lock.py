@@ -80,6 +80,12 @@ def release(journal: Path) -> None:
     _note(journal).unlink(missing_ok=True)
 
 
+def held(journal: Path) -> bool:
+    """Whether a run has `journal`, as far as its note tells: a look that takes no lock."""
+    holder = _read(_note(journal))
+    return holder is not None and not holder.gone
+
+
 def _take_by_note(note: Path, journal: Path) -> list[str]:
     messages: list[str] = []
     left = _read(note)
