@@ -19,7 +19,7 @@ from learning_objective.rerun_line import RerunOptions
 from learning_objective.studies import open_study
 from utilities.display.comparison import as_table
 from utilities.errors import StudyError
-from utilities.standings import Standing, comparison, standings
+from utilities.standings import Standing, comparison, given_up, standings
 from utilities.storage.reading import read_trials
 from utilities.storage.records import Header
 from utilities.storage.resumption import OF_A_RUN
@@ -94,7 +94,7 @@ def plan_rerun(options: RerunOptions) -> tuple[Study, Path, Rerun]:
     replay = read_trials(folder / "journal.jsonl", f"rerun: {folder}")
     header = replay.header
     study = _study_of(header, folder) if study is None else study
-    best = standings(replay.trials.values(), header.direction)[: options.top]
+    best = _best(replay.trials.values(), header.direction, options.top)
     if not best:
         raise StudyError(f"rerun: {folder} has no trial that succeeded: there is nothing to evaluate again")
     derived = int(np.random.SeedSequence([header.seed, 11]).generate_state(1)[0])
@@ -126,6 +126,15 @@ def plan_rerun(options: RerunOptions) -> tuple[Study, Path, Rerun]:
         raise StudyError(f"rerun: --top times --repeats must be at most {1 << 20:,} evaluations")
     _refuse_others(folder / name, best)
     return again, folder, Rerun(folder, best, len(header.instances or [None]))
+
+
+def _best(records: Iterable[TrialRecord], direction: str, count: int) -> list[Standing]:
+    """The best configurations: those that completed, and where they are too few, those that a race gave up."""
+    records = list(records)
+    best = standings(records, direction)
+    known = [standing.config for standing in best]
+    others = (standing for standing in given_up(records, direction) if standing.config not in known)
+    return [*best, *others][:count]
 
 
 def _study_of(header: Header, folder: Path) -> Study:

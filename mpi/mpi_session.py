@@ -23,7 +23,7 @@ from mpi.mpi_master import Master
 from mpi.mpi_rerun import Rerun, plan_rerun
 from mpi.mpi_signals import next_signal
 from mpi.mpi_stops import recall
-from utilities.display.comparison import as_table
+from utilities.display.comparison import alone, as_table
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -244,7 +244,10 @@ class Session:
         if study.instances is None:
             return {}
         found = comparison(records.values(), study.direction, len(study.instances))
-        return {} if found is None else {"significance": as_table(found)}
+        if found is not None:
+            return {"significance": as_table(found)}
+        best = self._optimizer.best
+        return {} if best is None else {"significance": alone(best.number, str(self._run.folder))}
 
     def _attempt(self, write: Callable[[], None]) -> None:
         """Write something at the end; what fails for want of room is told, and does not keep the rest back."""

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
 from benchmarks.significance import Scenario, equal, one_best, two_equal
-from utilities.display.comparison import as_table, comparison_lines, rerun_lines, statement
+from utilities.display.comparison import alone, as_table, comparison_lines, rerun_lines, statement
 from utilities.significance import LEVEL, TOP, compare, holm, in_pairs
-from utilities.standings import comparison, standings
+from utilities.standings import comparison, given_up, standings
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 
@@ -126,6 +126,16 @@ def test_the_sentence_and_the_table() -> None:
     assert level is not None
     assert "cannot be told from the runner-up" in statement(level)
     assert comparison_lines(None) == rerun_lines(None) == []
+    (line,) = comparison_lines(alone(4, "runs/s"))
+    assert line.startswith("Only trial 4 was evaluated on all instances")
+
+
+def test_those_given_up_stand_by_what_they_had() -> None:
+    records = [record(0, 0.1, [1.0, 3.0]), record(1, 0.2, [2.0], TrialState.PRUNED)]
+    records += [record(2, 0.3, [1.5], TrialState.PRUNED), record(3, 0.2, [9.0], TrialState.PRUNED)]
+    records.append(TrialRecord(Trial(4, {"x": 0.4}), "model", Outcome(TrialState.PRUNED, 0.0)))  # stopped early
+    assert [standing.number for standing in given_up(records, "minimize")] == [2, 1]
+    assert [standing.number for standing in given_up(records, "maximize")] == [1, 2]
 
 
 def test_a_rerun_shows_what_was_and_what_is() -> None:

@@ -35,7 +35,7 @@ from scipy.special import stdtr
 
 from utilities.surrogate import Array
 
-FIRST, ALPHA = 3, 0.3
+FIRST, ALPHA = 3, 0.4
 """Instances that every configuration gets, and the error rate of each comparison, by default."""
 
 BEST = 3

@@ -21,6 +21,23 @@ class Standing(NamedTuple):
     values: list[float]
 
 
+def given_up(records: Iterable[TrialRecord], direction: str) -> list[Standing]:
+    """Configurations that a race gave up, the best first by what they had been evaluated on; without their values."""
+    sign = 1.0 if direction == "minimize" else -1.0
+    found: dict[str, Standing] = {}
+    for record in records:
+        outcome = record.outcome
+        if (
+            record.parts
+            and outcome is not None
+            and outcome.state is TrialState.PRUNED
+            and outcome.objective is not None
+        ):
+            standing = Standing(record.trial.number, record.trial.config, outcome.objective, [])
+            found.setdefault(json.dumps(record.trial.config, sort_keys=True), standing)
+    return sorted(found.values(), key=lambda standing: (sign * standing.objective, standing.number))
+
+
 def standings(records: Iterable[TrialRecord], direction: str) -> list[Standing]:
     """Configurations of completed trials, the best first; trials of the same one are one."""
     found: dict[str, list[TrialRecord]] = {}

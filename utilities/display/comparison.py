@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,12 +34,23 @@ def statement(found: Comparison) -> str:
     )
 
 
+def alone(number: int, folder: str) -> dict[str, Any]:
+    """What summary.json has where a race left a single configuration on all instances, that of trial `number`."""
+    told = (
+        f"only trial {number} was evaluated on all instances, the others were given up on the way: "
+        f"`reverie rerun {printable(shlex.quote(folder))}` compares the best"
+    )
+    return {"statement": told, "told_apart": False, "p": None, "pairs": 0, "trials": [], "comparisons": []}
+
+
 def comparison_lines(table: Mapping[str, Any] | None) -> list[str]:
     """Lines of a report on a comparison that `as_table` gave; none where there is none."""
     if not table:
         return []
     told = table["statement"]
     lines = [told[0].upper() + told[1:]]
+    if not table["trials"]:
+        return lines
     pairs = counted(len(table["comparisons"]), "pair")
     winner = table["trials"][0]["number"]
     against = {pair["trials"][1]: pair for pair in table["comparisons"] if pair["trials"][0] == winner}
