@@ -99,7 +99,7 @@ def test_formats_that_are_refused(tmp_path: Path, version: str) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_bytes(header(version))
     with pytest.raises(
-        JournalRefusedError, match=r"newer version \(journal format \d+; this one reads up to 2\); update"
+        JournalRefusedError, match=r"newer version \(journal format \d+; this one reads up to 3\); update"
     ):
         Journal.open(path)
     path.write_bytes(header(',"format":"two"'))
