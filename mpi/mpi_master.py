@@ -108,8 +108,7 @@ class Master:
         self._changed = True
         self.over = False
         if self._parts is not None:
-            self._parts.restore(run.records.values())
-            self._settle(self._parts, now)
+            self._settle(self._parts.restore(run.records.values()), now)
 
     # --- messages in ------------------------------------------------------------------------------------------------
 
@@ -172,7 +171,7 @@ class Master:
 
     def _settle(self, parts: Parts, now: float) -> None:
         """Book the trials that have ended by their parts."""
-        for part in [part for part in self._again if parts.useless(part)]:
+        for part in filter(parts.useless, list(self._again)):
             self._again.remove(part)
         for trial, outcome in parts.settle():
             self._end(trial, outcome, now)
@@ -285,7 +284,7 @@ class Master:
         return letters
 
     def _next_trial(self, worker: int) -> Trial | None:
-        """Next trial for a worker, or the next part of one; None where it has to wait."""
+        """Next trial for a worker, or next part of one; None where it has to wait."""
         trial = self._dispatch.next_again(worker)
         if trial is not None or self._parts is None:
             return trial or self._propose()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from msgspec.structs import replace
@@ -55,7 +55,7 @@ class Parts:
         self._due: set[int] = set()
         self._standing: set[int] = set()
 
-    def restore(self, records: Iterable[TrialRecord]) -> None:
+    def restore(self, records: Iterable[TrialRecord]) -> Self:
         """Take over what earlier runs have evaluated."""
         for record in records:
             number, outcome = record.trial.number, record.outcome
@@ -70,6 +70,7 @@ class Parts:
                 self._failed.add(number)
             else:
                 self._offer(number)
+        return self
 
     def _losses(self, parts: dict[int, Outcome]) -> Iterable[tuple[int, float]]:
         for part, outcome in parts.items():

@@ -256,8 +256,7 @@ class Optimizer:
         Raises
         ------
         ValueError
-            The trial was never asked or was told already, both or neither of objective and failed were given, or the
-            standard error is negative or not finite.
+            A trial never asked or told already, both or neither of objective and failed, a standard error below 0.
         """
         number = trial if isinstance(trial, int) else trial.number
         if (objective is None) == (failed is None) and not (pruned and failed is None):
@@ -317,12 +316,11 @@ class Optimizer:
         """Report an outcome as a worker gives it; None leaves the trial pending."""
         if outcome is None:
             return
-        if outcome.state is TrialState.PRUNED:
-            self.tell(trial, outcome.objective, pruned=True, standard_error=outcome.standard_error)
-        elif outcome.state is TrialState.FAIL or outcome.objective is None:
+        pruned = outcome.state is TrialState.PRUNED
+        if not pruned and (outcome.state is TrialState.FAIL or outcome.objective is None):
             self.tell(trial, failed=outcome.reason or outcome.state.value)
         else:
-            self.tell(trial, outcome.objective, standard_error=outcome.standard_error)
+            self.tell(trial, outcome.objective, pruned=pruned, standard_error=outcome.standard_error)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
