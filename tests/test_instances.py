@@ -270,7 +270,7 @@ def studio(request: pytest.FixtureRequest, tmp_path: Path) -> Studio:
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_a_study_with_instances_runs_and_is_rerun(studio: Studio, ranks: int) -> None:
-    studio.study(NOISY.replace("PAUSE", "0"), instances=NAMES, budget=12, first_instances=2)
+    studio.study(NOISY.replace("PAUSE", "0"), instances=NAMES, budget=12, race_alpha=0)
     run = studio.run(ranks)
     assert run.status == 0, run.err
     assert "the runner-up, trial" in run.out
