@@ -50,7 +50,8 @@ def parse_rerun(arguments: Sequence[str], program: str) -> RerunOptions | int:
 
 def make_parser(program: str) -> Parser:
     """Parser of the command line."""
-    parser = Parser(prog=program, description=_DESCRIPTION, allow_abbrev=False)
+    example = f"example: mpiexec -np 4 {program} runs/digits --top 5 --repeats 10"
+    parser = Parser(prog=program, description=_DESCRIPTION, epilog=example, allow_abbrev=False)
     add, defaults = parser.add_argument, RerunOptions(target="")
     add("target", metavar="STUDY_OR_RUN_FOLDER", help="a run folder such as runs/digits, or a study file")
     add("--top", metavar="K", default=str(TOP), help="how many configurations, the best ones (default: %(default)s)")
