@@ -17,6 +17,7 @@ from virtual_cluster import SPACE, Cluster, bowl, reopened
 from mpi.mpi_definitions import Done, Evaluate, Letter
 from mpi.mpi_hands import Hands
 from mpi.mpi_race import Parts
+from utilities.budgets import Fidelity
 from utilities.errors import StudyError
 from utilities.optimizer import Optimizer
 from utilities.space import Space
@@ -375,3 +376,23 @@ def test_what_cannot_be_rerun_is_refused(studio: Studio) -> None:
     ):
         run = studio.run(1, *words, entry=entry)
         assert (run.status, told in run.err) == (2, True), run.err
+
+
+def test_with_budgets_each_part_has_the_full_one() -> None:
+    study = Study(
+        name="again",
+        objective="branin",
+        instances=[None, None],
+        race_alpha=0.0,
+        fidelity=Fidelity(low=1, high=9),
+        space=Space.from_dict({"x": {"type": "float", "low": 0.0, "high": 1.0}}),
+        folder=Path(),
+        source="again",
+    )
+    hands = Hands()
+    for worker in (1, 2):
+        hands.enter(worker)
+    parts = Parts([None, None], study, 0, hands)
+    parts.enter(Trial(0, {"x": 0.5}))
+    given = [parts.next(worker) for worker in (1, 2)]
+    assert [(trial.part, trial.budget, trial.previous_budget) for trial in given if trial] == [(0, 9, 0), (1, 9, 0)]

@@ -341,7 +341,7 @@ class RunFolder:
         if self._table is None:
             self._table = TrialTable(space)
         self._table.update(self.records)
-        evaluations = None if self._study.fidelity is None else rung_columns(self.records.values())
+        evaluations = None if self._study.fidelity is None or self.in_parts else rung_columns(self.records.values())
         contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions, evaluations)
         with writing(self._archive, "the archive"):
             write_archive(self._archive, contents)
