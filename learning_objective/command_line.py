@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import msgspec
 
 from utilities.errors import nearest, spell_out
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS
+
+R = TypeVar("R")
 
 DURATIONS = "Durations: 90s, 10m, 8h, 1h30m, 2d, or seconds."
 _LINGER_SECONDS = 2.0
@@ -77,7 +79,7 @@ def parse_arguments(arguments: Sequence[str] | None, program: str, method: str |
     return heard_once(lambda: _parse(arguments, program, method))
 
 
-def heard_once(parse: Callable[[], Options | int]) -> Options | int:
+def heard_once(parse: Callable[[], R | int]) -> R | int:
     """Call `parse` on every rank of a launch such that only what the first one prints is seen."""
     first = next((os.environ[name] for name in _RANK_VARIABLES if name in os.environ), "0") == "0"
     with open(os.devnull, "w") as nowhere:
@@ -113,8 +115,12 @@ class Parser(argparse.ArgumentParser):
         known = [name for action in self._actions for name in action.option_strings]
         hint = nearest(unknown[0].partition("=")[0], known) if unknown and "unrecognized" in message else ""
         end = "" if message.endswith((".", "?")) else "."
-        print(f"error: {spell_out(message)}{end}{hint} {self.prog} --help lists the options.", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(self.refuse(f"{spell_out(message)}{end}{hint} {self.prog} --help lists the options."))
+
+    def refuse(self, sentence: str) -> int:
+        """Print what is wrong, and return the exit status for it."""
+        print(f"error: {sentence}", file=sys.stderr)
+        return 2
 
 
 def make_parser(program: str, method: str | None = None) -> Parser:

@@ -38,6 +38,12 @@ _LOOK_SECONDS = 0.1
 _UNLOADABLE = "the objective cannot be loaded"
 
 
+def folder_of(trials_folder: Path, trial: Trial) -> Path:
+    """A trial's own folder; that of a part of one lies in the trial's."""
+    folder = trials_folder / str(trial.number)
+    return folder if trial.part is None else folder / str(trial.part)
+
+
 class Report(msgspec.Struct, frozen=True):
     """An intermediate value of a running trial.
 
@@ -235,7 +241,7 @@ class Evaluator:
         self.kill()
 
     def _folder(self, trial: Trial) -> Path:
-        return self._trials_folder / str(trial.number)
+        return folder_of(self._trials_folder, trial)
 
     def _output(self, trial: Trial) -> Path:
         return self._folder(trial) / output_file(0 if self._place is None else self._place.rank)
@@ -272,7 +278,8 @@ class Evaluator:
         self._objective = objective
         devices = self._resources.devices
         own = trial.number, trial.seed, trial.budget, self._folder(trial)
-        handle = TrialHandle(*own, devices=devices, previous_budget=trial.previous_budget)
+        before, instance = trial.previous_budget, trial.instance
+        handle = TrialHandle(*own, devices=devices, previous_budget=before, instance=instance)
         result = attempt(objective, trial.config, handle)
         seconds = time.monotonic() - begun
         return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)

@@ -5,7 +5,7 @@ One JSON object a line goes through each pipe:
 | message | direction | carries |
 |---|---|---|
 | load | worker -> child | objective or command, folder |
-| evaluate | worker -> child | number, config, seed, budget, previous_budget, folder, devices, together (ranks meet) |
+| evaluate | worker -> child | number, config, seed, budget, previous_budget, instance, folder, devices, together |
 | stop | worker -> child | number of the trial to end early |
 | loaded | child -> worker | |
 | load_failed | child -> worker | message; the child ends after it |
@@ -202,8 +202,8 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
         shown = value if math.isfinite(value) else None
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
-    budgets = request["budget"], request["previous_budget"]
-    trial = TrialHandle(number, request["seed"], budgets[0], folder, report, request["devices"], budgets[1])
+    own = request["seed"], request["budget"], folder, report, request["devices"], request["previous_budget"]
+    trial = TrialHandle(number, *own, instance=request["instance"])
     spent = peer_lost = False
     together = Together(request["together"], trial)
     connection.run(trial)

@@ -34,6 +34,17 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         Whatever is wrong with the command line, the study file or the objective.
     """
     study = open_study(options)
+    return study, spec_of(study, "; --objective-folder names another folder" if options.resumed else "")
+
+
+def spec_of(study: Study, hint: str = "") -> ObjectiveSpec:
+    """Where the study's objective is, having seen that it is there; `hint` ends the message where it is not.
+
+    Raises
+    ------
+    StudyError
+        What is wrong with it, or what this machine or installation lacks.
+    """
     if study.trial_memory is not None and not memory.available():
         raise StudyError(
             f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
@@ -46,9 +57,8 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         if study.fidelity is not None:
             check_takes_trial(spec)
     except StudyError as error:
-        hint = "; --objective-folder names another folder" if options.resumed else ""
         raise StudyError(f"{study.source}: [study] {error}{hint}") from None
-    return study, spec
+    return spec
 
 
 def open_study(options: Options) -> Study:

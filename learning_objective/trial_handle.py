@@ -25,6 +25,8 @@ class TrialHandle:
         Called with each reported (step, value), from whatever thread reports.
     devices
         The GPUs that it sees.
+    instance
+        What it is evaluated on.
 
     Attributes
     ----------
@@ -38,6 +40,8 @@ class TrialHandle:
         With how much the trial was evaluated before; 0 at first.
     devices : tuple of str or None
         Names of the only GPUs that it sees, as in CUDA_VISIBLE_DEVICES; None where the study does not share them out.
+    instance : int, float, str or None
+        Data period, fold or seed at which to evaluate; None where the study has no instances.
     comm : Communicator or None
         Of the ranks that evaluate this trial together; None where one process does.
     """
@@ -51,11 +55,13 @@ class TrialHandle:
         send: Callable[[int, float], None] = lambda step, value: None,
         devices: Sequence[str] | None = None,
         previous_budget: float = 0,
+        instance: float | str | None = None,
     ) -> None:
         self.number = number
         self.seed = seed
         self.budget = budget
         self.previous_budget = previous_budget
+        self.instance = instance
         self.devices = None if devices is None else tuple(devices)
         self.comm: Communicator | None = None
         self._folder = folder

@@ -26,6 +26,7 @@ from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
 from mpi.mpi_promotions import Promotions
+from mpi.mpi_race import Parts
 from mpi.mpi_refits import Refits
 from mpi.mpi_staff import Staff
 from mpi.mpi_stops import Stops
@@ -92,6 +93,7 @@ class Master:
         self._promotions = Promotions(optimizer, run, self.ledger, self._stops)
         self.ending = Ending(study, self.ledger, self._promotions)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
+        self._parts = None if study.instances is None else Parts(study.instances, study, run.first_seed, self._hands)
         self._gate = DiskGate(run, display, now)
         self._staff = Staff(
             study,
@@ -108,6 +110,8 @@ class Master:
         self.exhausted = False
         self._changed = True
         self.over = False
+        if self._parts is not None:
+            self._settle(self._parts.restore(run.records.values()), now)
 
     # --- messages in ------------------------------------------------------------------------------------------------
 
@@ -129,7 +133,8 @@ class Master:
             self._refits.take(message, source)
             self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
-            self._outbox += self._stops.take(message, source, now)
+            part = self._hands.part(source, message.number)
+            self._outbox += self._stops.take(message, source, now, part)
         elif isinstance(message, Exit):
             self._ranks.pop(source, None)
         else:
@@ -159,14 +164,34 @@ class Master:
 
     def record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         """Book an outcome that a worker brought, or that it never will."""
+        if self._parts is None:
+            final = self._promotions.take(trial, outcome, source, now)
+            self.ledger.end_part(source, outcome, now)
+            if final is not None:
+                self._end(trial, self._stops.end(trial, final), now)
+            self._note(outcome, now)
+        elif trial.part is not None:
+            self.ledger.end_part(source, outcome, now)
+            self._run.measured(trial.number, trial.part, outcome, self.ledger.worker(source), now)
+            self._parts.take(trial, outcome)
+            self._settle(self._parts, now)
+
+    def _settle(self, parts: Parts, now: float) -> None:
+        """Book the trials that have ended by their parts."""
+        for part in filter(parts.useless, list(self._again)):
+            self._again.remove(part)
+        for trial, outcome in parts.settle():
+            self._end(trial, outcome, now)
+            self._note(outcome, now)
+
+    def _end(self, trial: Trial, outcome: Outcome, now: float) -> None:
+        self._run.finished(trial.number, outcome, now)
+        self._optimizer.tell_outcome(trial, outcome)
+        self.ledger.count(trial, outcome)
+
+    def _note(self, outcome: Outcome, now: float) -> None:
+        """End the run where too many in a row have failed."""
         self.ending.note(outcome)
-        final = self._promotions.take(trial, outcome, source, now)
-        if final is None:
-            return
-        final = self._stops.end(trial, final)
-        self._run.finished(trial.number, final, now)
-        self._optimizer.tell_outcome(trial, final)
-        self.ledger.end(source, trial, final, now)
         if self.ending.failing and not self.ending.closing:
             self.stop(self.ending.failing, now)
 
@@ -195,7 +220,7 @@ class Master:
 
     def warm_up(self) -> None:
         """Make the first proposal, which loads libraries, before its trial is noted as started."""
-        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._again:
+        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._waiting:
             self._proposals.warm_up(len(self._hands.idle), self._left)
 
     def answer(self, now: float) -> list[Letter]:
@@ -248,7 +273,7 @@ class Master:
         idle = self._hands.idle
         while idle and self._open:
             slow = not self._at_hand
-            trial = self._next_trial()
+            trial = self._next_trial(idle[0])
             if trial is None:
                 break
             letters.append(self._dispatch.give(idle.popleft(), trial, now))
@@ -271,17 +296,25 @@ class Master:
             worker = next(iter(roomy))
             del roomy[worker]
             for _ in range(depth + 1 - self._hands.count(worker)):
-                trial = self._next_trial()
+                trial = self._next_trial(worker)
                 if trial is None:
                     return letters
                 letters.append(self._dispatch.give(worker, trial, now))
         return letters
 
-    def _next_trial(self) -> Trial | None:
-        if self._again:
-            return self._again.popleft()
-        if (promoted := self._promotions.next(last=self._nothing_else)) is not None:
-            return promoted
+    def _next_trial(self, worker: int) -> Trial | None:
+        """Next trial for a worker, or next part of one; None where it has to wait."""
+        if (trial := self._dispatch.next_again(worker)) is not None:
+            return trial
+        if self._parts is None:
+            return self._promotions.next(last=self._nothing_else) or self._propose()
+        part = self._parts.next(worker)
+        if part is None and self._left > 0 and (trial := self._propose()) is not None:
+            self._parts.enter(trial)
+            part = self._parts.next(worker)
+        return part
+
+    def _propose(self) -> Trial | None:
         if self._proposals.must_wait(self._left):
             return None
         if not self._optimizer.ready:
@@ -309,13 +342,20 @@ class Master:
         """Whether another trial may start."""
         if self.ending.closing:
             return False
-        more = bool(self._again) or not self.exhausted
-        return (more and self._left + len(self._again) > 0) or self._promotions.any(last=self._nothing_else)
+        begun = len(self._again) if self._parts is None else len(self._parts)
+        more = self._waiting or not self.exhausted
+        left = self._left + (begun if self._waiting else 0)
+        return (more and left > 0) or self._promotions.any(last=self._nothing_else)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether anything waits that was proposed already: a trial to be evaluated again, a part of one."""
+        return bool(self._again) or (self._parts is not None and self._parts.waiting)
 
     @property
     def _at_hand(self) -> bool:
         """Whether a trial can be given without a proposal being made."""
-        return bool(self._again or self._optimizer.ready) or self._promotions.any(last=self._nothing_else)
+        return self._waiting or bool(self._optimizer.ready) or self._promotions.any(last=self._nothing_else)
 
     @property
     def _nothing_else(self) -> bool:
@@ -327,7 +367,8 @@ class Master:
         """Trials that the budget leaves to be proposed."""
         if self._study.budget is None:
             return sys.maxsize
-        return self._study.budget - self.ledger.ended - len(self._hands) - len(self._again)
+        begun = len(self._hands) + len(self._again) if self._parts is None else len(self._parts)
+        return self._study.budget - self.ledger.ended - begun
 
     def _finished(self, now: float) -> bool:
         if len(self._hands) or self._gate.shut:

@@ -40,7 +40,7 @@ class Promotions:
             return replace(outcome, state=TrialState.PRUNED)
         self._run.paused(trial, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
-        self._ledger.end(source, trial, replace(outcome, state=TrialState.PAUSED), now)
+        self._ledger.count(trial, replace(outcome, state=TrialState.PAUSED))
         return None
 
     def any(self, *, last: bool) -> bool:

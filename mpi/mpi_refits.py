@@ -87,7 +87,8 @@ class Refits:
             previous = {name: PackedArray.pack(array) for name, array in fits[kind].parameters.items()}
         self._rows_sent[rank], self._parts_known[rank, kind] = len(data), part
         rows = PackedArray.pack(data.x[known:]), PackedArray.pack(data.y[known:])
-        return Fit(kind, known, *rows, previous=previous, job=self._jobs, part=part)
+        variance = None if data.variance is None else PackedArray.pack(data.variance[known:])
+        return Fit(kind, known, *rows, previous=previous, job=self._jobs, part=part, variance=variance)
 
     def take(self, message: Fitted, source: int) -> None:
         """Take a fit or a part of one; what a refit was given up for is passed over."""

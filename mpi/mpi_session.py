@@ -10,14 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from learning_objective.command_line import Options
 from learning_objective.objective_spec import ObjectiveSpec
-from learning_objective.studies import prepare_study
+from learning_objective.rerun_line import RerunOptions
+from learning_objective.studies import prepare_study, spec_of
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
+from mpi.mpi_rerun import Rerun, plan_rerun
 from mpi.mpi_signals import next_signal
 from mpi.mpi_stops import recall
 from utilities.borders import find_borders
+from utilities.display.comparison import alone, as_table
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -28,13 +33,47 @@ from utilities.ledger import best_initial
 from utilities.optimizer import Optimizer
 from utilities.rungs import concluded, rung_counts
 from utilities.stage_plan import describe
+from utilities.standings import comparison
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.stop_request import StopRequest, StopRequests
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
 
-__all__ = ["Session", "check_ranks", "cut_off_grid", "prepare_study", "resume_command"]
+__all__ = ["Plan", "Session", "check_ranks", "cut_off_grid", "make_plan", "prepare_study", "resume_command"]
+
+
+class Plan(NamedTuple):
+    """What a run is to do.
+
+    Attributes
+    ----------
+    study, spec
+        See `prepare_study`.
+    output
+        Folder in which the study's own folder lies.
+    rerun
+        What is evaluated again; None in any other run.
+    """
+
+    study: Study
+    spec: ObjectiveSpec
+    output: Path
+    rerun: Rerun | None = None
+
+
+def make_plan(options: Options | RerunOptions) -> Plan:
+    """Read what the command line names, and see that the objective is there.
+
+    Raises
+    ------
+    StudyError
+        Whatever is wrong.
+    """
+    if isinstance(options, Options):
+        return Plan(*prepare_study(options), Path(options.output))
+    study, folder, rerun = plan_rerun(options)
+    return Plan(study, spec_of(study), folder, rerun)
 
 
 def check_ranks(study: Study, ranks: int) -> int:
@@ -59,10 +98,8 @@ class Session:
 
     Parameters
     ----------
-    study, spec
-        From `prepare_study`.
-    output
-        Folder in which the study's own folder lies.
+    plan
+        From `make_plan`.
     ranks
         Number of processes, this one included.
     trainers
@@ -76,15 +113,15 @@ class Session:
         The folder cannot be written, or holds another study of this name.
     """
 
-    def __init__(
-        self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainers: tuple[int, ...], ahead: bool
-    ) -> None:
+    def __init__(self, plan: Plan, *, ranks: int, trainers: tuple[int, ...], ahead: bool) -> None:
+        study, self._rerun = plan.study, plan.rerun
         self._study, self._ranks = study, ranks
+        self._fidelity = None if study.instances is not None else study.fidelity  # parts have the full budget
         rule = (
             None if study.early_stopping is None else EarlyStopping(study.early_stopping, study.direction, study.seed)
         )
         reports: list[tuple[int, int, float, float]] = []
-        self._run = RunFolder.open(Path(output), study, partial(recall, rule, reports))
+        self._run = RunFolder.open(plan.output, study, partial(recall, rule, reports))
         self._optimizer = Optimizer(
             study.space,
             study.method,
@@ -93,7 +130,7 @@ class Session:
             acquisition=study.acquisition,
             kappa=study.kappa,
             stages=study.stages,
-            fidelity=study.fidelity,
+            fidelity=self._fidelity,
             refit="external" if trainers else "inline",
             max_steps=None if study.early_stopping is None else study.early_stopping.max_steps,
         )
@@ -107,7 +144,7 @@ class Session:
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
         limits = study.trial_timeout, study.trial_memory
-        duty = WorkerDuty(spec, trials, *limits, study.isolation, study.threads_per_worker)
+        duty = WorkerDuty(plan.spec, trials, *limits, study.isolation, study.threads_per_worker)
         self._troubles: list[str] = []
         self._requests = StopRequests(self._run.folder)
         self._run.session(ranks, time.time())
@@ -178,9 +215,13 @@ class Session:
         predicted = self._optimizer.predicted_best()
         summary = master.ledger.summary(self._optimizer.best, predicted, initial, now)
         where = None if predicted is None else predicted.config
-        summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]
-        if self._study.fidelity is not None:
-            summary["fidelity"] = rung_counts(self._study.fidelity, records)
+        if self._rerun is None:
+            summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]
+        else:
+            self._rerun.numbers(summary)
+        summary |= self._compare()
+        if self._fidelity is not None:
+            summary["fidelity"] = rung_counts(self._fidelity, records)
             if status != RESUMABLE:
                 summary["states"] = concluded(summary["states"])
                 self._attempt(self._run.conclude)
@@ -204,6 +245,19 @@ class Session:
         let_go(sys.stdout)
         let_go(sys.stderr)
         return status
+
+    def _compare(self) -> dict[str, Any]:
+        """How the best configurations compare, and in a rerun what each of them was before."""
+        records, study = self._run.records, self._study
+        if self._rerun is not None:
+            return self._rerun.results(records, study.direction)
+        if study.instances is None:
+            return {}
+        found = comparison(records.values(), study.direction, len(study.instances))
+        if found is not None:
+            return {"significance": as_table(found)}
+        best = self._optimizer.best
+        return {} if best is None else {"significance": alone(best.number, str(self._run.folder))}
 
     def _attempt(self, write: Callable[[], None]) -> None:
         """Write something at the end; what fails for want of room is told, and does not keep the rest back."""

@@ -29,10 +29,14 @@ class Stops:
         self._rule, self._run, self._ledger, self._optimizer = rule, run, ledger, optimizer
         self._sources: dict[int, int] = {}
 
-    def take(self, report: Report, source: int, now: float) -> list[Letter]:
-        """Note a report, at `now` in seconds since the epoch; STOP where its trial is to end at once."""
-        self._run.reported(report.number, report.step, report.value, now)
-        self._optimizer.report(report.number, report.step, report.value)
+    def take(self, report: Report, source: int, now: float, part: int | None = None) -> list[Letter]:
+        """Note a report of a trial or a `part` of it, at `now` in seconds since the epoch; STOP where it is to end.
+
+        Curves of different instances do not compare: from those of parts nothing is learned.
+        """
+        self._run.reported(report.number, report.step, report.value, now, part)
+        if part is None:
+            self._optimizer.report(report.number, report.step, report.value)
         if self._rule is None or self._ledger.trial_at(source) != report.number:
             return []
         self._sources[report.number] = source
@@ -69,7 +73,7 @@ class Stops:
 
 def recall(rule: EarlyStopping | None, reports: list[tuple[int, int, float, float]], record: Record) -> None:
     """Tell a rule what a record of an earlier run has for it; keep in `reports` what has been reported."""
-    if isinstance(record, Reported):
+    if isinstance(record, Reported) and record.part is None:
         reports.append((record.number, record.step, record.value, record.time))
     if rule is None:
         return

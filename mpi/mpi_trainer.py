@@ -26,6 +26,7 @@ class Trainer:
         self._seed = duty.seed
         self._x: Array = np.empty((0, len(self._space.groups)))
         self._y: Array = np.empty(0)
+        self._variance: Array | None = None
         self._previous: dict[str, tuple[tuple[int, int], Parameters]] = {}
         for kind in ("gp", "dngo"):
             make_surrogate(kind, self._space)  # loads the libraries now, while the master makes the first proposals
@@ -45,11 +46,14 @@ class Trainer:
             self._x, self._previous = np.empty((0, x.shape[1])), {}
         self._x = np.vstack([self._x[: request.known], x])
         self._y = np.concatenate([self._y[: request.known], request.y.unpack()])
+        if request.variance is not None:  # rows before the first of known noise have none
+            before = np.zeros(request.known) if self._variance is None else self._variance[: request.known]
+            self._variance = np.concatenate([before, request.variance.unpack()])
         if request.previous is not None:
             whole = {name: array.unpack() for name, array in request.previous.items()}
             self._previous[request.kind] = request.part, part_of(whole, request.part)
         began = time.perf_counter()
-        data = Dataset(self._x, self._y)
+        data = Dataset(self._x, self._y, self._variance)
         part, previous = self._previous.get(request.kind, (request.part, None))
         if part != request.part:
             previous = None

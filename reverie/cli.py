@@ -19,12 +19,18 @@ VERBS = {
     "best": "print the best configuration, ready to paste",
     "stop": "ask a running study to end gracefully",
     "export": "write the trials for other tools: csv, parquet, optuna, tensorboard, mlflow-files",
+    "rerun": "evaluate the best configurations of a study again: is the winner better than the runner-up?",
     "report": "write figures and tables of a study, finished or running, as one HTML file",
     "repair": "mend the journal in a run folder: keep every whole record, and a copy of the damaged file",
     "slurm": "write a job script for Slurm",
     "completion": "print a script that completes all of this in bash, zsh or fish",
 }
-_ELSEWHERE = {"run": "mpi.mpi_optimizer", "report": "reverie.report.command", "repair": "reverie.repairing"}
+_ELSEWHERE = {
+    "run": "mpi.mpi_optimizer",
+    "report": "reverie.report.command",
+    "repair": "reverie.repairing",
+    "rerun": "reverie.rerunning",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

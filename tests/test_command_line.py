@@ -90,7 +90,7 @@ def test_help_and_lists_load_no_numerics() -> None:
 def test_the_command_without_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["--help"]) == main(["--version"]) == 0
     printed = capsys.readouterr().out
-    for verb in (r"run +run or continue a study", r"repair +mend the journal"):
+    for verb in (r"run +run or continue a study", r"rerun +evaluate the best", r"repair +mend the journal"):
         assert re.search(rf"^  {verb}", printed, re.MULTILINE)
     for words, message in {
         ("rnu",): f"""error: 'rnu' is not a verb; known: {", ".join(VERBS)}. Did you mean "run"?""",

@@ -391,6 +391,18 @@ def test_a_study_that_is_continued_knows_what_it_knew(order) -> None:
     live, records, reports = journalled(order)
     again = Optimizer(SPACE, "gp", 3, initial=5, max_steps=8)
     again.restore(records, reports)
+    for fit in live.fits.values():
+        again.adopt(*fit)
     assert np.array_equal(live.fit_data.x, again.fit_data.x)
     assert np.array_equal(live.fit_data.y, again.fit_data.y)
     assert (live.best, live.revision, live.foresees) == (again.best, again.revision, again.foresees)
+
+
+def test_the_best_point_is_asked_for_where_nothing_is_learned_from_reports_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    optimizer = taught()
+    optimizer.ask()
+    assert optimizer._history.curves.active and optimizer.predicted_best() is not None
+    monkeypatch.setattr(Curves, "active", False)
+    assert optimizer.predicted_best() is None

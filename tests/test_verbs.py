@@ -46,7 +46,7 @@ def test_help_of_each_verb_has_an_example(verb: str, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_unknown_option_is_one_sentence(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     needed = {"export": ["--to", "csv"], "slurm": ["s.toml", "--time", "1h"], "check": ["s.toml"], "repair": ["r"]}
-    needed["completion"] = ["bash"]
+    needed |= {"completion": ["bash"], "rerun": ["runs/r"]}
     text = told(capsys, verb, *needed.get(verb, []), "--hepl", status=2)
     assert text.startswith("error: unrecognized arguments: --hepl. Did you mean")
     assert text.count("\n") == 1

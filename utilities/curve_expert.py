@@ -61,14 +61,15 @@ class CurveExpert(Expert):
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         known = self._conditioned
         if len(rows) > known:
-            x, y = rows.x[known:], rows.y[known:]
-            self._judge(posterior, x, y)
+            new = rows.some(slice(known, None))
+            x, y = new.x, new.y
+            self._judge(posterior, new)
             for i in np.flatnonzero(x[:, -1] >= 1.0):
                 self._foreseen.end(x[i, :-1].tobytes(), float(y[i]))
             chosen = np.array(self._thinning.take(x), dtype=np.intp)
             some = chosen if self.kind == "gp" else np.arange(known, len(rows))
             if len(some):
-                posterior = posterior.extend(rows.x[some], self._images(rows.y[some]))
+                posterior = self._extended(posterior, rows.some(some))
             self._conditioned, self._posterior = len(rows), posterior
         return FullFidelity(self._with_loose(posterior, rows))
 
@@ -110,7 +111,7 @@ class CurveExpert(Expert):
     def _around(self, rows: Dataset, place: Array) -> Posterior:
         """Gaussian process with the companion's hyperparameters, given the chosen rows nearest to features (p,)."""
         some = nearby(rows, self._thinning.rows, place, COMPANION_ROWS)
-        return condition("gp", self._space, of_companion(self._known()), Dataset(rows.x[some], rows.y[some]))
+        return condition("gp", self._space, of_companion(self._known()), rows.some(some))
 
     def _follow(self, data: CurveData) -> None:
         """Go over to the latest fit, or to other rows than before."""
@@ -129,11 +130,11 @@ class CurveExpert(Expert):
         if self._conditioned < self._fitted:
             self._thinning.take(rows.x[self._conditioned : self._fitted])
             self._conditioned = self._fitted
-        known = Dataset(rows.x[: self._conditioned], rows.y[: self._conditioned])
+        known = rows.some(slice(self._conditioned))
         some = thin(known, MOST_ROWS) if self.kind == "gp" else np.arange(len(known))
         if self.kind == "gp":  # the latest row of a curve may give way to a later one: it is put in anew at each call
             some = some[~np.isin(some, self._thinning.loose)]
-        self._posterior = condition(self.kind, self._space, self._known(), Dataset(known.x[some], known.y[some]))
+        self._posterior = condition(self.kind, self._space, self._known(), known.some(some))
         self._local = None
 
     def _with_loose(self, posterior: Posterior, rows: Dataset) -> Posterior:
@@ -141,20 +142,23 @@ class CurveExpert(Expert):
         if self.kind != "gp" or not len(loose):
             return posterior
         some = loose[-MOST_ROWS:]
-        return posterior.extend(rows.x[some], self._images(rows.y[some]))
+        return self._extended(posterior, rows.some(some))
 
-    def _images(self, y: Array) -> Array:
-        return transform_of(self._known()).apply_bounded(y)
+    def _extended(self, posterior: Posterior, rows: Dataset) -> Posterior:
+        seen = transform_of(self._known()).apply_to(rows, bounded=True)
+        return posterior.extend(seen.x, seen.y, seen.variance)
 
-    def _judge(self, posterior: Posterior, x: Array, y: Array) -> None:
+    def _judge(self, posterior: Posterior, new: Dataset) -> None:
         """Keep how well new objectives were foreseen, before anything new of their curves was told."""
-        ends = x[:, -1] >= 1.0
+        ends = new.x[:, -1] >= 1.0
         if not ends.any():
             return
+        full = new.some(np.flatnonzero(ends))
         transform = transform_of(self._known())
-        z = self._images(y[ends])
-        log_densities, places = foresee(posterior, x[ends], (z - posterior.offset) / posterior.scale)
-        self.scores.add(log_densities + transform.log_slope(y[ends]) - np.log(posterior.scale), places)
+        seen = transform.apply_to(full, bounded=True)
+        standardised = (seen.y - posterior.offset) / posterior.scale
+        log_densities, places = foresee(posterior, seen.x, standardised, seen.variance)
+        self.scores.add(log_densities + transform.log_slope(full.y) - np.log(posterior.scale), places)
 
 
 def _far_beyond(fitted: int, count: int) -> bool:

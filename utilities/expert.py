@@ -17,6 +17,7 @@ from utilities.fitting import (
     transform_of,
     without_observations,
 )
+from utilities.output_transform import OutputTransform
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 
@@ -140,13 +141,13 @@ class Expert:
         if fit.posterior is None:
             if not fit.again:
                 self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
-            seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
+            seen = data.some(slice(fit.fitted))
             known = without_observations(fit.parameters) if fit.anew else fit.parameters
             fit.posterior, fit.known = condition(self.kind, self._space, known, seen), fit.fitted
         transform = transform_of(fit.parameters)
         while fit.known < self._conditioned:
             rows = slice(fit.known, min(fit.known + CHUNK, self._conditioned))
-            fit.posterior = fit.posterior.extend(data.x[rows], transform.apply(data.y[rows]))
+            fit.posterior = _extended(fit.posterior, transform, data.some(rows))
             fit.known = rows.stop
             if self._posterior is not None and fit.known < self._conditioned:
                 return
@@ -163,12 +164,13 @@ class Expert:
         if posterior is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         if len(data) > self._conditioned:
-            x, y = data.x[self._conditioned :], data.y[self._conditioned :]
+            new = data.some(slice(self._conditioned, None))
             transform = transform_of(parameters)
-            z = transform.apply(y)
-            log_densities, places = foresee(posterior, x, (z - posterior.offset) / posterior.scale)
-            self.scores.add(log_densities + transform.log_slope(y) - np.log(posterior.scale), places)
-            posterior = posterior.extend(x, z)
+            seen = transform.apply_to(new)
+            standardised = (seen.y - posterior.offset) / posterior.scale
+            log_densities, places = foresee(posterior, seen.x, standardised, seen.variance)
+            self.scores.add(log_densities + transform.log_slope(new.y) - np.log(posterior.scale), places)
+            posterior = posterior.extend(seen.x, seen.y, seen.variance)
             self._conditioned = len(data)
         self._posterior = posterior
         return posterior
@@ -192,14 +194,14 @@ class Expert:
         if view.closed is not None:
             new = new[view.closed.depth(data.x[new])[0] <= 0.0]
         if len(new):
-            posterior = view.posterior.extend(data.x[new], transform_of(own).apply(data.y[new]))
+            posterior = _extended(view.posterior, transform_of(own), data.some(new))
             view = View(posterior, np.concatenate([view.rows, new]), view.closed)
         self._companion, self._companion_conditioned = view, len(data)
         return view
 
     def _first_companion(self, own: Parameters, data: Dataset) -> View:
         rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
-        posterior = condition("gp", self._space, own, Dataset(data.x[rows], data.y[rows]))
+        posterior = condition("gp", self._space, own, data.some(rows))
         if not inside.any():
             return View(posterior, rows)
         lengthscale = np.exp(own["log_lengthscale"].mean(axis=0))[self._space.groups]
@@ -211,7 +213,7 @@ class Expert:
         if closed is not None:
             outside = outside[closed.depth(data.x)[0] <= 0.0]
         rows = around_incumbent(data, outside)
-        return View(condition("gp", self._space, own, Dataset(data.x[rows], data.y[rows])), rows, closed)
+        return View(condition("gp", self._space, own, data.some(rows)), rows, closed)
 
     def to_user(self, mean: float, sd: float) -> tuple[float, float]:
         """Median, and half the width of the central 68 % interval, of a standardised prediction in the user's units."""
@@ -224,6 +226,11 @@ class Expert:
         if self._parameters is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         return self._parameters
+
+
+def _extended(posterior: Posterior, transform: OutputTransform, data: Dataset) -> Posterior:
+    seen = transform.apply_to(data)
+    return posterior.extend(seen.x, seen.y, seen.variance)
 
 
 def _far_beyond(fitted: int, count: int) -> bool:

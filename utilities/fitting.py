@@ -94,7 +94,7 @@ def fit_surrogate(
     latest = latest_values(data) if curves else data.y
     if curves and kind == "gp":
         some = thin(data, MOST_ROWS)
-        data = Dataset(data.x[some], data.y[some])
+        data = data.some(some)
     fitted = _fit_one(kind, make_surrogate(kind, space, part, curves=curves), data, rng, previous, latest)
     if curves:
         fitted[FIDELITY] = np.array(1.0)
@@ -103,7 +103,7 @@ def fit_surrogate(
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
         return fitted
-    part_data = Dataset(data.x[rows], data.y[rows])
+    part_data = data.some(rows)
     before = None if previous is None else of_companion(previous)
     local = "gp" if kind == "gp" else "local"
     surrogate = make_surrogate(local, space, curves=curves)
@@ -148,17 +148,15 @@ def _fit_one(
     transform = OutputTransform.fit(objectives) if kind != "dngo-paper" else identity_transform()
     if curves and kind == "dngo-paper" and objectives.min() < objectives.max():
         transform = identity_transform(float(objectives.min()), float(objectives.max()))
-    z = transform.apply_bounded(data.y) if curves else transform.apply(data.y)
-    fitted = surrogate.fit(Dataset(data.x, z), rng, previous)
+    fitted = surrogate.fit(transform.apply_to(data, bounded=curves), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 
 
 def condition(kind: str, space: Space, parameters: Parameters, data: Dataset) -> Posterior:
     """Posterior of the surrogate `kind` given `data` in the user's units."""
-    transform = transform_of(parameters)
     curves = of_curves(space, data)
-    z = transform.apply_bounded(data.y) if curves else transform.apply(data.y)
-    return make_surrogate(kind, space, curves=curves).condition(parameters, Dataset(data.x, z))
+    seen = transform_of(parameters).apply_to(data, bounded=curves)
+    return make_surrogate(kind, space, curves=curves).condition(parameters, seen)
 
 
 def without_observations(parameters: Parameters) -> Parameters:

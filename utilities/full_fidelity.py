@@ -52,9 +52,13 @@ class FullFidelity:
         """Variance (S,) of the observation noise."""
         return self.inner.noise()
 
-    def extend(self, x: Array, y: Array) -> FullFidelity:
+    def noise_of(self, variance: Array | None) -> Array:
+        """Variance of the noise of observations, given what is known of it."""
+        return self.inner.noise_of(variance)
+
+    def extend(self, x: Array, y: Array, variance: Array | None = None) -> FullFidelity:
         """Posterior with more observations at full fidelity."""
-        return FullFidelity(self.inner.extend(at_full(x), y))
+        return FullFidelity(self.inner.extend(at_full(x), y, variance))
 
     def fantasize(self, x_pending: Array, count: int, rng: np.random.Generator) -> FullFidelity:
         """Posterior with sampled outcomes at the pending points (q, p), at full fidelity."""

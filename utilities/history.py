@@ -47,6 +47,7 @@ class History:
         self._space = space
         self.curves = Curves(len(space.groups), max_steps)
         self._x, self._points, self._y = Rows(len(space.groups)), Rows(len(space)), Rows(1)
+        self._variance, self._uncertain = Rows(1), False
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
         self._ended, self._valid = Rows(len(space.groups)), Rows(1)
@@ -68,8 +69,10 @@ class History:
 
         Trials that were ended early are among them, with the latest value that they reported.
         """
-        x, y = self._x.view, self._y.view[:, 0]
-        return CurveData(x, y, self.curves.rows, self.curves.revision) if self.curves.active else Dataset(x, y)
+        x, y, variance = self._x.view, self._y.view[:, 0], self._variance.view[:, 0] if self._uncertain else None
+        if self.curves.active:
+            return CurveData(x, y, variance, rows=self.curves.rows, revision=self.curves.revision)
+        return Dataset(x, y, variance)
 
     @property
     def points(self) -> Array:
@@ -125,7 +128,7 @@ class History:
         self._points.append(point[0])
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._append(objective, 0.0)
         self.curves.observe(row, objective)
 
     def report(self, number: int, step: float, value: float) -> None:
@@ -147,47 +150,51 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float, *, pruned: bool = False) -> None:
-        """Note the objective (to be minimised) of a pending trial, or the latest value of one that was ended early."""
+    def complete(self, number: int, objective: float, variance: float = 0.0, *, pruned: bool = False) -> None:
+        """Note the objective (to be minimised) of a pending trial, or the latest value of one that was ended early.
+
+        `variance` is what is known of that of its noise.
+        """
         row = self._features[number]
         if pruned:
             self.pruned.add(self._paused.get(number, len(self._y)))
-            self.curves.end(number, row, objective)
+            self.curves.end(number, row, objective, variance)
         else:
-            self.curves.complete(number, row, objective)
+            self.curves.complete(number, row, objective, variance)
         key = self._keys.pop(number)
         if key in self._objectives:
             self.exact |= self._objectives[key] == objective
             self.noisy = not self.exact
         self._objectives[key] = objective
-        self._observe(number, objective)
+        self._observe(number, objective, variance)
         self._paused.pop(number, None)
         self._features.pop(number)
 
-    def _observe(self, number: int, objective: float) -> None:
+    def _observe(self, number: int, objective: float, variance: float) -> None:
         """Give a trial a row, or its row another objective."""
         self._going_on.discard(number)
         if number in self._paused:
-            self._revise(self._paused[number], objective)
+            self._revise(self._paused[number], objective, variance)
             return
         row = self._features[number]
         self._points.append(self._pending.pop(number))
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._append(objective, variance)
         self.numbers.append(number)
 
-    def _revise(self, row: int, objective: float) -> None:
-        if self._y.view[row, 0] != objective:
-            self._y.view[row, 0] = objective
+    def _revise(self, row: int, objective: float, variance: float) -> None:
+        if (self._y.view[row, 0], self._variance.view[row, 0]) != (objective, variance):
+            self._y.view[row, 0], self._variance.view[row, 0] = objective, variance
+            self._uncertain |= variance > 0.0
             self.revisions += 1
             self.revised = row if self.revised is None else min(row, self.revised)
 
-    def pause(self, number: int, objective: float, budget: float) -> None:
+    def pause(self, number: int, objective: float, budget: float, variance: float = 0.0) -> None:
         """Note what a pending trial came to (to be minimised) with a budget, before it waits, or goes on."""
-        self.curves.report(number, self._features[number], budget, objective)
+        self.curves.report(number, self._features[number], budget, objective, variance)
         row = len(self._y)
-        self._observe(number, objective)
+        self._observe(number, objective, variance)
         self._paused.setdefault(number, row)
 
     def go_on(self, number: int) -> None:
@@ -207,6 +214,11 @@ class History:
         self._pending.pop(number, None)
         self._paused.pop(number, None)
         self._going_on.discard(number)
+
+    def _append(self, objective: float, variance: float) -> None:
+        self._y.append(objective)
+        self._variance.append(variance)
+        self._uncertain |= variance > 0.0
 
     def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)

@@ -32,7 +32,7 @@ def fidelity(steps: Array, full: float) -> Array:
     return np.asarray(np.clip(np.log1p(np.maximum(steps, 0.0)) / math.log1p(full), 0.0, 1.0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CurveData(Dataset):
     """Trials told as in any Dataset, and the observations of their curves beside them.
 
@@ -68,8 +68,9 @@ class Curves:
         self._given = max_steps is not None
         self.full = max_steps or 0
         self.revision = 0
-        self._x, self._step, self._y = Rows(columns), Rows(1), Rows(1)
-        self._made_x, self._made_y, self._made = Rows(columns + 1), Rows(1), 0
+        self._x, self._step, self._y, self._variance = Rows(columns), Rows(1), Rows(1), Rows(1)
+        self._uncertain = False
+        self._made_x, self._made_y, self._made = Rows(columns + 1), Rows(2), 0
         self._latest: dict[int, tuple[float, float]] = {}
         self._ends: list[tuple[float, float]] = []
         self._comparable = True
@@ -85,7 +86,7 @@ class Curves:
         """Number of trials that reported and ran to their end."""
         return len(self._ends)
 
-    def report(self, number: int, row: Array, step: float, value: float) -> None:
+    def report(self, number: int, row: Array, step: float, value: float, variance: float = 0.0) -> None:
         """Take an intermediate value (to be minimised) of a running trial with features `row` (p,).
 
         Steps must rise: what is reported again, after a trial was cut off, is known. A value that is not finite is no
@@ -95,11 +96,11 @@ class Curves:
             return
         self._latest[number] = step, value
         self._reported = True
-        self._add(row, step, value)
+        self._add(row, step, value, variance)
 
-    def complete(self, number: int, row: Array, objective: float) -> None:
+    def complete(self, number: int, row: Array, objective: float, variance: float = 0.0) -> None:
         """Take the objective (to be minimised) of a trial that ran to its end."""
-        self._add(row, math.inf, objective)
+        self._add(row, math.inf, objective, variance)
         if number not in self._latest:
             return
         step, value = self._latest.pop(number)
@@ -113,36 +114,39 @@ class Curves:
                 self._comparable = comparable
                 self._revise()
 
-    def end(self, number: int, row: Array, value: float | None) -> None:
+    def end(self, number: int, row: Array, value: float | None, variance: float = 0.0) -> None:
         """Take note that a trial ended early or failed; `value` stands for its objective where it reported nothing."""
         reported = self._latest.pop(number, None)
         if value is not None and (reported is None or (self.full and reported[0] >= self.full)):
-            self._add(row, math.inf, value)
+            self._add(row, math.inf, value, variance)
 
     def observe(self, row: Array, objective: float) -> None:
         """Take the objective (to be minimised) of a trial of another study."""
-        self._add(row, math.inf, objective)
+        self._add(row, math.inf, objective, 0.0)
 
     @property
     def rows(self) -> Dataset:
         """Rows at their fidelities, in the order in which they came. What a row costs is bounded: each is made once."""
-        x, steps, y = self._x.view, self._step.view[:, 0], self._y.view[:, 0]
+        x, steps, y, variance = self._x.view, self._step.view[:, 0], self._y.view[:, 0], self._variance.view[:, 0]
         places = fidelity(steps[self._made :], self.full)
         for i, place in enumerate(places, start=self._made):
             if steps[i] < self.full or math.isinf(steps[i]):
                 self._made_x.append(np.append(x[i], place))
-                self._made_y.append(y[i])
+                self._made_y.append(np.array([y[i], variance[i]]))
         self._made = len(y)
-        return Dataset(self._made_x.view, self._made_y.view[:, 0])
+        made = self._made_y.view
+        return Dataset(self._made_x.view, made[:, 0], made[:, 1] if self._uncertain else None)
 
-    def _add(self, row: Array, step: float, value: float) -> None:
+    def _add(self, row: Array, step: float, value: float, variance: float) -> None:
+        self._variance.append(variance)
+        self._uncertain |= variance > 0.0
         self._x.append(row)
         self._step.append(step)
         self._y.append(value)
 
     def _revise(self) -> None:
         self.revision += 1
-        self._made_x, self._made_y, self._made = Rows(self._x.view.shape[1] + 1), Rows(1), 0
+        self._made_x, self._made_y, self._made = Rows(self._x.view.shape[1] + 1), Rows(2), 0
 
     def _agree(self) -> bool:
         """Whether trials' last reports are close to their objectives, given how far apart these lie."""

@@ -56,7 +56,7 @@ class Ledger:
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
-    _first_evaluations: int = 0
+    ended_here: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
     _left_seconds: float = 0.0
@@ -167,13 +167,16 @@ class Ledger:
         """Note that a worker's trial is left to the next run."""
         self.seats[rank].trial = None
 
-    def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
-        """Note that a worker's trial ended, or was paused."""
+    def end_part(self, rank: int, outcome: Outcome, now: float) -> None:
+        """Note that a worker's evaluation ended: of a trial, with one of its budgets, or of a part of one."""
         self.seats[rank].trial = None
         self.busy_seconds += outcome.seconds
         self.evaluated += 1
-        self._first_evaluations += not trial.resumed
         self.last_outcome = now
+
+    def count(self, trial: Trial, outcome: Outcome) -> None:
+        """Count a trial that ended, or was paused, in this run."""
+        self.ended_here += not trial.resumed
         self._count(trial, outcome)
 
     def _count(self, trial: Trial, outcome: Outcome) -> None:
@@ -193,9 +196,9 @@ class Ledger:
     def seconds_left(self, now: float) -> float | None:
         """Estimate of the seconds until the budget is spent, within the time limit."""
         limit = None if self.study.time_limit is None else max(0.0, self.began + self.study.time_limit - now)
-        if self.study.budget is None or not self._first_evaluations or self.first_worker is None:
+        if self.study.budget is None or not self.ended_here or self.first_worker is None:
             return limit
-        pace = (now - self.first_worker) / self._first_evaluations
+        pace = (now - self.first_worker) / self.ended_here
         by_budget = max(0, self.study.budget - self.ended) * pace
         return by_budget if limit is None else min(limit, by_budget)
 

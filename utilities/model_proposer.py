@@ -315,6 +315,7 @@ class ModelProposer:
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """Minimiser of the posterior mean over the space."""
+        self._model.follow(history.data)
         if not self._model.fitted:
             return None
         self._model.heed(history.revisions, history.data)

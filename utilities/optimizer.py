@@ -251,6 +251,7 @@ class Optimizer(ModelAccess):
         *,
         failed: str | None = None,
         pruned: bool = False,
+        standard_error: float | None = None,
     ) -> None:
         """Report the outcome of a pending trial: its objective, or why it failed.
 
@@ -267,14 +268,18 @@ class Optimizer(ModelAccess):
         pruned
             Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
             The model learns of it; the best trial is a completed one.
+        standard_error
+            Of the objective, where it is a mean of several evaluations, say: a surrogate takes it for known noise.
 
         Raises
         ------
         ValueError
-            The trial was never asked or was told already, or both or neither of objective and failed were given.
+            A trial never asked or told already, both or neither of objective and failed, a standard error below 0.
         """
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
+        if standard_error is not None and not 0.0 <= standard_error < math.inf:
+            raise ValueError(f"standard_error must be finite and not negative; got {standard_error}")
         number = self._known(trial)
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
@@ -284,10 +289,10 @@ class Optimizer(ModelAccess):
             else:
                 self._history.fail(number)
             return
-        value = self._sign * float(objective)
-        if self._pauses is not None and not pruned and self._pauses.take(number, value):
+        value, variance = self._sign * float(objective), (standard_error or 0.0) ** 2
+        if self._pauses is not None and not pruned and self._pauses.take(number, value, variance):
             return
-        self._history.complete(number, value, pruned=pruned)
+        self._history.complete(number, value, variance, pruned=pruned)
         if pruned:
             return
         if self._best is None or self._sign * (objective - self._best.objective) < 0:
@@ -382,12 +387,11 @@ class Optimizer(ModelAccess):
         """Report an outcome as a worker gives it; None leaves the trial pending."""
         if outcome is None:
             return
-        if outcome.state is TrialState.PRUNED:
-            self.tell(trial, outcome.objective, pruned=True)
-        elif outcome.state is TrialState.FAIL or outcome.objective is None:
+        pruned = outcome.state is TrialState.PRUNED
+        if not pruned and (outcome.state is TrialState.FAIL or outcome.objective is None):
             self.tell(trial, failed=outcome.reason or outcome.state.value)
         else:
-            self.tell(trial, outcome.objective)
+            self.tell(trial, outcome.objective, pruned=pruned, standard_error=outcome.standard_error)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

@@ -22,9 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from utilities.surrogate import Array
+from utilities.surrogate import Array, Dataset
 
 _LOG_BASE = 1.5
+_DROWNED = 1e3
+"""Deviation of noise, in spreads of the transformed objectives, above which an observation says nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,27 @@ class OutputTransform:
     def invert(self, z: Array) -> Array:
         """Objectives of transformed values."""
         return _interpolate(z, self.images, self.knots)
+
+    def apply_variance(self, y: Array, variance: Array | None) -> Array | None:
+        """Variances (n,) of transformed values, given those of the noise of objectives `y` (n,); None gives None.
+
+        By the delta method, with the slope of the secant over one standard deviation to each side for the derivative,
+        as far as the knots reach: that between two knots depends on where two other objectives happen to lie, and
+        beyond the last of them nothing is known of it.
+        """
+        if variance is None:
+            return None
+        deviation = np.sqrt(variance)
+        low, high = (np.clip(y + step, self.knots[0], self.knots[-1]) for step in (-deviation, deviation))
+        rise, run = self.apply(high) - self.apply(low), high - low
+        with np.errstate(over="ignore"):
+            sent = np.where(run > 0.0, rise * (deviation / np.where(run > 0.0, run, 1.0)), deviation)
+        return np.asarray(np.minimum(sent, _DROWNED * max(float(np.ptp(self.images)), 1.0)) ** 2)
+
+    def apply_to(self, data: Dataset, *, bounded: bool = False) -> Dataset:
+        """Observations with transformed objectives, by `apply_bounded` where they are `bounded`."""
+        images = self.apply_bounded(data.y) if bounded else self.apply(data.y)
+        return Dataset(data.x, images, self.apply_variance(data.y, data.variance))
 
     def log_slope(self, y: Array) -> Array:
         """Log of the map's slope at objectives: what a density of transformed values gains in the user's units."""

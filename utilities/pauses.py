@@ -46,13 +46,16 @@ class Pauses:
         self._history.go_on(trial.number)
         return trial
 
-    def take(self, number: int, value: float) -> bool:
-        """Take what a pending trial came to, to be minimised; whether it is paused now, its budget not being full."""
+    def take(self, number: int, value: float, variance: float = 0.0) -> bool:
+        """Take what a pending trial came to, to be minimised; whether it is paused now, its budget not being full.
+
+        `variance` is what is known of that of its noise.
+        """
         budget = self._trials[number].budget
         if budget is None or self.rungs.is_full(budget):
             self.rungs.completed += 1
             return False
-        self._history.pause(number, value, budget)
+        self._history.pause(number, value, budget, variance)
         self.rungs.pause(number, budget, value)
         return True
 

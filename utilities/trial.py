@@ -19,6 +19,10 @@ Config: TypeAlias = dict[str, Value]
 """A configuration: active parameters only, by name."""
 
 
+Instance: TypeAlias = int | float | str | None
+"""A data period, a fold or a seed that configurations are evaluated on, by its name; None where there is none."""
+
+
 class TrialState(StrEnum):
     """State of a trial, by Optuna's names; PAUSED, between two budgets, is none of them."""
 
@@ -45,6 +49,10 @@ class Trial(msgspec.Struct, frozen=True, gc=False):
         What this evaluation may use in all, that of the earlier ones included; None in a study without budgets.
     previous_budget
         With how much it was evaluated before; 0 at first.
+    instance
+        Data period, fold or the like at which to evaluate; None where the study has none, and of a trial as a whole.
+    part
+        Place of this evaluation among those of a trial that has one on each instance; None likewise.
     """
 
     number: int
@@ -52,6 +60,8 @@ class Trial(msgspec.Struct, frozen=True, gc=False):
     seed: int = 0
     budget: Budget | None = None
     previous_budget: Budget = 0
+    instance: Instance = None
+    part: int | None = None
 
     @property
     def resumed(self) -> bool:
@@ -74,6 +84,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         Wall time of the evaluation.
     message
         Why it failed: one line of reason first, then the traceback or the tail of the output.
+    standard_error
+        Of the objective, where it is a mean over instances.
     """
 
     state: TrialState
@@ -81,6 +93,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     metrics: dict[str, float] = {}
     seconds: float = 0.0
     message: str = ""
+    standard_error: float | None = None
 
     @property
     def reason(self) -> str:
@@ -99,11 +112,14 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
         Why: the worker was lost, the process killed.
     time
         Seconds since the epoch.
+    part
+        Which of a trial's evaluations it was; None where it has one alone.
     """
 
     worker: str
     reason: str
     time: float
+    part: int | None = None
 
 
 class Rung(msgspec.Struct, frozen=True, gc=False):
@@ -147,6 +163,8 @@ class TrialRecord(msgspec.Struct, gc=False):
         Its evaluations with smaller budgets, by ascending budget.
     promoted
         The trial as it was last promoted to a larger budget; None before.
+    parts
+        Outcomes of its evaluations on instances, by their place; empty where the study has no instances.
     """
 
     trial: Trial
@@ -156,6 +174,7 @@ class TrialRecord(msgspec.Struct, gc=False):
     started: float | None = None
     completed: float | None = None
     losses: list[Loss] = []
+    parts: dict[int, Outcome] = {}
     rungs: tuple[Rung, ...] = ()
     promoted: Trial | None = None
 

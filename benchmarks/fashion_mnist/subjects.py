@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.fashion_mnist.race import WORKERS, Proposal
 from learning_objective.command_line import Options
 from mpi.mpi_definitions import Done, Evaluate, Letter, Ready, Report, Stop
-from mpi.mpi_session import Session, prepare_study
+from mpi.mpi_session import Plan, Session, prepare_study
 from utilities.trial import Outcome, Trial, TrialState
 
 OPTUNA = "optuna-tpe+hyperband"
@@ -85,7 +85,7 @@ class Ours:
         self._output = io.StringIO()
         with contextlib.redirect_stdout(self._output):
             opened = prepare_study(Options(study=str(path)))
-            self._session = Session(*opened, str(folder), ranks=WORKERS + 1, trainers=(), ahead=False)
+            self._session = Session(Plan(*opened, folder), ranks=WORKERS + 1, trainers=(), ahead=False)
         self._master = self._session.master
         self._began = self._master.ledger.began
         for worker in range(1, WORKERS + 1):

@@ -150,7 +150,7 @@ def read_evidence(folder: Path) -> Evidence:
         if number is not None and number not in replay.trials:
             continue  # its question was lost to damage that `reverie repair` takes out
         replay.apply(record)
-        if isinstance(record, Reported):
+        if isinstance(record, Reported) and record.part is None:  # each instance has a curve of its own
             reports[record.number][record.step] = record.value
     header = replay.header
     return Evidence(

@@ -145,10 +145,13 @@ def _estimate(study: Study, seconds: float, workers: int | None) -> Iterator[str
     for count in [workers] if workers else sorted({1, cores, 16}):
         of = counted(count, "worker")
         if study.budget is not None:
-            whole = math.ceil(study.budget / count) * seconds
+            whole = math.ceil(study.budget * len(study.instances or [None]) / count) * seconds
             late = study.time_limit is not None and whole > study.time_limit
             cut = f"; time_limit ends it after {duration(study.time_limit or 0.0)}" if late else ""
-            yield f"with {of}: {counted(study.budget, 'trial')} such as this take {duration(whole)}{cut}"
+            what = f"{counted(study.budget, 'trial')} such as this take"
+            if study.instances is not None:
+                what = f"{counted(study.budget, 'trial')} on all {len(study.instances)} instances would take at most"
+            yield f"with {of}: {what} {duration(whole)}{cut}"
         elif study.time_limit is not None:
             fit = count * int(study.time_limit / max(seconds, 1e-6))
             yield f"with {of}: {counted(fit, 'trial')} such as this fit into {duration(study.time_limit)}"

@@ -59,6 +59,7 @@ def _mark(action: argparse.Action, shtab: Any) -> None:
     known: dict[str, Any] = {
         "run": shtab.FILE,
         "study": shtab.FILE,
+        "target": shtab.FILE,
         "what": shtab.FILE,
         "folder": shtab.DIRECTORY,
         "output": shtab.DIRECTORY,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from learning_objective.evaluation import Evaluator, Report
 from learning_objective.memory import format_bytes, held
 from learning_objective.objective_spec import ObjectiveSpec
@@ -37,7 +39,9 @@ def evaluate_one(study: Study, spec: ObjectiveSpec, folder: Path, tell: Callable
     `tell` is called with what is worth knowing meanwhile, a line at a time.
     """
     trial = first_trial(study)
-    tell(f"\nevaluates {listed([f'{clean(name)} {setting(value)}' for name, value in trial.config.items()])}")
+    where = "" if trial.instance is None else f" on instance {clean(str(trial.instance))}"
+    where += "" if trial.budget is None else f" with budget {number(trial.budget)}"
+    tell(f"\nevaluates {listed([f'{clean(name)} {setting(value)}' for name, value in trial.config.items()])}{where}")
     threads = study.threads_per_worker or len(os.sched_getaffinity(0))
     resources = Resources(threads, study.threads_per_worker is not None, _devices(study, tell))
     evaluator = Evaluator(spec, folder, study.trial_timeout, study.isolation, resources, memory=study.trial_memory)
@@ -58,11 +62,14 @@ def first_trial(study: Study) -> Trial:
         direction=study.direction,
         acquisition=study.acquisition,
         kappa=study.kappa,
+        stages=study.stages,
+        fidelity=study.fidelity,
     )
     for observation in observations(study)[0]:
         optimizer.observe(observation.config, observation.objective)
     optimizer.enqueue_outstanding(study.enqueue, [])
-    return optimizer.ask()
+    trial = optimizer.ask()
+    return trial if study.instances is None else replace(trial, instance=study.instances[0], part=0)
 
 
 def _devices(study: Study, tell: Callable[[str], None]) -> Devices | None:

@@ -34,9 +34,9 @@ def main(arguments: Sequence[str], program: str) -> int:
     options = heard_once(lambda: _parse(arguments, program))
     if isinstance(options, int):
         return options
-    from mpi.mpi_optimizer import run
+    from mpi.mpi_optimizer import launch
 
-    return run(options)
+    return launch(options)
 
 
 def _parse(arguments: Sequence[str], program: str) -> Options | int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from utilities.display.comparison import comparison_lines, rerun_lines
 from utilities.display.text import clean, counted, duration, listed, number, printable, setting, shorten, uncertain
 from utilities.trial import Config, TrialState
 
@@ -34,6 +35,7 @@ def final_summary(summary: Mapping[str, Any]) -> str:
         ``borders``: as `utilities.borders.Border`; ``fidelity``: {name, spent, rungs: [{budget, trials}]};
         ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``; ``busy_fraction`` in [0, 1];
         ``lost_ranks``: names of ranks that died; ``retries``: evaluations that were repeated;
+        ``rerun``, ``significance``: see `utilities.display.comparison`;
         ``seconds_per_proposal``: {median, p99}; ``method``; ``seed``; ``folder``; ``status``: "finished" or why it
         stopped; ``resume_command``; ``versions``: by package.
 
@@ -47,6 +49,8 @@ def final_summary(summary: Mapping[str, Any]) -> str:
         _evaluated(summary),
         _predicted(summary.get("predicted_best")),
         _borders(summary.get("borders") or ()),
+        rerun_lines(summary.get("rerun")),
+        comparison_lines(summary.get("significance")),
         _course(summary),
         _resume(summary.get("resume_command")),
     )

@@ -13,8 +13,21 @@ from pathlib import Path
 from utilities.errors import StudyError
 from utilities.storage.journal import check_format, decode
 from utilities.storage.lines import Line
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started, intact
+from utilities.storage.records import (
+    Asked,
+    Finished,
+    Header,
+    Lost,
+    Measured,
+    Paused,
+    Record,
+    Reported,
+    SessionStart,
+    Started,
+    intact,
+)
 from utilities.storage.replay import ContradictionError, Replay
+from utilities.storage.resumption import OF_A_TRIAL
 from utilities.trial import TrialRecord
 
 _BEFORE = 64
@@ -38,7 +51,8 @@ class Chronicle:
     running
         Trials under evaluation by number, in the order in which they began.
     reports
-        Intermediate values: by trial and step the value and its time, in seconds since the epoch.
+        Intermediate values: by trial and step the value and its time, in seconds since the epoch. Those on instances
+        are left out: each has its own.
     session
         How the latest run began; None before the first.
     sessions
@@ -58,6 +72,7 @@ class Chronicle:
     def _begin(self) -> None:
         self._replay: Replay | None = None
         self._early: dict[int, list[Record]] = {}
+        self._parts: dict[int, set[int | None]] = {}
         self._offset, self._line, self._before = 0, 0, b""
         self.ended: list[TrialRecord] = []
         self.running: dict[int, TrialRecord] = {}
@@ -150,7 +165,7 @@ class Chronicle:
         record = decode(line, self.path)
         if isinstance(record, SessionStart):
             self._take_session(record)
-        elif isinstance(record, Started | Reported | Lost | Finished) and record.number not in self._replay.trials:
+        elif isinstance(record, OF_A_TRIAL) and record.number not in self._replay.trials:
             self._early.setdefault(record.number, []).append(record)
         else:
             self._apply(self._replay, record)
@@ -162,6 +177,7 @@ class Chronicle:
         for trial in self.running.values():
             trial.started, trial.worker = None, ""
         self.running.clear()
+        self._parts.clear()
         self.session, self.sessions = record, self.sessions + 1
         self.ended_before, self.latest = len(self.ended), record.time
 
@@ -174,19 +190,35 @@ class Chronicle:
         if not news:
             return
         match record:
-            case Started(number, _, time):
+            case Started(number, _, time, part):
                 self.running[number] = replay.trials[number]
+                self._parts.setdefault(number, set()).add(part)
                 self.latest = time
-            case Reported(number, step, value, time):
-                self.reports.setdefault(number, {})[step] = value, time
+            case Reported(number, step, value, time, part):
+                if part is None:
+                    self.reports.setdefault(number, {})[step] = value, time
                 self.latest = time
-            case Lost(number, _, _, time):
-                self.running.pop(number, None)
+            case Lost(number, _, _, time, part):
+                self._leave(number, part)
+                self.latest = time
+            case Measured(number=number, part=part, completed=time):
+                self._leave(number, part)
+                self.latest = time
+            case Paused(number=number, completed=time):
+                self._leave(number, None)
                 self.latest = time
             case Finished(number, _, _, _, time):
-                self.running.pop(number, None)
+                self._leave(number, None)
                 self.ended.append(replay.trials[number])
                 self.latest = time
+
+    def _leave(self, number: int, part: int | None) -> None:
+        """Note that a trial runs no longer, or one of its parts: another may."""
+        parts = self._parts.get(number, set())
+        parts.discard(part)
+        if part is None or not parts:
+            self.running.pop(number, None)
+            self._parts.pop(number, None)
 
     def last_written(self) -> float:
         """When the journal was last written to, by the file system's clock, in seconds since the epoch."""

@@ -10,7 +10,18 @@ from msgspec.structs import replace
 from utilities.errors import ReverieError, StudyError
 from utilities.space import Space
 from utilities.stage_plan import Begun
-from utilities.storage.records import Asked, Finished, Header, Lost, Paused, Promoted, Record, Reported, Started
+from utilities.storage.records import (
+    Asked,
+    Finished,
+    Header,
+    Lost,
+    Measured,
+    Paused,
+    Promoted,
+    Record,
+    Reported,
+    Started,
+)
 from utilities.trial import Loss, Rung, Trial, TrialRecord
 
 
@@ -55,8 +66,8 @@ class Replay:
                 return self._ask(record)
             case Started():
                 trial = self.known(record.number)
-                if trial.outcome is not None:
-                    return False
+                if trial.outcome is not None or (record.part is not None and trial.started is not None):
+                    return trial.outcome is None
                 trial.worker, trial.started = intern(record.worker), record.time
             case Lost():
                 return self._lose(record)
@@ -64,6 +75,8 @@ class Replay:
                 return self._pause(record)
             case Promoted():
                 return self._promote(record)
+            case Measured():
+                return self._measure(record)
             case Finished():
                 return self._finish(record)
             case Begun():
@@ -115,11 +128,21 @@ class Replay:
 
     def _lose(self, record: Lost) -> bool:
         trial = self.known(record.number)
-        loss = Loss(record.worker, record.reason, record.time)
+        loss = Loss(record.worker, record.reason, record.time, record.part)
         if trial.outcome is not None or loss in trial.losses:
             return False
         trial.losses.append(loss)
-        trial.started, trial.worker = None, ""
+        if record.part is None:
+            trial.started, trial.worker = None, ""
+        return True
+
+    def _measure(self, record: Measured) -> bool:
+        trial = self.known(record.number)
+        if trial.outcome is not None or record.part in trial.parts:
+            return False
+        trial.parts[record.part] = record.outcome
+        if trial.started is None:
+            trial.started, trial.worker = record.started, intern(record.worker)
         return True
 
     def _pause(self, record: Paused) -> bool:

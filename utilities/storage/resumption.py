@@ -15,6 +15,7 @@ from utilities.storage.records import (
     Finished,
     Header,
     Lost,
+    Measured,
     Paused,
     Promoted,
     Record,
@@ -32,10 +33,13 @@ PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", 
 
 _HINTS = ("likely", "sure")
 """Keys of a parameter that say nothing of its values, and may change likewise."""
+_THE_STUDY = ("direction", "objective", "command", "instances")
+"""Settings that make another study where they change, as the space does."""
+
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
 
-OF_A_TRIAL = (Started, Reported, Lost, Paused, Promoted, Finished)
+OF_A_TRIAL = (Started, Reported, Lost, Measured, Paused, Promoted, Finished)
 """Records that tell of a trial that was asked."""
 
 
@@ -105,7 +109,7 @@ class Resumption:
             self._apply(self._replay, line, record)
         self._replay.trials = dict(sorted(self._replay.trials.items()))
         for trial in self._replay.trials.values():
-            if trial.outcome is None:
+            if trial.outcome is None and not trial.parts:
                 trial.started, trial.worker = None, ""
         return self._replay
 
@@ -147,8 +151,8 @@ class Resumption:
         lines = [
             f"[study] {line}"
             for line in _changes(
-                {"direction": header.direction, "objective": header.objective, "command": header.command},
-                {"direction": study.direction, "objective": study.objective, "command": study.command},
+                {key: getattr(header, key) for key in _THE_STUDY},
+                {key: getattr(study, key) for key in _THE_STUDY},
             )
         ]
         lines += [f"[fidelity] {line}" for line in _changes(_rungs(header.fidelity), _rungs(study.fidelity))]

@@ -7,6 +7,7 @@ import math
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from utilities.storage.records import (
     Finished,
     Header,
     Lost,
+    Measured,
     Observation,
     Paused,
     Promoted,
@@ -168,6 +170,8 @@ class RunFolder:
             enqueue=study.enqueue,
             fidelity=study.fidelity,
             warm_start=study.warm_start,
+            instances=study.instances,
+            folder=str(study.folder.absolute()),
             observed=observed,
             created=time.time(),
             versions=self._versions,
@@ -187,6 +191,16 @@ class RunFolder:
         """Stages that have begun."""
         return self._replay.stages
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether each trial is evaluated on instances, a part each."""
+        return self._study.instances is not None
+
+    @property
+    def first_seed(self) -> int:
+        """Seed of the study when it began."""
+        return self._replay.header.seed
+
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def session(self, ranks: int, now: float) -> None:
@@ -203,17 +217,21 @@ class RunFolder:
         """Note a new trial and where its configuration came from."""
         self._note(Asked(trial, origin))
 
-    def started(self, number: int, worker: str, now: float) -> None:
+    def started(self, number: int, worker: str, now: float, part: int | None = None) -> None:
         """Note that `worker` (``3@node7``) begins to evaluate a trial, at `now` in seconds since the epoch."""
-        self._note(Started(number, worker, now))
+        self._note(Started(number, worker, now, part))
 
-    def reported(self, number: int, step: int, value: float, now: float) -> None:
+    def reported(self, number: int, step: int, value: float, now: float, part: int | None = None) -> None:
         """Note an intermediate value of a trial."""
-        self._note(Reported(number, step, value, now))
+        self._note(Reported(number, step, value, now, part))
 
-    def lost(self, number: int, reason: str, now: float) -> None:
+    def lost(self, number: int, reason: str, now: float, part: int | None = None) -> None:
         """Note that a trial's evaluation was lost, at `now` in seconds since the epoch: it waits again."""
-        self._note(Lost(number, self._replay.known(number).worker, reason, now))
+        self._note(Lost(number, self._replay.known(number).worker, reason, now, part))
+
+    def measured(self, number: int, part: int, outcome: Outcome, worker: str, completed: float) -> None:
+        """Note what came of a part of a trial, on `worker`, at `completed` in seconds since the epoch."""
+        self._note(Measured(number, part, outcome, worker, completed - outcome.seconds, completed))
 
     def paused(self, trial: Trial, outcome: Outcome, completed: float) -> None:
         """Note what a trial came to at a budget that is not the full one. The first outcome there stands."""
@@ -231,6 +249,9 @@ class RunFolder:
         record = self._replay.known(number)
         latest = record.rungs[-1] if record.paused else record
         self._note(Finished(number, outcome, latest.worker, latest.started, completed))
+        if record.parts:  # each had a folder in it, and those that kept nothing have gone
+            with suppress(OSError):
+                (self.folder / "trials" / str(number)).rmdir()
 
     def sync(self, *, rows: bool = True) -> None:
         """Put everything noted on disk: the journal with one fsync, then the rows of trials.csv.
@@ -320,7 +341,7 @@ class RunFolder:
         if self._table is None:
             self._table = TrialTable(space)
         self._table.update(self.records)
-        evaluations = None if self._study.fidelity is None else rung_columns(self.records.values())
+        evaluations = None if self._study.fidelity is None or self.in_parts else rung_columns(self.records.values())
         contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions, evaluations)
         with writing(self._archive, "the archive"):
             write_archive(self._archive, contents)

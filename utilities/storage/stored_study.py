@@ -72,6 +72,12 @@ def read_stored(folder: Path, at: Path | None = None) -> StoredStudy:
     """
     path = folder / "journal.jsonl"
     header, last, ended = _scan(path)
+    if header.instances is not None and (
+        None in header.instances or len(set(header.instances)) < len(header.instances)
+    ):
+        raise StudyError(
+            f"{folder} holds a rerun, which goes on by the same `reverie rerun` command again, not from here"
+        )
     tables, whole = (last.study if last else None), True
     if tables is None:
         tables, whole = _tables_of_older(folder, header, last)

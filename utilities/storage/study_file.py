@@ -18,11 +18,13 @@ from utilities.errors import StudyError, nearest
 from utilities.methods import acquisition_misuse
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
 from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
+from utilities.storage.race_rules import check_race
 from utilities.storage.space_file import KEY, read_space_file
 from utilities.storage.stage_tables import TABLE as STAGE
 from utilities.storage.stage_tables import read_stages
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
+from utilities.trial import Instance
 
 if TYPE_CHECKING:
     from utilities.space import Space
@@ -85,6 +87,12 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
         Whether the objective runs in a child process of its worker or inside it.
+    instances
+        What each configuration is evaluated on, a part each; None where a trial is one evaluation.
+    first_instances
+        How many of them every configuration gets.
+    race_alpha
+        Probability with which a comparison gives up a configuration that equals the best; 0 lets all finish.
     early_stopping
         The rule by which trials are ended early; None means that none is.
     fidelity
@@ -125,6 +133,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
+    instances: list[Instance] | None = None
+    first_instances: int | None = None
+    race_alpha: float | None = None
     early_stopping: Settings | None = None
     fidelity: Fidelity | None = None
     enqueue: list[dict[str, Any]] = []
@@ -198,6 +209,7 @@ def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
     study = Study(enqueue=enqueue, space=space, folder=folder, source=source, **fields)
     _check_placeholders(study)
     _check_acquisition(study)
+    check_race(study)
     return study
 
 
@@ -334,6 +346,7 @@ def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
 
 def _check_placeholders(study: Study) -> None:
     known = [*study.space.parameters, *(PLACEHOLDERS if study.fidelity is not None else ())]
+    known += ["instance"] if study.instances else []
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):

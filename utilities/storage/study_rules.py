@@ -14,6 +14,7 @@ import msgspec
 
 from utilities.errors import StudyError, nearest
 from utilities.methods import ACQUISITIONS, METHODS
+from utilities.storage.race_rules import instances, race_alpha
 from utilities.storage.tables import LARGEST, show
 
 _KINDS = {
@@ -264,5 +265,8 @@ RULES: dict[str, Rule] = {
     "retries": Rule(int, lambda value, where: integer(value, where, 0)),
     "max_consecutive_failures": Rule(int, lambda value, where: integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),
+    "instances": Rule(int | list[Any] | None, instances, "a list of text and numbers, or how many there are"),
+    "first_instances": Rule(int | None, lambda value, where: integer(value, where, 2)),
+    "race_alpha": Rule(float | None, race_alpha),
     "isolation": Rule(str, one_of(("process", "none"))),
 }

@@ -8,16 +8,12 @@ this space. The others are left out, and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utilities.errors import JournalError, StudyError
-from utilities.storage.journal import check_format, decode
-from utilities.storage.lines import read_lines
-from utilities.storage.records import Header, Observation, Record
-from utilities.storage.replay import Replay, questions_first
+from utilities.errors import StudyError
+from utilities.storage.reading import read_trials
+from utilities.storage.records import Observation
+from utilities.storage.replay import Replay
 from utilities.trial import Config
 
 if TYPE_CHECKING:
@@ -45,7 +41,7 @@ def observations(study: Study) -> tuple[list[Observation], list[str]]:
     messages: list[str] = []
     for i, name in enumerate(study.warm_start or ()):
         where = f"{study.source}: [study] warm_start[{i}]"
-        replay = _replay(study.folder / name / "journal.jsonl", where)
+        replay = read_trials(study.folder / name / "journal.jsonl", where)
         if replay.header.direction != study.direction:
             here = f"this study's direction is {study.direction}"
             raise StudyError(f"{where} must have the same direction; got {name}, to {replay.header.direction}; {here}")
@@ -81,31 +77,3 @@ def _of_space(config: Config, space: Space) -> Config | None:
         return space.validate(space.with_constants(known))
     except StudyError:
         return None
-
-
-def _replay(path: Path, where: str) -> Replay:
-    """Trials in a journal that another run may be writing: whole lines alone are read."""
-    try:
-        with FileIO(path) as file:
-            records = list(_records(file, path))
-    except OSError as error:
-        rule = "must be the folder of an earlier study"
-        raise StudyError(f"{where} {rule}; cannot read {path}: {error.strerror or error}") from None
-    except JournalError as error:
-        raise StudyError(f"{where}: {error}") from None
-    if not records or not isinstance(records[0], Header):
-        raise StudyError(f"{where} must be the folder of an earlier study; {path} is empty")
-    replay = Replay(records[0])
-    for _, record in questions_first(records[1:]):
-        replay.apply(record)
-    return replay
-
-
-def _records(file: FileIO, path: Path) -> Iterator[Record]:
-    first = True
-    for line in read_lines(file):
-        if line.body is not None:
-            if first:
-                check_format(line.body, path)
-            first = False
-            yield decode(line, path)
