@@ -40,7 +40,13 @@ def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
         )
     if lacking := missing_extra(study.method):
         raise StudyError(f"{study.source}: {lacking}")
-    spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
+    spec = ObjectiveSpec(
+        objective=study.objective,
+        command=study.command,
+        folder=str(study.folder),
+        objectives=study.objectives,
+        metrics=[constraint.name for constraint in study.goals.constraints],
+    )
     try:
         check(spec)
         if study.fidelity is not None:

@@ -23,6 +23,8 @@ class History:
     ----------
     max_steps
         Step of a trial that runs to its end; None where that is what completed trials reported last.
+    targets
+        How many numbers an outcome has, see `utilities.goals`; the objective, or the first of several, is one.
 
     Attributes
     ----------
@@ -43,10 +45,11 @@ class History:
         Whether any configuration was asked again, whatever became of it.
     """
 
-    def __init__(self, space: Space, max_steps: float | None = None) -> None:
+    def __init__(self, space: Space, max_steps: float | None = None, targets: int = 1) -> None:
         self._space = space
         self.curves = Curves(len(space.groups), max_steps)
         self._x, self._points, self._y = Rows(len(space.groups)), Rows(len(space)), Rows(1)
+        self._targets, self._feasible = Rows(targets), Rows(1)
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
         self._ended, self._valid = Rows(len(space.groups)), Rows(1)
@@ -70,6 +73,16 @@ class History:
         """
         x, y = self._x.view, self._y.view[:, 0]
         return CurveData(x, y, self.curves.rows, self.curves.revision) if self.curves.active else Dataset(x, y)
+
+    @property
+    def targets(self) -> Array:
+        """Targets (n, t) of the completed trials, in the same order; NaN where one is missing."""
+        return self._targets.view
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Which of the completed trials (n,) keep the constraints on metrics."""
+        return self._feasible.view[:, 0] > 0.5
 
     @property
     def points(self) -> Array:
@@ -115,17 +128,19 @@ class History:
         return not self.exact and key in self._objectives and key not in self._keys.values()
 
     def best_point(self) -> Array:
-        """Point (1, d) of the lowest objective."""
-        return np.asarray(self.points[np.argmin(self.data.y)][None])
+        """Point (1, d) of the lowest objective, of feasible trials where there are any."""
+        y, feasible = self.data.y, self.feasible
+        best = np.argmin(np.where(feasible, y, np.inf)) if feasible.any() else np.argmin(y)
+        return np.asarray(self.points[best][None])
 
-    def observe(self, config: Config, objective: float) -> None:
+    def observe(self, config: Config, objective: float, targets: Array | None = None, *, feasible: bool = True) -> None:
         """Note an outcome (to be minimised) of another study: that configuration was not asked in this one."""
         point = self._space.to_unit([config])
         row = self._space.features(point)[0]
         self._points.append(point[0])
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._note(objective, targets, feasible=feasible)
         self.curves.observe(row, objective)
 
     def report(self, number: int, step: float, value: float) -> None:
@@ -147,8 +162,28 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float, *, pruned: bool = False) -> None:
-        """Note the objective (to be minimised) of a pending trial, or the latest value of one that was ended early."""
+    def complete(
+        self,
+        number: int,
+        objective: float,
+        targets: Array | None = None,
+        *,
+        feasible: bool = True,
+        pruned: bool = False,
+    ) -> None:
+        """Note the outcome of a pending trial, or what one that was ended early came to.
+
+        Parameters
+        ----------
+        number, objective
+            The objective is to be minimised; of several, it is the first. Of one ended early, it is the latest value.
+        targets
+            All of them (t,); by default the objective alone.
+        feasible
+            Whether the trial keeps the constraints on metrics.
+        pruned
+            Whether it was ended early.
+        """
         row = self._features[number]
         if pruned:
             self.pruned.add(self._paused.get(number, len(self._y)))
@@ -160,11 +195,11 @@ class History:
             self.exact |= self._objectives[key] == objective
             self.noisy = not self.exact
         self._objectives[key] = objective
-        self._observe(number, objective)
+        self._observe(number, objective, targets, feasible=feasible)
         self._paused.pop(number, None)
         self._features.pop(number)
 
-    def _observe(self, number: int, objective: float) -> None:
+    def _observe(self, number: int, objective: float, targets: Array | None = None, *, feasible: bool = True) -> None:
         """Give a trial a row, or its row another objective."""
         self._going_on.discard(number)
         if number in self._paused:
@@ -174,12 +209,12 @@ class History:
         self._points.append(self._pending.pop(number))
         self._x.append(row)
         self._end(row, valid=True)
-        self._y.append(objective)
+        self._note(objective, targets, feasible=feasible)
         self.numbers.append(number)
 
     def _revise(self, row: int, objective: float) -> None:
         if self._y.view[row, 0] != objective:
-            self._y.view[row, 0] = objective
+            self._y.view[row, 0] = self._targets.view[row, 0] = objective
             self.revisions += 1
             self.revised = row if self.revised is None else min(row, self.revised)
 
@@ -193,6 +228,11 @@ class History:
     def go_on(self, number: int) -> None:
         """Note that a paused trial is pending again. Its outcome is not fantasised: it has one."""
         self._going_on.add(number)
+
+    def _note(self, objective: float, targets: Array | None, *, feasible: bool) -> None:
+        self._y.append(objective)
+        self._targets.append(objective if targets is None else targets)
+        self._feasible.append(float(feasible))
 
     def fail(self, number: int) -> None:
         """Note that a pending trial failed; what it reported, or came to before a pause, stays."""

@@ -56,11 +56,15 @@ def first_trial(study: Study) -> Trial:
         study.method,
         study.seed,
         direction=study.direction,
+        directions=study.directions,
+        objectives=study.objectives,
+        metric_constraints=study.metric_constraints,
         acquisition=study.acquisition,
         kappa=study.kappa,
     )
     for observation in observations(study)[0]:
-        optimizer.observe(observation.config, observation.objective)
+        values = optimizer.goals.observed(observation.objective, observation.metrics)
+        optimizer.observe(observation.config, values, observation.metrics)
     optimizer.enqueue_outstanding(study.enqueue, [])
     return optimizer.ask()
 
@@ -106,6 +110,6 @@ def _outcome_lines(outcome: Outcome, most: int) -> list[str]:
     if outcome.state is TrialState.FAIL:
         first, *rest = outcome.message.splitlines() or [""]
         return [*lines, f"  failed   {clean(first)}", *(f"    {printable(line)}" for line in rest[-_SHOWN_LINES:])]
-    value = "none" if outcome.objective is None else repr(outcome.objective)
+    value = [] if outcome.objective is None and outcome.metrics else [f"  value    {outcome.objective!r}"]
     metrics = [f"  metric   {clean(name)} {number(metric)}" for name, metric in outcome.metrics.items()]
-    return [f"  value    {value}", *lines, *metrics]
+    return [*value, *lines, *metrics]
