@@ -29,7 +29,9 @@ def objective(config, trial):
 def fails(config):
     return 1 / 0
 def hungry(config):
+    import time
     block = b"x" * 300_000_000
+    time.sleep(2)  # a trial's memory is looked at ten times a second
     return len(block)
 """
 

@@ -54,7 +54,7 @@ def on_less_data(name: str, folder: Path) -> dict[str, str]:
 
 
 def test_every_example_is_a_folder_with_a_readme() -> None:
-    for folder in EXAMPLES.iterdir():
+    for folder in filter(Path.is_dir, EXAMPLES.iterdir()):
         assert {"README.md", "study.toml", "train.py"} <= {file.name for file in folder.iterdir()}
 
 

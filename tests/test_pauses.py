@@ -11,6 +11,7 @@ from mpi.mpi_trainer import Trainer
 from utilities.errors import SpaceExhaustedError
 from utilities.expert import Expert
 from utilities.fitting import condition, fit_surrogate, transform_of, without_observations
+from utilities.learning_curves import Curves
 from utilities.model import Model
 from utilities.optimizer import Optimizer
 from utilities.space import Space
@@ -212,11 +213,13 @@ def test_few_changes_among_many_rows_wait_for_more(monkeypatch: pytest.MonkeyPat
     model.expert("gp")
     monkeypatch.setattr(Expert, "revise", lambda self: revised.append(1))
     for revisions, count in ((0, 10), (1, 10), (1, 10), (2, 10), (3, 1000), (21, 1000), (22, 1000)):
-        model.heed(revisions, count)
+        model.heed(revisions, Dataset(np.zeros((count, 2)), np.zeros(count)))
     assert len(revised) == 3
 
 
-def test_a_trainer_gets_changed_rows_again() -> None:
+def test_a_trainer_gets_changed_rows_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what rungs come to is no curve, a paused trial is known by its latest value alone."""
+    monkeypatch.setattr(Curves, "active", False)
     optimizer = Optimizer(BOWL, "gp", 1, initial=4, refit="external", fidelity=FIDELITY)
     refits = Refits(optimizer, 1, (1,))
     trainer = Trainer(refits.welcome(1).duty)  # type: ignore[arg-type]
