@@ -16,7 +16,7 @@ from utilities.errors import StudyError
 from utilities.learning_curves import CurveData
 from utilities.optimizer import Optimizer
 from utilities.storage.study_file import Study, override, read_study
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 
 SEVERAL: dict[str, Any] = {"objectives": ["error", "size"]}
 BOUND: dict[str, Any] = {"metric_constraints": ["size <= 0.5"]}
@@ -148,3 +148,18 @@ def test_minimize_finds_a_front_here_and_on_an_executor(parallel: bool) -> None:
     assert {trial.number for trial in result.best_trials} == front
     assert result.best is None
     assert all(r.outcome is not None and r.outcome.metrics["further"] == 7.0 for r in result.records)
+
+
+def test_without_a_model_a_stage_narrows_about_feasible_trials() -> None:
+    optimizer = Optimizer(SPACE, "random", 1, metric_constraints=["size <= 0.5"], stages=STAGES)
+    for _ in range(35):
+        trial = optimizer.ask()
+        optimizer.tell(trial, loss(trial.config), metrics={"size": float(trial.config["x"])})
+    part = optimizer.stages.part
+    assert part is not None
+    assert not part.holds({"x": 0.9, "y": 0.3})
+    assert part.holds(min((t for t in optimizer._asked.values() if t.config["x"] <= 0.5), key=by_loss).config)
+
+
+def by_loss(trial: Trial) -> float:
+    return loss(trial.config)
