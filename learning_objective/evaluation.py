@@ -20,7 +20,7 @@ from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.output_log import trim
 from learning_objective.resources import WHATEVER_IS_SET, Resources
-from learning_objective.results import Objective, attempt, ending, from_outside, output_file, tail_of
+from learning_objective.results import Objective, Wanted, attempt, ending, from_outside, output_file, tail_of
 from learning_objective.trial_handle import TrialHandle
 from utilities.trial import Outcome, Trial, TrialState
 
@@ -280,7 +280,7 @@ class Evaluator:
         own = trial.number, trial.seed, trial.budget, self._folder(trial)
         before, instance = trial.previous_budget, trial.instance
         handle = TrialHandle(*own, devices=devices, previous_budget=before, instance=instance)
-        result = attempt(objective, trial.config, handle)
+        result = attempt(objective, trial.config, handle, Wanted.of(self._spec.as_message()))
         seconds = time.monotonic() - begun
         return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)
 

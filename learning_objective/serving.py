@@ -4,7 +4,7 @@ One JSON object a line goes through each pipe:
 
 | message | direction | carries |
 |---|---|---|
-| load | worker -> child | objective or command, folder |
+| load | worker -> child | objective or command, folder, names of several objectives and of constrained metrics |
 | evaluate | worker -> child | number, config, seed, budget, previous_budget, instance, folder, devices, together |
 | stop | worker -> child | number of the trial to end early |
 | loaded | child -> worker | |
@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .loading import LoadError, load, open_path
-from .results import Objective, Result, attempt, describe, output_file
+from .results import Objective, Result, Wanted, attempt, describe, output_file
 from .together import Together
 from .trial_handle import TrialHandle
 
@@ -69,9 +69,10 @@ def serve(requests: int, replies: int) -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     connection.listen()
     try:
-        objective = _prepare(connection.next(), connection)
+        loading = connection.next()
+        objective, wanted = _prepare(loading, connection), Wanted.of(loading)
         while objective is not None and (request := connection.next()) is not None:
-            _evaluate(objective, request, connection)
+            _evaluate(objective, wanted, request, connection)
     except OSError:  # the objective closed the pipes: the worker sees it, says so, and kills this process
         threading.Event().wait(_EXIT_SECONDS)
         raise
@@ -194,7 +195,7 @@ def _load(request: Message, process: int) -> Objective:
         _end_stray_fork(process)
 
 
-def _evaluate(objective: Objective, request: Message, connection: _Connection) -> None:
+def _evaluate(objective: Objective, wanted: Wanted, request: Message, connection: _Connection) -> None:
     number = request["number"]
     folder = Path(request["folder"])
 
@@ -215,7 +216,7 @@ def _evaluate(objective: Objective, request: Message, connection: _Connection) -
                     connection.send({"type": "joined", "number": number})
                 return objective(config, handle)
 
-            result = attempt(joined, request["config"], trial)
+            result = attempt(joined, request["config"], trial, wanted)
             _end_stray_fork(connection.process)
         peer_lost = together.peer_lost and result.state == "FAIL"
     except OSError as error:

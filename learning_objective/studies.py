@@ -51,7 +51,13 @@ def spec_of(study: Study, hint: str = "") -> ObjectiveSpec:
         )
     if lacking := missing_extra(study.method):
         raise StudyError(f"{study.source}: {lacking}")
-    spec = ObjectiveSpec(objective=study.objective, command=study.command, folder=str(study.folder))
+    spec = ObjectiveSpec(
+        objective=study.objective,
+        command=study.command,
+        folder=str(study.folder),
+        objectives=study.objectives,
+        metrics=[constraint.name for constraint in study.goals.constraints],
+    )
     try:
         check(spec)
         if study.fidelity is not None:

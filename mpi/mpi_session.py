@@ -29,7 +29,7 @@ from utilities.display.text import counted, emit, let_go, shorten
 from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
-from utilities.ledger import best_initial
+from utilities.ledger import best_initial, found
 from utilities.optimizer import Optimizer
 from utilities.rungs import concluded, rung_counts
 from utilities.stage_plan import describe
@@ -127,6 +127,9 @@ class Session:
             study.method,
             study.seed,
             direction=study.direction,
+            directions=study.directions,
+            objectives=study.objectives,
+            metric_constraints=study.metric_constraints,
             acquisition=study.acquisition,
             kappa=study.kappa,
             stages=study.stages,
@@ -164,7 +167,8 @@ class Session:
     def _resume(self, reports: list[tuple[int, int, float, float]]) -> None:
         records = self._run.records.values()
         for observation in self._run.observed:
-            self._optimizer.observe(observation.config, observation.objective)
+            values = self._optimizer.goals.observed(observation.objective, observation.metrics)
+            self._optimizer.observe(observation.config, values, observation.metrics)
         self._optimizer.restore(records, reports)
         self._optimizer.stages.restore(self._run.stages)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
@@ -173,7 +177,7 @@ class Session:
             return
         self._optimizer.restore_calibration(stored.calibration)
         for fit in stored.fits.values():
-            if fit.rows <= len(self._optimizer.fit_data):
+            if fit.rows <= len(self._optimizer.data_of(fit.kind)):
                 self._optimizer.adopt(*fit)
 
     def _tell(self) -> None:
@@ -211,9 +215,10 @@ class Session:
         status = RESUMABLE if lost and not master.ending.error else master.status
         master.checkpoint(now)
         records = self._run.records.values()
-        initial = best_initial(records, self._study.direction)
+        initial = best_initial(records, self._optimizer.goals)
         predicted = self._optimizer.predicted_best()
         summary = master.ledger.summary(self._optimizer.best, predicted, initial, now)
+        summary |= found(self._optimizer)
         where = None if predicted is None else predicted.config
         if self._rerun is None:
             summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]

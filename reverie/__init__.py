@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
     from utilities.optimizer import Optimizer
     from utilities.space import Space
+    from utilities.standing import FrontTrial
     from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialState
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FrontTrial": "utilities.standing",
     "Incumbent": "utilities.trial",
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",
@@ -42,7 +44,7 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022
     "Optimizer", "Space", "minimize", "Result", "Trial", "TrialState", "Outcome", "Incumbent", "Prediction",
-    "ReverieError", "StudyError", "SpaceExhaustedError",
+    "FrontTrial", "ReverieError", "StudyError", "SpaceExhaustedError",
 ]  # fmt: skip
 
 

@@ -5,12 +5,14 @@ A worker imports this file for `evaluate`: no numerics.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from utilities.errors import SpaceExhaustedError
+from utilities.returned import Expected, Returned
 from utilities.trial import Outcome, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -66,19 +68,22 @@ def worker_count(executor: Executor, workers: int | None = None) -> int:
     raise ValueError(f"a {type(executor).__name__} does not say how many workers it has: give workers=...")
 
 
-def evaluate(objective: Callable[..., float], trial: Trial, catch: tuple[type[Exception], ...]) -> Outcome:
+def evaluate(
+    objective: Callable[..., Returned], trial: Trial, expected: Expected, catch: tuple[type[Exception], ...]
+) -> Outcome:
     """Call an objective, here or on a worker of an executor; what it raises of `catch` is a failure.
 
     Where trials have budgets it gets the trial, too.
     """
     arguments = (dict(trial.config),) if trial.budget is None else (dict(trial.config), trial)
+    began = time.perf_counter()
     try:
-        value = float(objective(*arguments))
+        returned = objective(*arguments)
+        seconds = time.perf_counter() - began
+        numbers = expected.numbers(returned)
     except catch as error:
         return Outcome(TrialState.FAIL, message=f"{type(error).__name__}: {error}")
-    if value - value != 0.0:
-        return Outcome(TrialState.FAIL, message=f"objective returned {value}")
-    return Outcome(TrialState.COMPLETE, value)
+    return expected.outcome(numbers, seconds)
 
 
 def next_trial(optimizer: Optimizer, budget: int, *, last: bool) -> Trial | None:
@@ -101,7 +106,7 @@ def run_on(
     executor: Executor,
     workers: int,
     optimizer: Optimizer,
-    objective: Callable[..., float],
+    objective: Callable[..., Returned],
     budget: int,
     catch: tuple[type[Exception], ...],
     note: Callable[[Trial, Outcome], None],
@@ -134,7 +139,7 @@ def run_on(
                 tell(*ended.get())
             trial = next_trial(optimizer, budget, last=not running) if len(running) < workers else None
             if trial is not None:
-                running[trial.number] = executor.submit(evaluate, objective, trial, catch)
+                running[trial.number] = executor.submit(evaluate, objective, trial, optimizer.goals.expected, catch)
                 running[trial.number].add_done_callback(partial(_put, ended, trial))
             elif running:
                 tell(*ended.get())

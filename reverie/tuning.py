@@ -11,7 +11,9 @@ from msgspec.structs import replace
 from reverie.executors import Executor, evaluate, next_trial, run_on, worker_count
 from utilities.budgets import Fidelity
 from utilities.optimizer import Optimizer
+from utilities.returned import Returned
 from utilities.space import Space
+from utilities.standing import FrontTrial
 from utilities.trial import Incumbent, Outcome, Prediction, Rung, Trial, TrialRecord, TrialState
 
 
@@ -21,25 +23,31 @@ class Result(NamedTuple):
     Attributes
     ----------
     best
-        Best trial: number, objective, config; None where none succeeded.
+        Best trial: number, objective, config; None where none is feasible, and of several objectives.
     predicted_best
-        Minimiser of the posterior mean; None without a model.
+        Minimiser of the posterior mean; None without a model, and of several objectives.
     records
         Every trial with its outcome, in the order in which they ended.
+    best_trials
+        Trials that no other dominates: number, values, config; of a single objective the best.
     """
 
     best: Incumbent | None
     predicted_best: Prediction | None
     records: list[TrialRecord]
+    best_trials: list[FrontTrial]
 
 
 def minimize(
-    objective: Callable[..., float],
+    objective: Callable[..., Returned],
     space: Space | Mapping[str, Any],
     budget: int,
     method: str = "auto",
     seed: int = 0,
     *,
+    directions: Sequence[str] | None = None,
+    objectives: Sequence[str] | None = None,
+    metric_constraints: Sequence[str] | None = None,
     acquisition: str | None = None,
     kappa: float | None = None,
     stages: Sequence[Mapping[str, Any]] = (),
@@ -59,15 +67,17 @@ def minimize(
     Parameters
     ----------
     objective
-        Takes a configuration (a dict of the active parameters) and returns a number. One that is not finite is a failed
-        trial. With `fidelity` it takes the trial, too, ``objective(config, trial)``: its ``number``, ``seed``, and
-        ``budget``, what it may use in all, the ``previous_budget`` of its last evaluation included.
+        Takes a configuration (a dict of the active parameters) and returns a number; of several objectives, a sequence
+        of their values, or a dict with these by their names. A dict may hold further metrics. What is not finite, or
+        lacks a metric, is a failed trial. With `fidelity` it takes the trial, too, ``objective(config, trial)``: its
+        ``number``, ``seed``, and ``budget``, what it may use in all, the ``previous_budget`` of its last evaluation
+        included.
     space
         A Space, or the ``[space]`` table of a study file as a dict.
     budget
         Number of trials, above 0.
-    method, seed, acquisition, kappa, stages
-        As of Optimizer.
+    method, seed, directions, objectives, metric_constraints, acquisition, kappa, stages
+        As of Optimizer. ``seconds`` in a constraint is the wall time of a call that returns no such metric.
     fidelity
         Budgets, such as ``{"low": 1, "high": 27}``, as of Optimizer. A trial begins with the least, and goes on once it
         is among the best 1 in ``eta`` there.
@@ -99,7 +109,18 @@ def minimize(
     """
     if budget <= 0:
         raise ValueError(f"budget must be above 0; got {budget}")
-    optimizer = Optimizer(space, method, seed, acquisition=acquisition, kappa=kappa, stages=stages, fidelity=fidelity)
+    optimizer = Optimizer(
+        space,
+        method,
+        seed,
+        directions=directions,
+        objectives=objectives,
+        metric_constraints=metric_constraints,
+        acquisition=acquisition,
+        kappa=kappa,
+        stages=stages,
+        fidelity=fidelity,
+    )
     for config in enqueue:
         optimizer.enqueue(config)
     records = _Records(optimizer, callback)
@@ -109,11 +130,11 @@ def minimize(
         raise ValueError(f"workers needs an executor; got workers = {workers} alone")
     else:
         while (trial := next_trial(optimizer, budget, last=True)) is not None:
-            outcome = evaluate(objective, trial, catch)
+            outcome = evaluate(objective, trial, optimizer.goals.expected, catch)
             optimizer.tell_outcome(trial, outcome)
             records.note(trial, outcome)
     records.conclude()
-    return Result(optimizer.best, optimizer.predicted_best(), records.ended)
+    return Result(optimizer.best, optimizer.predicted_best(), records.ended, optimizer.best_trials)
 
 
 class _Records:

@@ -244,8 +244,8 @@ def test_a_trainer_gets_the_rows_of_curves_anew_once_trials_report(tmp_path: Pat
             known.append(request.known)
             (fitted,) = trainer.handle(request)
             refits.take(fitted, 5)  # type: ignore[arg-type]
-            assert len(trainer._y) == len(optimizer.fit_data)
-            assert trainer._x.tolist() == optimizer.fit_data.x.tolist()
+            assert len(trainer._data[""]) == len(optimizer.fit_data)
+            assert trainer._data[""].x.tolist() == optimizer.fit_data.x.tolist()
     assert known.count(0) == 3  # the first, the first of curves, and once curves grew longer
     assert optimizer.predict_final(0) is not None
 

@@ -242,5 +242,5 @@ def test_a_trainer_gets_changed_rows_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(second, Fit)
     assert second.known == row < len(first.y.unpack())
     trainer.fit(second)
-    np.testing.assert_array_equal(trainer._y, optimizer.data.y)
-    np.testing.assert_array_equal(trainer._x, optimizer.data.x)
+    np.testing.assert_array_equal(trainer._data[""].y, optimizer.data.y)
+    np.testing.assert_array_equal(trainer._data[""].x, optimizer.data.x)

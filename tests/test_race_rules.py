@@ -50,6 +50,11 @@ def test_instances_are_listed_or_counted(tmp_path: Path) -> None:
             "instances = 4\n[fidelity]\nlow = 1\nhigh = 9",
             "[fidelity] must be left out in a study with instances; got 4 instances: a race gives up what is worse",
         ),
+        (
+            'instances = 4\nmetric_constraints = ["seconds < 5"]',
+            "metric_constraints must be left out in a study with instances: a race compares configurations by one",
+        ),
+        ("instances = 4\nobjectives = ['a', 'b']", "objectives must be left out in a study with instances"),
         ("instancs = 4", 'Did you mean "instances"?'),
     ],
 )

@@ -71,7 +71,7 @@ class Border(NamedTuple):
 
 
 def find_borders(optimizer: Optimizer, records: Iterable[TrialRecord], predicted: Config | None) -> list[Border]:
-    """Find the borders at which the best trials crowd.
+    """Find the borders at which the best feasible trials crowd; none with several objectives.
 
     Parameters
     ----------
@@ -89,7 +89,10 @@ def find_borders(optimizer: Optimizer, records: Iterable[TrialRecord], predicted
         if record.outcome is not None
         and record.outcome.state is TrialState.COMPLETE
         and record.outcome.objective is not None
+        and optimizer.goals.keeps(record.outcome)
     ]
+    if optimizer.goals.several:
+        return []
     if len(completed) < FEWEST:
         return []
     completed.sort(key=lambda entry: entry[:2])

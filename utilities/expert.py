@@ -215,6 +215,12 @@ class Expert:
         rows = around_incumbent(data, outside)
         return View(condition("gp", self._space, own, data.some(rows)), rows, closed)
 
+    def to_standard(self, objective: float) -> float:
+        """An objective in the units of the posteriors."""
+        parameters = self._known()
+        transformed = transform_of(parameters).apply(np.array([objective]))
+        return float((transformed[0] - parameters["offset"]) / parameters["scale"])
+
     def to_user(self, mean: float, sd: float) -> tuple[float, float]:
         """Median, and half the width of the central 68 % interval, of a standardised prediction in the user's units."""
         parameters = self._known()

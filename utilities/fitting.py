@@ -7,7 +7,8 @@ companion, that proposes in turn with it:
   learned while it was polished misleads elsewhere;
 - ``dngo``: fitted to the observations around the incumbent, since a network's basis is too coarse to polish an optimum.
 
-``dngo-paper`` has neither a companion nor an output transform.
+``dngo-paper`` has neither a companion nor an output transform. The surrogate of one target among several has a kind
+such as ``gp@seconds``, and no companion: what that exploits is the optimum of a single objective.
 
 Where the data have one column more than the space's features, they are the rows of learning curves, and that column is
 the fidelity (see `utilities.learning_curves`). A Gaussian process is fitted to a choice of them then, and a companion
@@ -17,6 +18,7 @@ to the chosen ones around the incumbent; the output transform to each curve's la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,11 +49,27 @@ _FEWEST = 5
 _PREFIX = "companion_"
 
 
+def labelled(kind: str, name: str) -> str:
+    """Kind of the surrogate of the target `name`; `kind` itself without a name. It can be a part of a path."""
+    return f"{kind}@{quote(name, safe='')}" if name else kind
+
+
+def family(kind: str) -> str:
+    """Kind of a surrogate without the target's name."""
+    return kind.partition("@")[0]
+
+
+def label_of(kind: str) -> str:
+    """Name of the target as it stands in the kind of its surrogate; empty where there is one target."""
+    return kind.partition("@")[2]
+
+
 def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1), *, curves: bool = False) -> Surrogate:
     """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`.
 
     A `part` of it, of so many, can be fitted by itself: see `most_parts`. For `curves` it has the fidelity besides.
     """
+    kind = family(kind)
     groups, warped = space.groups, space.warped
     if curves:
         groups, warped = np.append(groups, groups.max(initial=-1) + 1), np.append(warped, True)
@@ -71,7 +89,7 @@ def of_curves(space: Space, data: Dataset) -> bool:
 
 def most_parts(kind: str) -> int:
     """Parts in which the surrogate `kind` can be fitted side by side."""
-    return MEMBERS if kind == "dngo" else 1
+    return MEMBERS if family(kind) == "dngo" else 1
 
 
 def fit_surrogate(
@@ -92,13 +110,13 @@ def fit_surrogate(
     rng = np.random.default_rng([seed, 2, len(data)] if parts == 1 else [seed, 2, len(data), place])
     curves = of_curves(space, data)
     latest = latest_values(data) if curves else data.y
-    if curves and kind == "gp":
+    if curves and family(kind) == "gp":
         some = thin(data, MOST_ROWS)
         data = data.some(some)
     fitted = _fit_one(kind, make_surrogate(kind, space, part, curves=curves), data, rng, previous, latest)
     if curves:
         fitted[FIDELITY] = np.array(1.0)
-    if place + 1 < parts or (curves and kind == "gp"):
+    if place + 1 < parts or label_of(kind) or (curves and kind == "gp"):
         return fitted
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
@@ -145,8 +163,8 @@ def _fit_one(
     objectives: Array,
 ) -> dict[str, Array]:
     curves = objectives is not data.y
-    transform = OutputTransform.fit(objectives) if kind != "dngo-paper" else identity_transform()
-    if curves and kind == "dngo-paper" and objectives.min() < objectives.max():
+    transform = OutputTransform.fit(objectives) if family(kind) != "dngo-paper" else identity_transform()
+    if curves and family(kind) == "dngo-paper" and objectives.min() < objectives.max():
         transform = identity_transform(float(objectives.min()), float(objectives.max()))
     fitted = surrogate.fit(transform.apply_to(data, bounded=curves), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}

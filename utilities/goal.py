@@ -16,8 +16,8 @@ class Goal(NamedTuple):
     kappa: float = KAPPA
 
 
-def goal_of(method: str, acquisition: str | None, kappa: float | None) -> Goal:
-    """What the model is to maximise; None stands for the default.
+def goal_of(method: str, acquisition: str | None, kappa: float | None, *, several: bool = False) -> Goal:
+    """What the model is to maximise; None stands for the default. `several` says whether there are several objectives.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def goal_of(method: str, acquisition: str | None, kappa: float | None) -> Goal:
         raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
     if kappa is not None and not 0.0 < kappa < math.inf:
         raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-    misuse = acquisition_misuse(method, acquisition, kappa)
+    misuse = acquisition_misuse(method, acquisition, kappa, several=several)
     if misuse:
         raise StudyError(misuse)
     return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)

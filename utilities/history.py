@@ -23,6 +23,8 @@ class History:
     ----------
     max_steps
         Step of a trial that runs to its end; None where that is what completed trials reported last.
+    targets
+        How many numbers an outcome has, see `utilities.goals`; the objective, or the first of several, is one.
 
     Attributes
     ----------
@@ -43,11 +45,12 @@ class History:
         Whether any configuration was asked again, whatever became of it.
     """
 
-    def __init__(self, space: Space, max_steps: float | None = None) -> None:
+    def __init__(self, space: Space, max_steps: float | None = None, targets: int = 1) -> None:
         self._space = space
         self.curves = Curves(len(space.groups), max_steps)
         self._x, self._points, self._y = Rows(len(space.groups)), Rows(len(space)), Rows(1)
         self._variance, self._uncertain = Rows(1), False
+        self._targets, self._feasible = Rows(targets), Rows(1)
         self._pending: dict[int, Array] = {}
         self._features: dict[int, Array] = {}
         self._ended, self._valid = Rows(len(space.groups)), Rows(1)
@@ -73,6 +76,16 @@ class History:
         if self.curves.active:
             return CurveData(x, y, variance, rows=self.curves.rows, revision=self.curves.revision)
         return Dataset(x, y, variance)
+
+    @property
+    def targets(self) -> Array:
+        """Targets (n, t) of the completed trials, in the same order; NaN where one is missing."""
+        return self._targets.view
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        """Which of the completed trials (n,) keep the constraints on metrics."""
+        return self._feasible.view[:, 0] > 0.5
 
     @property
     def points(self) -> Array:
@@ -118,17 +131,19 @@ class History:
         return not self.exact and key in self._objectives and key not in self._keys.values()
 
     def best_point(self) -> Array:
-        """Point (1, d) of the lowest objective."""
-        return np.asarray(self.points[np.argmin(self.data.y)][None])
+        """Point (1, d) of the lowest objective, of feasible trials where there are any."""
+        y, feasible = self.data.y, self.feasible
+        best = np.argmin(np.where(feasible, y, np.inf)) if feasible.any() else np.argmin(y)
+        return np.asarray(self.points[best][None])
 
-    def observe(self, config: Config, objective: float) -> None:
+    def observe(self, config: Config, objective: float, targets: Array | None = None, *, feasible: bool = True) -> None:
         """Note an outcome (to be minimised) of another study: that configuration was not asked in this one."""
         point = self._space.to_unit([config])
         row = self._space.features(point)[0]
         self._points.append(point[0])
         self._x.append(row)
         self._end(row, valid=True)
-        self._append(objective, 0.0)
+        self._note(objective, 0.0, targets, feasible=feasible)
         self.curves.observe(row, objective)
 
     def report(self, number: int, step: float, value: float) -> None:
@@ -150,10 +165,30 @@ class History:
             self.repeated |= self._keys[number] in self._seen
             self._seen.add(self._keys[number])
 
-    def complete(self, number: int, objective: float, variance: float = 0.0, *, pruned: bool = False) -> None:
-        """Note the objective (to be minimised) of a pending trial, or the latest value of one that was ended early.
+    def complete(
+        self,
+        number: int,
+        objective: float,
+        variance: float = 0.0,
+        targets: Array | None = None,
+        *,
+        feasible: bool = True,
+        pruned: bool = False,
+    ) -> None:
+        """Note the outcome of a pending trial, or what one that was ended early came to.
 
-        `variance` is what is known of that of its noise.
+        Parameters
+        ----------
+        number, objective
+            The objective is to be minimised; of several, it is the first. Of one ended early, it is the latest value.
+        variance
+            What is known of that of the objective's noise.
+        targets
+            All of them (t,); by default the objective alone.
+        feasible
+            Whether the trial keeps the constraints on metrics.
+        pruned
+            Whether it was ended early.
         """
         row = self._features[number]
         if pruned:
@@ -166,11 +201,13 @@ class History:
             self.exact |= self._objectives[key] == objective
             self.noisy = not self.exact
         self._objectives[key] = objective
-        self._observe(number, objective, variance)
+        self._observe(number, objective, variance, targets, feasible=feasible)
         self._paused.pop(number, None)
         self._features.pop(number)
 
-    def _observe(self, number: int, objective: float, variance: float) -> None:
+    def _observe(
+        self, number: int, objective: float, variance: float, targets: Array | None = None, *, feasible: bool = True
+    ) -> None:
         """Give a trial a row, or its row another objective."""
         self._going_on.discard(number)
         if number in self._paused:
@@ -180,12 +217,13 @@ class History:
         self._points.append(self._pending.pop(number))
         self._x.append(row)
         self._end(row, valid=True)
-        self._append(objective, variance)
+        self._note(objective, variance, targets, feasible=feasible)
         self.numbers.append(number)
 
     def _revise(self, row: int, objective: float, variance: float) -> None:
         if (self._y.view[row, 0], self._variance.view[row, 0]) != (objective, variance):
-            self._y.view[row, 0], self._variance.view[row, 0] = objective, variance
+            self._y.view[row, 0] = self._targets.view[row, 0] = objective
+            self._variance.view[row, 0] = variance
             self._uncertain |= variance > 0.0
             self.revisions += 1
             self.revised = row if self.revised is None else min(row, self.revised)
@@ -201,6 +239,13 @@ class History:
         """Note that a paused trial is pending again. Its outcome is not fantasised: it has one."""
         self._going_on.add(number)
 
+    def _note(self, objective: float, variance: float, targets: Array | None, *, feasible: bool) -> None:
+        self._y.append(objective)
+        self._variance.append(variance)
+        self._uncertain |= variance > 0.0
+        self._targets.append(objective if targets is None else targets)
+        self._feasible.append(float(feasible))
+
     def fail(self, number: int) -> None:
         """Note that a pending trial failed; what it reported, or came to before a pause, stays."""
         row = self._features[number]
@@ -214,11 +259,6 @@ class History:
         self._pending.pop(number, None)
         self._paused.pop(number, None)
         self._going_on.discard(number)
-
-    def _append(self, objective: float, variance: float) -> None:
-        self._y.append(objective)
-        self._variance.append(variance)
-        self._uncertain |= variance > 0.0
 
     def _end(self, row: Array, *, valid: bool) -> None:
         self._ended.append(row)

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from utilities.devices import Devices
+from utilities.display.judged import shown_front, shown_trial
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.goals import Goals
 from utilities.optimizer import Optimizer
+from utilities.standing import Standing
 from utilities.storage.study_file import Study
 from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
@@ -63,6 +66,9 @@ class Ledger:
     busy_seconds: float = 0.0
     first_worker: float | None = None
     last_outcome: float | None = None
+
+    def __post_init__(self) -> None:
+        self._goals = self.study.goals
 
     @property
     def ended(self) -> int:
@@ -183,7 +189,7 @@ class Ledger:
         self.states[outcome.state] += 1
         if outcome.state is TrialState.FAIL:
             self.reasons[outcome.reason] += 1
-        self.recent.appendleft(ShownTrial(trial.number, trial.config, outcome.state, outcome.objective))
+        self.recent.appendleft(shown_trial(trial, outcome, self._goals))
 
     def busy_fraction(self, now: float) -> float | None:
         """Share of the workers' time since the first was ready that went into evaluations, in [0, 1]."""
@@ -225,19 +231,20 @@ class Ledger:
             workers=workers,
             recent=tuple(self.recent),
             phase=phase,
+            front=shown_front(optimizer.goals, optimizer.standing),
             surrogate="" if fit is None else f"{fit[0]} fitted to {fit[2]} trials",
         )
 
     def summary(
         self, best: Incumbent | None, predicted: Prediction | None, initial: Incumbent | None, now: float
     ) -> dict[str, Any]:
-        """Content of summary.json, but for where the files are and how the run ended."""
+        """Content of summary.json, but for the front, where the files are and how the run ended."""
         times = sorted(self.proposal_seconds)
         return {
             "study": self.study.name,
             "method": self.study.method,
             "seed": self.study.seed,
-            "direction": self.study.direction,
+            **_judged_by(self._goals),
             "budget": self.study.budget,
             "best": None if best is None else best._asdict(),
             "predicted_best": None if predicted is None else predicted._asdict(),
@@ -258,15 +265,30 @@ class Ledger:
         }
 
 
-def best_initial(records: Iterable[TrialRecord], direction: str) -> Incumbent | None:
-    """Best completed trial of the initial design."""
-    found = [
-        Incumbent(record.trial.number, record.outcome.objective, record.trial.config)
-        for record in records
-        if record.origin == "initial"
-        and record.outcome is not None
-        and record.outcome.state is TrialState.COMPLETE
-        and record.outcome.objective is not None
-    ]
-    sign = 1.0 if direction == "minimize" else -1.0
-    return min(found, key=lambda trial: sign * trial.objective, default=None)
+def _judged_by(goals: Goals) -> dict[str, Any]:
+    told: dict[str, Any] = {"direction": goals.directions[0]}
+    if goals.several:
+        told = {"objectives": goals.names, "directions": goals.directions}
+    if goals.constraints:
+        told["metric_constraints"] = [f"{one.name} {one.operator} {one.bound:g}" for one in goals.constraints]
+    return told
+
+
+def found(optimizer: Optimizer) -> dict[str, Any]:
+    """What summary.json says of the front, of several objectives, and of how many trials are feasible."""
+    told: dict[str, Any] = {"feasible": optimizer.standing.feasible} if optimizer.goals.constraints else {}
+    if optimizer.goals.several:
+        told["pareto"] = [trial._asdict() for trial in optimizer.best_trials]
+    return told
+
+
+def best_initial(records: Iterable[TrialRecord], goals: Goals) -> Incumbent | None:
+    """Best feasible trial of the initial design; None with several objectives."""
+    standing = Standing(goals)
+    for record in records:
+        outcome = record.outcome
+        if record.origin == "initial" and outcome is not None and outcome.state is TrialState.COMPLETE:
+            values = goals.values_of(outcome)
+            if values is not None:
+                standing.note(record.trial.number, record.trial.config, values, feasible=goals.keeps(outcome))
+    return standing.best

@@ -30,11 +30,16 @@ def missing_extra(method: str) -> str:
     return f"method {method} needs the package optuna, which is not installed: pip install 'reverie[optuna]'"
 
 
-def acquisition_misuse(method: str, acquisition: str | None, kappa: float | None) -> str:
-    """Say which of the settings has no use beside the others, the empty string where each has; None is not set."""
+def acquisition_misuse(method: str, acquisition: str | None, kappa: float | None, *, several: bool = False) -> str:
+    """Say which of the settings has no use beside the others, the empty string where each has; None is not set.
+
+    `several` says whether there are several objectives.
+    """
     for key, value in (("acquisition", acquisition), ("kappa", kappa)):
         if value is not None and method not in MODEL_METHODS:
             return f"{key} needs a method that learns ({', '.join(MODEL_METHODS)}); got {key} {value}, method {method}"
+    if several and acquisition not in (None, ACQUISITIONS[0]):
+        return f"acquisition must be {ACQUISITIONS[0]} with several objectives; got {acquisition}"
     if kappa is not None and acquisition != "ucb":
         return f"kappa needs acquisition ucb; got kappa {kappa:g}, acquisition {acquisition or ACQUISITIONS[0]}"
     return ""

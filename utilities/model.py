@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from utilities.calibration import weights
 from utilities.curve_expert import CurveExpert
 from utilities.expert import Expert, View
-from utilities.fitting import FIDELITY, fit_surrogate
+from utilities.fitting import FIDELITY, fit_surrogate, labelled
 from utilities.forecast import Forecast
 from utilities.learning_curves import CurveData, rows_of
 from utilities.space import Space
@@ -43,6 +43,8 @@ class Model:
         One of MODEL_METHODS.
     seed
         Of the fits.
+    name
+        Of the target that it is the model of, one among several; empty where there is one.
 
     Attributes
     ----------
@@ -50,8 +52,8 @@ class Model:
         Whether time is short.
     """
 
-    def __init__(self, space: Space, method: str, seed: int) -> None:
-        self._space, self._method, self._seed = space, method, seed
+    def __init__(self, space: Space, method: str, seed: int, name: str = "") -> None:
+        self._space, self._method, self._seed, self._name = space, method, seed, name
         self.hasty = False
         self._experts: dict[str, Expert] = {}
         self._revisions = 0
@@ -118,7 +120,7 @@ class Model:
         for kind in self.kinds(len(data)):
             expert = self.expert(kind)
             if expert.due(len(rows)):
-                fit = fit_surrogate(kind, self._space, rows, self._seed, expert.parameters)
+                fit = fit_surrogate(labelled(kind, self._name), self._space, rows, self._seed, expert.parameters)
                 expert.adopt(fit, len(rows))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
@@ -155,7 +157,7 @@ class Model:
         ready = self._ready(len(data))
         place = (turn * _STRIDE) % 1.0
         expert = ready[min(int(np.searchsorted(np.cumsum(_weigh(ready)), place)), len(ready) - 1)]
-        companion = expert.companion(data)
+        companion = None if self._name else expert.companion(data)
         if companion is None or turn % (2 if companion.closed is None else 3) == 0:
             return expert.view(data)
         return companion

@@ -21,8 +21,12 @@ class ModelAccess:
 
     @property
     def fit_data(self) -> Dataset:
-        """What the surrogate is fitted to: `data`, or the rows of learning curves once trials report."""
+        """What a surrogate of the objective is fitted to: `data`, or the rows of learning curves once trials report."""
         return rows_of(self._history.data)
+
+    def data_of(self, kind: str) -> Dataset:
+        """What a surrogate of that kind is fitted to; nothing where this study has no such surrogate."""
+        return rows_of(self._proposer.data_of(kind, self._history))
 
     @property
     def revision(self) -> int:
@@ -40,11 +44,11 @@ class ModelAccess:
         return self._proposer.foresees(self._history)
 
     def fit_due(self) -> str | None:
-        """Kind of surrogate that is due for a refit to `fit_data`; None where none is."""
+        """Kind of surrogate that is due for a refit to its `data_of`; None where none is."""
         return self._proposer.fit_due(self._history)
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `fit_data`."""
+        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of their `data_of`."""
         self._proposer.adopt(kind, parameters, fitted)
 
     def refit_inline(self) -> None:

@@ -25,16 +25,19 @@ from utilities.completion import ORIGIN, complete, outstanding
 from utilities.designs import design_size
 from utilities.errors import SpaceExhaustedError, StudyError
 from utilities.goal import goal_of
+from utilities.goal_rules import check_goals
+from utilities.goals import make_goals
 from utilities.history import History
 from utilities.methods import check_choice
 from utilities.model_access import ModelAccess
-from utilities.model_proposer import make_proposer
 from utilities.pauses import Pauses
 from utilities.proposals import Proposal, Proposer
+from utilities.proposers import make_proposer
 from utilities.rungs import Rungs, in_order
 from utilities.space import Space
 from utilities.staged_proposer import StagedProposer
 from utilities.stages import Stages
+from utilities.standing import FrontTrial, Standing
 from utilities.storage.stage_tables import parse_stages
 from utilities.surrogate import Array, Dataset
 from utilities.trial import Config, Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
@@ -53,6 +56,12 @@ class Optimizer(ModelAccess):
         Not negative. The same seed and the same order of calls give the same proposals.
     direction
         ``minimize`` or ``maximize``.
+    directions
+        That of each objective, where there are several.
+    objectives
+        Their names; by default ``values_0``, ``values_1`` and so on.
+    metric_constraints
+        What a trial must keep to be feasible, such as ``"seconds < 5"``.
     acquisition
         What a method that learns maximises to choose, one of ACQUISITIONS: ``ei`` (by default), the log of the expected
         improvement, or `utilities.portfolio` with many pending trials; ``ucb``, the confidence bound; ``thompson``,
@@ -79,6 +88,7 @@ class Optimizer(ModelAccess):
     StudyError
         An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, a `max_steps` below
         1, an acquisition or kappa that the other settings have no use for, a stage that breaks a rule, a wrong
+        fidelity, objectives or constraints on metrics that break a rule or do not go with the method, the stages or the
         fidelity.
     """
 
@@ -89,6 +99,9 @@ class Optimizer(ModelAccess):
         seed: int = 0,
         *,
         direction: Literal["minimize", "maximize"] = "minimize",
+        directions: Sequence[str] | None = None,
+        objectives: Sequence[str] | None = None,
+        metric_constraints: Sequence[str] | None = None,
         acquisition: str | None = None,
         kappa: float | None = None,
         initial: int | None = None,
@@ -100,21 +113,24 @@ class Optimizer(ModelAccess):
         check_choice(method, direction, seed)
         if max_steps is not None and max_steps < 1:
             raise StudyError(f"max_steps must be at least 1; got {max_steps}")
-        goal = goal_of(method, acquisition, kappa)
+        self.goals = make_goals(direction, directions, objectives, metric_constraints)
+        check_goals(self.goals, method, fidelity="fidelity" * (fidelity is not None), stages="stages" * bool(stages))
+        goal = goal_of(method, acquisition, kappa, several=self.goals.several)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
-        self.method, self.seed, self.direction = method, seed, direction
-        self._sign = 1.0 if direction == "minimize" else -1.0
+        self.method, self.seed, self.direction = method, seed, self.goals.directions[0]
+        self._sign = float(self.goals.signs[0])
         budgets = None if fidelity is None else as_fidelity(fidelity)
-        self._history = History(self.space, budgets.high if budgets is not None and max_steps is None else max_steps)
+        full = budgets.high if budgets is not None and max_steps is None else max_steps
+        self._history = History(self.space, full, len(self.goals.targets))
+        self.standing = Standing(self.goals)
         self.stages = Stages(self.space, parse_stages(stages, self.space))
         design = design_size(len(self.space)) if initial is None else initial
-        proposer = make_proposer(method, self.space, seed, design, goal, inline=refit == "inline")
+        proposer = make_proposer(method, self.space, seed, design, goal, self.goals, inline=refit == "inline")
         self._proposer: Proposer = StagedProposer(proposer, self.stages, initial) if self.stages else proposer
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
         self._given = 0
         self._ready: deque[tuple[Proposal, int]] = deque()
-        self._best: Incumbent | None = None
         self.origins: dict[int, str] = {}
         rungs = None if fidelity is None else Rungs(as_fidelity(fidelity), seed)
         self._pauses = None if rungs is None else Pauses(rungs, self._history, self._asked)
@@ -247,56 +263,71 @@ class Optimizer(ModelAccess):
     def tell(
         self,
         trial: Trial | int,
-        objective: float | None = None,
+        objective: float | Sequence[float] | None = None,
         *,
         failed: str | None = None,
         pruned: bool = False,
+        metrics: Mapping[str, float] | None = None,
         standard_error: float | None = None,
     ) -> None:
-        """Report the outcome of a pending trial: its objective, or why it failed.
-
-        An objective that is not finite counts as a failure.
+        """Report the outcome of a pending trial: its objective, or why it failed. One that is not finite is a failure.
 
         Parameters
         ----------
         trial
             It, or its number.
         objective
-            In the user's own direction.
+            In the user's own direction; of several objectives, a sequence of their values.
         failed
             Why there is none.
         pruned
             Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
             The model learns of it; the best trial is a completed one.
+        metrics
+            Further numbers: all that constraints on metrics name, but for objectives.
         standard_error
             Of the objective, where it is a mean of several evaluations, say: a surrogate takes it for known noise.
 
         Raises
         ------
         ValueError
-            A trial never asked or told already, both or neither of objective and failed, a standard error below 0.
+            The trial was never asked or was told already, both or neither of objective and failed were given, or as
+            many values as there are no objectives; a metric of a constraint is missing; a standard error is below 0.
         """
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
         if standard_error is not None and not 0.0 <= standard_error < math.inf:
             raise ValueError(f"standard_error must be finite and not negative; got {standard_error}")
+        values = None if objective is None else self.goals.check_values(objective)
+        if values is not None and not pruned:
+            self.goals.check_metrics(metrics or {})
+        self._end(trial, values, metrics or {}, standard_error, pruned=pruned)
+
+    def _end(
+        self,
+        trial: Trial | int,
+        values: Sequence[float] | None,
+        metrics: Mapping[str, float],
+        standard_error: float | None,
+        *,
+        pruned: bool,
+    ) -> None:
+        """Note the end of a pending trial, with the values of its objectives where it has them."""
         number = self._known(trial)
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
-        if objective is None or not math.isfinite(objective):
+        if values is None or not all(map(math.isfinite, values)):
             if pruned:
                 self._history.drop(number)
             else:
                 self._history.fail(number)
             return
-        value, variance = self._sign * float(objective), (standard_error or 0.0) ** 2
-        if self._pauses is not None and not pruned and self._pauses.take(number, value, variance):
+        entry, variance = self.goals.entry(values, metrics), (standard_error or 0.0) ** 2
+        if self._pauses is not None and not pruned and self._pauses.take(number, entry.objective, variance):
             return
-        self._history.complete(number, value, variance, pruned=pruned)
-        if pruned:
-            return
-        if self._best is None or self._sign * (objective - self._best.objective) < 0:
-            self._best = Incumbent(number, float(objective), self._asked[number].config)
+        self._history.complete(number, entry.objective, variance, entry.targets, feasible=entry.feasible, pruned=pruned)
+        if not pruned:
+            self.standing.note(number, self._asked[number].config, values, feasible=entry.feasible)
 
     def give_up(self, number: int) -> None:
         """Promote a paused trial no more; what it came to stays known."""
@@ -322,7 +353,7 @@ class Optimizer(ModelAccess):
         step
             What was done so far, such as 1 after the first epoch. Of steps up to an earlier one, nothing is taken.
         value
-            In the user's own direction. One that is not finite is no observation.
+            In the user's own direction. One that is not finite is no observation, nor is any with several objectives.
 
         Raises
         ------
@@ -330,20 +361,27 @@ class Optimizer(ModelAccess):
             The trial was never asked.
         """
         number = self._known(trial)
-        if self._history.is_pending(number):
+        if self._history.is_pending(number) and not self.goals.several:
             self._history.report(number, step, self._sign * float(value))
 
-    def observe(self, config: Mapping[str, Any], objective: float) -> None:
+    def observe(
+        self,
+        config: Mapping[str, Any],
+        objective: float | Sequence[float],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
 
         Raises
         ------
         StudyError
-            The configuration is not of this space, or the objective is not finite.
+            The configuration is not of this space, or an objective is not finite.
         """
-        if not math.isfinite(objective):
+        values = self.goals.check_values(objective)
+        if not all(map(math.isfinite, values)):
             raise StudyError(f"an observed objective must be finite; got {objective}")
-        self._history.observe(self.space.validate(config), self._sign * float(objective))
+        entry = self.goals.entry(values, metrics or {})
+        self._history.observe(self.space.validate(config), entry.objective, entry.targets, feasible=entry.feasible)
 
     def restore(self, records: Iterable[TrialRecord], reports: Iterable[tuple[int, int, float, float]] = ()) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
@@ -387,18 +425,21 @@ class Optimizer(ModelAccess):
         """Report an outcome as a worker gives it; None leaves the trial pending."""
         if outcome is None:
             return
-        pruned = outcome.state is TrialState.PRUNED
-        if not pruned and (outcome.state is TrialState.FAIL or outcome.objective is None):
-            self.tell(trial, failed=outcome.reason or outcome.state.value)
-        else:
-            self.tell(trial, outcome.objective, pruned=pruned, standard_error=outcome.standard_error)
+        failed = outcome.state is TrialState.FAIL
+        values, metrics = None if failed else self.goals.values_of(outcome), self.goals.metrics_of(outcome)
+        self._end(trial, values, metrics, outcome.standard_error, pruned=outcome.state is TrialState.PRUNED)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
     @property
     def best(self) -> Incumbent | None:
-        """Best completed trial, None before the first."""
-        return self._best
+        """Best completed trial that is feasible, None before the first; None with several objectives."""
+        return self.standing.best
+
+    @property
+    def best_trials(self) -> list[FrontTrial]:
+        """Feasible trials that no other dominates, by their first objective; with one objective, the best."""
+        return self.standing.front
 
     @property
     def rungs(self) -> Rungs | None:
@@ -412,7 +453,7 @@ class Optimizer(ModelAccess):
 
     @property
     def data(self) -> Dataset:
-        """Completed trials as the surrogate sees them: features and objectives to be minimised."""
+        """Completed trials as the surrogate sees them: features, and the (first) objective to be minimised."""
         return self._history.data
 
     def predicted_best(self) -> Prediction | None:
@@ -449,7 +490,7 @@ class Optimizer(ModelAccess):
     @property
     def bound(self) -> float | None:
         """The incumbent's objective, to be minimised whatever the direction; None before there is one."""
-        return None if self._best is None else self._sign * self._best.objective
+        return None if self.best is None else self._sign * self.best.objective
 
     @property
     def must_wait(self) -> bool:

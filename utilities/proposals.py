@@ -15,7 +15,7 @@ from utilities.history import History
 from utilities.prior import HalfByPrior, Prior
 from utilities.space import Space
 from utilities.subspace import Subspace
-from utilities.surrogate import Array, FitState, Parameters
+from utilities.surrogate import Array, Dataset, FitState, Parameters
 from utilities.trial import Config, Trial
 
 
@@ -72,6 +72,9 @@ class Proposer(Protocol):
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
+
+    def data_of(self, kind: str, history: History) -> Dataset:
+        """Observations that a surrogate of that kind is fitted to; none without a model."""
 
     def must_wait(self, history: History) -> bool:
         """Whether a fit elsewhere must come first."""
@@ -193,6 +196,10 @@ class DesignProposer:
     def fit_due(self, history: History) -> str | None:
         """None: there is no model."""
         return None
+
+    def data_of(self, kind: str, history: History) -> Dataset:
+        """None: there is no model."""
+        return Dataset(history.data.x[:0], history.data.y[:0])
 
     def must_wait(self, history: History) -> bool:
         """No: there is no model."""

@@ -13,7 +13,7 @@ from utilities.history import History
 from utilities.proposals import PredictedBest, Proposal, Proposer
 from utilities.stages import Stages
 from utilities.subspace import Subspace
-from utilities.surrogate import Array, FitState, Parameters
+from utilities.surrogate import Array, Dataset, FitState, Parameters
 from utilities.trial import Config, Trial
 
 T = TypeVar("T")
@@ -128,6 +128,10 @@ class StagedProposer:
     def fit_due(self, history: History) -> str | None:
         """As the other proposer's."""
         return self._proposer.fit_due(history)
+
+    def data_of(self, kind: str, history: History) -> Dataset:
+        """As the other proposer's."""
+        return self._proposer.data_of(kind, history)
 
     def must_wait(self, history: History) -> bool:
         """As the other proposer's."""

@@ -169,10 +169,12 @@ class Stages:
         return self._ranges | narrow(self.part, points, best, stage.shrink)
 
     def _best_rows(self, history: History) -> NDArray[np.intp]:
-        """Rows of the best trials in the present part, best first."""
+        """Rows of the best trials in the present part, best first; of feasible ones where there are any."""
         if self.part is None or not len(history.data):
             return np.empty(0, dtype=np.intp)
         inside = np.flatnonzero(self.part.holds_points(history.points))
+        if (feasible := inside[history.feasible[inside]]).size:
+            inside = feasible
         count = max(BEST_FEWEST, int(np.ceil(BEST_SHARE * len(inside))))
         return inside[np.argsort(history.data.y[inside], kind="stable")[:count]]
 

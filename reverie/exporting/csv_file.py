@@ -10,4 +10,5 @@ from utilities.storage.trials_csv import TrialsCsv
 
 def write(chronicle: Chronicle, path: Path) -> None:
     """Write a row for each trial that ended, in that order."""
-    TrialsCsv(path, list(chronicle.replay.space.parameters)).restore(chronicle.ended)
+    names, budgets = list(chronicle.replay.space.parameters), chronicle.header.fidelity is not None
+    TrialsCsv(path, names, chronicle.goals, budgets=budgets).restore(chronicle.ended)

@@ -12,7 +12,8 @@ import re
 import uuid
 from pathlib import Path
 
-from reverie.exporting.attributes import metric_names, notes
+from reverie.exporting.attributes import metric_names, metrics_of, notes
+from utilities.goals import Goals
 from utilities.storage.chronicle import Chronicle
 from utilities.trial import TrialRecord, TrialState
 
@@ -55,7 +56,7 @@ def write(chronicle: Chronicle, folder: Path) -> None:
         lifecycle_stage="active",
         name=header.name,
     )
-    names = _metric_keys(chronicle)
+    names, goals = _metric_keys(chronicle), chronicle.goals
     for record in chronicle.trials.values():
         if record.started is not None or record.outcome is not None:
             run = uuid.uuid5(_SEED, f"{final.name} {record.trial.number}").hex
@@ -63,15 +64,15 @@ def write(chronicle: Chronicle, folder: Path) -> None:
             for part in _PARTS:
                 (folder / run / part).mkdir(parents=True)
             _meta(folder / run, **_run_meta(record, final, run))
-            _write_params_and_tags(folder / run, record)
-            _write_metrics(folder / run / "metrics", record, reports, names)
+            _write_params_and_tags(folder / run, record, goals)
+            _write_metrics(folder / run / "metrics", record, reports, names, goals)
 
 
 def _metric_keys(chronicle: Chronicle) -> dict[str, str]:
     """Key for each metric, none of them that of the objective or of reports."""
     return {
         metric: f"metric_{name}" if name in ("objective", "report") else name
-        for metric, name in metric_names(chronicle.ended).items()
+        for metric, name in metric_names(chronicle.ended, chronicle.goals).items()
     }
 
 
@@ -99,10 +100,10 @@ def _run_meta(record: TrialRecord, experiment: Path, run: str) -> dict[str, obje
     }
 
 
-def _write_params_and_tags(folder: Path, record: TrialRecord) -> None:
+def _write_params_and_tags(folder: Path, record: TrialRecord, goals: Goals) -> None:
     for name, value in record.trial.config.items():
         _write(folder / "params" / _key(name), str(value)[:_LONGEST])
-    tags = {f"reverie.{note}": value for note, value in notes(record).items()}
+    tags = {f"reverie.{note}": value for note, value in notes(record, goals).items()}
     for name, value in {
         "mlflow.runName": f"trial-{record.trial.number}",
         "reverie.state": record.state.value,
@@ -112,14 +113,14 @@ def _write_params_and_tags(folder: Path, record: TrialRecord) -> None:
 
 
 def _write_metrics(
-    folder: Path, record: TrialRecord, reports: dict[int, tuple[float, float]], names: dict[str, str]
+    folder: Path, record: TrialRecord, reports: dict[int, tuple[float, float]], names: dict[str, str], goals: Goals
 ) -> None:
     if reports:
         points = (_point(value, step, time) for step, (value, time) in sorted(reports.items()))
         _write(folder / "report", "".join(points))
     if record.outcome is None:
         return
-    numbers = {names[name]: value for name, value in record.outcome.metrics.items()}
+    numbers = {names[name]: value for name, value in metrics_of(record, goals).items()}
     if record.outcome.objective is not None:
         numbers["objective"] = record.outcome.objective
     for name, value in numbers.items():

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reverie.exporting.attributes import metric_names, moment, notes
+from reverie.exporting.attributes import metric_names, metrics_of, moment, notes, values_of
 from reverie.exporting.libraries import library
 from utilities.choices import ConstantParameter
 from utilities.parameters import Parameter
@@ -35,10 +35,10 @@ def write(chronicle: Chronicle, path: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         storage = optuna.storages.JournalStorage(journal.JournalFileBackend(str(path)))
-        study = optuna.create_study(storage=storage, study_name=header.name, direction=header.direction)
+        own = _Trials(optuna, chronicle)
+        study = optuna.create_study(storage=storage, study_name=header.name, directions=own.goals.directions)
         for key in ("method", "seed", "objective", "command", "versions"):
             study.set_user_attr(f"reverie_{key}", getattr(header, key))
-        own = _Trials(optuna, chronicle)
         for number in sorted(chronicle.trials):
             study.add_trial(own.frozen(chronicle.trials[number]))
     finally:
@@ -51,7 +51,8 @@ class _Trials:
     def __init__(self, optuna: Any, chronicle: Chronicle) -> None:
         self._optuna, self._reports = optuna, chronicle.reports
         self._space = chronicle.replay.space.parameters
-        self._metrics = metric_names(chronicle.trials.values())
+        self.goals = chronicle.goals
+        self._metrics = metric_names(chronicle.trials.values(), self.goals)
         self._textual = {name for name, parameter in self._space.items() if _ambiguous(parameter)}
         self._distributions = {
             name: self._distribution(name, parameter)
@@ -63,16 +64,16 @@ class _Trials:
         """Trial as Optuna keeps it; the number is given by the study it is added to."""
         config, outcome = record.trial.config, record.outcome
         params = {name: self._value(name, config[name]) for name in self._distributions if name in config}
-        attributes: dict[str, Any] = notes(record)
+        attributes: dict[str, Any] = notes(record, self.goals)
         attributes |= {name: value for name, value in config.items() if name not in self._distributions}
-        if outcome is not None:
-            attributes |= {self._metrics[name]: value for name, value in outcome.metrics.items()}
+        attributes |= {self._metrics[name]: value for name, value in metrics_of(record, self.goals).items()}
         started = record.started if record.started is not None else record.completed
         return self._optuna.trial.FrozenTrial(
             number=record.trial.number,
             trial_id=record.trial.number,
             state=self._optuna.trial.TrialState[record.state.value],
-            value=None if outcome is None else outcome.objective,
+            value=None if outcome is None or self.goals.several else outcome.objective,
+            values=values_of(record, self.goals),
             datetime_start=None if started is None else moment(started),
             datetime_complete=None if record.completed is None else moment(record.completed),
             params=params,

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reverie.exporting.attributes import metric_names, moment
+from reverie.exporting.attributes import is_feasible, metric_names, metrics_of, moment, values_of
 from reverie.exporting.libraries import library
 from utilities.choices import BoolParameter
+from utilities.goals import Goals
 from utilities.parameters import Parameter
 from utilities.ranges import FloatParameter, IntParameter
 from utilities.storage.chronicle import Chronicle
@@ -29,10 +30,10 @@ def write(chronicle: Chronicle, path: Path) -> None:
     """
     arrow: Any = library("pyarrow", "parquet")
     parquet: Any = library("pyarrow.parquet", "parquet")
-    records = chronicle.ended
+    records, goals = chronicle.ended, chronicle.goals
     columns: dict[str, Any] = {
         "number": arrow.array([record.trial.number for record in records], arrow.int64()),
-        "value": arrow.array([record.outcome and record.outcome.objective for record in records], arrow.float64()),
+        **_values(arrow, records, goals),
         "state": arrow.array([record.state.value for record in records], arrow.string()),
         "datetime_start": _times(arrow, [record.started for record in records]),
         "datetime_complete": _times(arrow, [record.completed for record in records]),
@@ -45,10 +46,23 @@ def write(chronicle: Chronicle, path: Path) -> None:
     noted = list(map(_noted, records))
     for i, note in enumerate(_NOTES):
         columns[f"user_attrs_{note}"] = arrow.array([own[i] for own in noted], arrow.string())
-    for metric, free in metric_names(records).items():
-        numbers = [record.outcome.metrics.get(metric) if record.outcome else None for record in records]
+    if goals.constraints:
+        columns["user_attrs_feasible"] = arrow.array([is_feasible(one, goals) for one in records], arrow.bool_())
+    for metric, free in metric_names(records, goals).items():
+        numbers = [metrics_of(record, goals).get(metric) for record in records]
         columns[f"user_attrs_{free}"] = arrow.array(numbers, arrow.float64())
     parquet.write_table(arrow.table(columns), path)
+
+
+def _values(arrow: Any, records: list[TrialRecord], goals: Goals) -> dict[str, Any]:
+    """Column of the objective, or one of each of several."""
+    if not goals.several:
+        return {"value": arrow.array([one.outcome and one.outcome.objective for one in records], arrow.float64())}
+    rows = [values_of(record, goals) for record in records]
+    return {
+        f"values_{i}": arrow.array([None if row is None else row[i] for row in rows], arrow.float64())
+        for i in range(len(goals.names))
+    }
 
 
 def _times(arrow: Any, seconds: list[float | None]) -> Any:

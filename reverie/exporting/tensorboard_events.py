@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reverie.exporting.attributes import metrics_of
 from reverie.exporting.libraries import library
 from utilities.choices import ConstantParameter
 from utilities.parameters import Parameter
@@ -61,11 +62,15 @@ class _Events:
     def experiment(self, chronicle: Chronicle) -> Any:
         """Event that tells which hyperparameters and metrics there are."""
         infos = [self._parameter(name, parameter) for name, parameter in chronicle.replay.space.parameters.items()]
-        metric = self._api.MetricInfo(name=self._api.MetricName(tag=_OBJECTIVE), display_name=_OBJECTIVE)
+        names = chronicle.goals.names
+        tags = {f"metrics/{name}": name for name in names} if len(names) > 1 else {_OBJECTIVE: _OBJECTIVE}
+        metrics = [
+            self._api.MetricInfo(name=self._api.MetricName(tag=tag), display_name=name) for tag, name in tags.items()
+        ]
         experiment = self._api.Experiment(
             name=chronicle.header.name,
             hparam_infos=infos,
-            metric_infos=[metric],
+            metric_infos=metrics,
             time_created_secs=chronicle.header.created,
         )
         return self._plugin(self._metadata.EXPERIMENT_TAG, chronicle.header.created, experiment=experiment)
@@ -99,7 +104,7 @@ class _Events:
         reports = sorted(chronicle.reports.get(record.trial.number, {}).items())
         events += [self._scalar(_REPORT, value, step, time) for step, (value, time) in reports]
         last = reports[-1][0] if reports else 0
-        scalars = {f"metrics/{name}": value for name, value in record.outcome.metrics.items()}
+        scalars = {f"metrics/{name}": value for name, value in metrics_of(record, chronicle.goals).items()}
         if record.outcome.objective is not None:
             scalars[_OBJECTIVE] = record.outcome.objective
         events += [self._scalar(name, value, last, ended) for name, value in scalars.items()]

@@ -13,6 +13,8 @@ from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import OneOf, act, add_run, at_least, parser
 from utilities.display.text import emit
+from utilities.goals import Goals
+from utilities.standing import Standing
 from utilities.storage.toml_text import toml_key, toml_value
 from utilities.trial import Config, TrialRecord, TrialState, Value
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 NONE_SUCCEEDED = 3
 _HELP = """\
-Print the completed trial with the best objective, ready to paste. Reads a running study too, and changes nothing.
+Print the completed trial with the best objective, ready to paste; of several objectives, a trial that no other beats in
+all of them. Under constraints on metrics it keeps these. Reads a running study too, and changes nothing.
 With -f args it is the study's command with these values, quoted for a shell, or else an option a parameter. Exit status
 3: no trial has succeeded yet."""
 
@@ -49,45 +52,71 @@ def _print_best(given: argparse.Namespace) -> int:
     chronicle.read()
     found = ranked(chronicle)[: given.top or 1]
     if not found:
-        print(f"error: {chronicle.path.parent}: no trial has succeeded yet", file=sys.stderr)
+        which = "succeeded and kept the constraints on metrics" if chronicle.goals.constraints else "succeeded"
+        print(f"error: {chronicle.path.parent}: no trial has {which} yet", file=sys.stderr)
         return NONE_SUCCEEDED
-    emit(sys.stdout, _FORMATS[given.format](found, chronicle.header.command, given.top is not None))
+    emit(sys.stdout, _FORMATS[given.format](found, chronicle, given.top is not None))
     return 0
 
 
 def ranked(chronicle: Chronicle) -> list[TrialRecord]:
-    """Completed trials, the best first and of equals the earlier."""
-    found = [record for record in chronicle.ended if record.state is TrialState.COMPLETE]
-    sign = 1.0 if chronicle.header.direction == "minimize" else -1.0
-    return sorted(found, key=lambda record: (sign * objective_of(record), record.trial.number))
+    """Completed trials that are feasible, the best first and of equals the earlier.
+
+    Of several objectives, those that no other dominates, by the first objective.
+    """
+    goals = chronicle.goals
+    found = [record for record in chronicle.ended if _is_feasible(record, goals)]
+    if goals.several:
+        standing = Standing(goals)
+        for record in found:
+            standing.note(record.trial.number, record.trial.config, values_of(record, goals), feasible=True)
+        return [chronicle.trials[trial.number] for trial in standing.front]
+    sign = float(goals.signs[0])
+    return sorted(found, key=lambda record: (sign * values_of(record, goals)[0], record.trial.number))
 
 
-def objective_of(record: TrialRecord) -> float:
-    """Objective of a completed trial."""
+def _is_feasible(record: TrialRecord, goals: Goals) -> bool:
+    """Whether a trial completed and keeps the constraints on metrics."""
+    outcome = record.outcome
+    return outcome is not None and outcome.state is TrialState.COMPLETE and goals.keeps(outcome)
+
+
+def values_of(record: TrialRecord, goals: Goals) -> tuple[float, ...]:
+    """Values of the objectives of a completed trial."""
     assert record.outcome is not None
-    assert record.outcome.objective is not None
-    return record.outcome.objective
+    values = goals.values_of(record.outcome)
+    assert values is not None
+    return values
 
 
-def _toml(found: Sequence[TrialRecord], command: list[str] | None, several: bool) -> str:
+def _told(record: TrialRecord, goals: Goals) -> tuple[str, float | list[float]]:
+    """Objective of a trial, or the values of several, and what that is called."""
+    values = values_of(record, goals)
+    return ("values", list(values)) if goals.several else ("objective", values[0])
+
+
+def _toml(found: Sequence[TrialRecord], chronicle: Chronicle, several: bool) -> str:
+    return "\n\n".join(_toml_table(record, chronicle.goals, several) for record in found)
+
+
+def _toml_table(record: TrialRecord, goals: Goals, several: bool) -> str:
     head, config = ("[[trial]]\n", "trial.config") if several else ("", "config")
-    return "\n\n".join(
-        f"{head}number = {record.trial.number}\nobjective = {toml_value(objective_of(record))}\n\n[{config}]\n"
-        + "\n".join(f"{toml_key(name)} = {toml_value(value)}" for name, value in record.trial.config.items())
-        for record in found
-    )
+    key, value = _told(record, goals)
+    lines = (f"{toml_key(name)} = {toml_value(setting)}" for name, setting in record.trial.config.items())
+    return f"{head}number = {record.trial.number}\n{key} = {toml_value(value)}\n\n[{config}]\n" + "\n".join(lines)
 
 
-def _json(found: Sequence[TrialRecord], command: list[str] | None, several: bool) -> str:
+def _json(found: Sequence[TrialRecord], chronicle: Chronicle, several: bool) -> str:
+    goals = chronicle.goals
     tables: list[dict[str, Any]] = [
-        {"number": record.trial.number, "objective": objective_of(record), "config": record.trial.config}
+        {"number": record.trial.number, **dict([_told(record, goals)]), "config": record.trial.config}
         for record in found
     ]
     return json.dumps(tables if several else tables[0], indent=2, ensure_ascii=False)
 
 
-def _args(found: Sequence[TrialRecord], command: list[str] | None, several: bool) -> str:
-    return "\n".join(shlex.join(_words(record.trial.config, command)) for record in found)
+def _args(found: Sequence[TrialRecord], chronicle: Chronicle, several: bool) -> str:
+    return "\n".join(shlex.join(_words(record.trial.config, chronicle.header.command)) for record in found)
 
 
 def _words(config: Config, command: list[str] | None) -> list[str]:

@@ -80,7 +80,10 @@ def _described(study: Study) -> Iterator[str]:
             "" if study.time_limit is None else f"{duration(study.time_limit)} at most",
         ]
     )
-    yield f"{clean(study.name)}: {study.direction} {clean(what)} by {study.method}, {limits}"
+    goals = study.goals
+    aims = [f"{way} {clean(name)}" for way, name in zip(goals.directions, goals.names, strict=True)]
+    aim = f"{listed(aims)} of" if goals.several else study.direction
+    yield f"{clean(study.name)}: {aim} {clean(what)} by {study.method}, {limits}"
     yield ""
     rows = [("parameter", "type", "values", "active when"), *map(_row, study.space.to_dict().items())]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -91,6 +94,8 @@ def _described(study: Study) -> Iterator[str]:
     yield f"{_size(size)}{' at most' if size < math.inf and study.space.parents else ''}"
     for rule in study.constraints or ():
         yield f"constraint: {clean(rule)}"
+    for bound in study.metric_constraints or ():
+        yield f"feasible: {clean(bound)}"
     for table in study.forbid or ():
         yield f"forbidden: {clean(str(table))}"
 

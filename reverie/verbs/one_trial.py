@@ -60,13 +60,17 @@ def first_trial(study: Study) -> Trial:
         study.method,
         study.seed,
         direction=study.direction,
+        directions=study.directions,
+        objectives=study.objectives,
+        metric_constraints=study.metric_constraints,
         acquisition=study.acquisition,
         kappa=study.kappa,
         stages=study.stages,
         fidelity=study.fidelity,
     )
     for observation in observations(study)[0]:
-        optimizer.observe(observation.config, observation.objective)
+        values = optimizer.goals.observed(observation.objective, observation.metrics)
+        optimizer.observe(observation.config, values, observation.metrics)
     optimizer.enqueue_outstanding(study.enqueue, [])
     trial = optimizer.ask()
     return trial if study.instances is None else replace(trial, instance=study.instances[0], part=0)
@@ -113,6 +117,6 @@ def _outcome_lines(outcome: Outcome, most: int) -> list[str]:
     if outcome.state is TrialState.FAIL:
         first, *rest = outcome.message.splitlines() or [""]
         return [*lines, f"  failed   {clean(first)}", *(f"    {printable(line)}" for line in rest[-_SHOWN_LINES:])]
-    value = "none" if outcome.objective is None else repr(outcome.objective)
+    value = [] if outcome.objective is None and outcome.metrics else [f"  value    {outcome.objective!r}"]
     metrics = [f"  metric   {clean(name)} {number(metric)}" for name, metric in outcome.metrics.items()]
-    return [f"  value    {value}", *lines, *metrics]
+    return [*value, *lines, *metrics]

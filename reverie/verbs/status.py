@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections import Counter
@@ -15,11 +14,14 @@ from pathlib import Path
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import act, add_run, duration, parser
+from utilities.display.judged import shown_front, shown_trial
 from utilities.display.progress import ShownTrial, WorkerStatus
 from utilities.display.study_status import Running, StudyStatus, as_table, plain_lines, study_frame
 from utilities.display.terminal import Terminal, watching_terminal
 from utilities.display.text import emit
 from utilities.errors import StudyError
+from utilities.goals import Goals
+from utilities.standing import Standing
 from utilities.storage.standing import State, stand
 from utilities.storage.study_rules import parse_duration
 from utilities.trial import TrialRecord, TrialState
@@ -141,8 +143,8 @@ class Observer:
         self._counted = 0
         self._states: Counter[TrialState] = Counter()
         self._reasons: Counter[str] = Counter()
-        self._best: TrialRecord | None = None
-        self._least = math.inf
+        self._goals, self._sessions = Goals(), 0
+        self._best = Standing(self._goals)
         self._longest = 0.0
 
     def look(self, now: float) -> StudyStatus:
@@ -155,8 +157,10 @@ class Observer:
         """
         chronicle = self._chronicle
         chronicle.read()
-        if len(chronicle.ended) < self._counted:
+        if len(chronicle.ended) < self._counted or chronicle.sessions != self._sessions:
             self._forget()
+            self._goals, self._sessions = chronicle.goals, chronicle.sessions
+            self._best = Standing(self._goals)
         for record in chronicle.ended[self._counted :]:
             self._count(record)
         self._counted = len(chronicle.ended)
@@ -174,9 +178,10 @@ class Observer:
             running=len(running),
             states=dict(self._states),
             direction=header.direction,
-            best=None if self._best is None else _shown(self._best),
+            best=self._best_trial(),
+            front=shown_front(self._goals, self._best),
             workers=tuple(_worker(record, now) for record in running),
-            recent=tuple(_shown(record) for record in reversed(chronicle.ended[-_RECENT:])),
+            recent=tuple(_shown(record, self._goals) for record in reversed(chronicle.ended[-_RECENT:])),
             folder=str(self._folder),
             standing=str(standing),
             state=standing.state,
@@ -195,10 +200,16 @@ class Observer:
         self._longest = max(self._longest, record.outcome.seconds)
         if record.state is TrialState.FAIL:
             self._reasons[record.outcome.reason] += 1
-        if record.state is TrialState.COMPLETE and record.outcome.objective is not None:
-            sign = 1.0 if self._chronicle.header.direction == "minimize" else -1.0
-            if sign * record.outcome.objective < self._least:
-                self._best, self._least = record, sign * record.outcome.objective
+        values = self._goals.values_of(record.outcome) if record.state is TrialState.COMPLETE else None
+        if values is not None:
+            kept = self._goals.keeps(record.outcome)
+            self._best.note(record.trial.number, record.trial.config, values, feasible=kept)
+
+    def _best_trial(self) -> ShownTrial | None:
+        best = self._best.best
+        if best is None:
+            return None
+        return ShownTrial(best.number, best.config, TrialState.COMPLETE, best.objective)
 
     def _patience(self) -> float:
         """Seconds that a trial may take without a word."""
@@ -245,9 +256,9 @@ class Observer:
         )
 
 
-def _shown(record: TrialRecord) -> ShownTrial:
-    objective = None if record.outcome is None else record.outcome.objective
-    return ShownTrial(record.trial.number, record.trial.config, record.state, objective)
+def _shown(record: TrialRecord, goals: Goals) -> ShownTrial:
+    trial, outcome = record.trial, record.outcome
+    return ShownTrial(trial.number, trial.config) if outcome is None else shown_trial(trial, outcome, goals)
 
 
 def _worker(record: TrialRecord, now: float) -> WorkerStatus:

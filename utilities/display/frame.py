@@ -84,6 +84,9 @@ def _facts(status: RunStatus, width: int) -> Lines:
 
 
 def _incumbent(status: RunStatus, width: int) -> Lines:
+    if status.front is not None:
+        best_values = Text(str(status.front) if status.front.size else "none yet")
+        return [_fact("Front", best_values)]
     best = status.best
     if best is None or best.objective is None:
         return [_fact("Best", "none yet")]
@@ -196,9 +199,12 @@ def _recent(status: RunStatus, width: int, room: int) -> Lines:
 
 
 def _ending(trial: ShownTrial) -> Text:
+    usual = "" if trial.feasible else "yellow"
+    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, usual)
+    if trial.values:
+        return Text("  ".join(number(value, 4) for value in trial.values), style)
     if trial.objective is None:
         return Text(trial.state.value.lower(), "red" if trial.state is TrialState.FAIL else "yellow")
-    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, "")
     return Text(number(trial.objective, 4), style)
 
 

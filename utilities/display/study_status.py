@@ -90,7 +90,7 @@ def plain_lines(status: StudyStatus) -> list[str]:
     return [
         f"{clean(status.study)}: {clean(status.standing)}",
         *_fact("trials", _progress(status)),
-        *_fact("best", _best(status)),
+        *_fact("best" if status.front is None else "front", _best(status)),
         *_fact("states", _states(status)),
         *_block("failures", failure_lines(status)),
         *_block("running", _running(status)),
@@ -123,7 +123,7 @@ def study_frame(status: StudyStatus, width: int, height: int, ascii_only: bool =
 
 def as_table(status: StudyStatus) -> dict[str, Any]:
     """Everything as JSON has it: null for what is unknown and for numbers that are not finite."""
-    best = status.best
+    best, front = status.best, status.front
     return {
         "study": status.study,
         "folder": status.folder,
@@ -137,6 +137,9 @@ def as_table(status: StudyStatus) -> dict[str, Any]:
         "waiting": status.waiting,
         "seconds_left": status.seconds_left,
         "best": None if best is None else _shown(best),
+        **(
+            {} if front is None else {"objectives": front.names, "pareto": {"trials": front.size, "ideal": front.ideal}}
+        ),
         "failures": [{"reason": reason, "count": count} for reason, count in status.failures],
         "running": [
             {
@@ -175,7 +178,9 @@ def damage(status: StudyStatus) -> str:
 
 
 def _shown(trial: ShownTrial) -> dict[str, Any]:
-    return {"number": trial.number, "objective": _finite(trial.objective), "config": dict(trial.config)}
+    values = {"values": trial.values} if trial.values else {"objective": _finite(trial.objective)}
+    kept = {} if trial.feasible else {"feasible": False}
+    return {"number": trial.number, **values, **kept, "config": dict(trial.config)}
 
 
 def _finite(value: float | None) -> float | None:
@@ -198,6 +203,8 @@ def _progress(status: StudyStatus) -> str:
 
 def _best(status: StudyStatus) -> str:
     best = status.best
+    if status.front is not None:
+        return str(status.front) if status.front.size else "none yet"
     if best is None or best.objective is None:
         return "none yet"
     return f"{number(best.objective)}, trial {best.number}: {_config(best.config)}"
@@ -218,8 +225,10 @@ def _running(status: StudyStatus) -> list[str]:
 
 
 def _ended(trial: ShownTrial) -> str:
-    value = trial.state.value.lower() if trial.objective is None else number(trial.objective)
-    return f"{trial.number}  {value}  {_config(trial.config)}"
+    values = trial.values or ((trial.objective,) if trial.objective is not None else ())
+    told = "  ".join(map(number, values)) if values else trial.state.value.lower()
+    kept = "" if trial.feasible else "  infeasible"
+    return f"{trial.number}  {told}{kept}  {_config(trial.config)}"
 
 
 def _config(config: Mapping[str, Value]) -> str:

@@ -11,6 +11,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 
 from utilities.errors import StudyError
+from utilities.goals import Goals, make_goals
 from utilities.storage.journal import check_format, decode
 from utilities.storage.lines import Line
 from utilities.storage.records import (
@@ -103,6 +104,12 @@ class Chronicle:
     def header(self) -> Header:
         """First record."""
         return self.replay.header
+
+    @property
+    def goals(self) -> Goals:
+        """What trials are judged by, by the constraints on metrics of the latest run."""
+        header, latest = self.header, self.session or self.header
+        return make_goals(header.direction, header.directions, header.objectives, latest.metric_constraints)
 
     @property
     def trials(self) -> dict[int, TrialRecord]:

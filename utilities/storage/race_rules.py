@@ -67,6 +67,10 @@ def check_race(study: Study) -> None:
         raise StudyError(
             f"{where} first_instances must be at most {count}, as many as there are; got {study.first_instances}"
         )
+    for key in ("objectives", "metric_constraints"):
+        if getattr(study, key) is not None:
+            why = "a race compares configurations by one objective, whatever their other metrics"
+            raise StudyError(f"{where} {key} must be left out in a study with instances: {why}")
     if study.early_stopping is not None:
         why = "reports of different instances do not compare, and the race over instances gives up what is worse"
         raise StudyError(f"{study.source}: [early_stopping] must be left out in a study with instances: {why}")

@@ -31,12 +31,16 @@ _TAIL = len(_CRC) + len('01234567"}')
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """An outcome of another study: trial `number` of that in the folder `source`, as a configuration of this space."""
+    """An outcome of another study: trial `number` of that in the folder `source`, as a configuration of this space.
+
+    `objective` is None with several of them, which are among the `metrics`; these are kept where the study needs them.
+    """
 
     config: Config
-    objective: float
+    objective: float | None
     source: str
     number: int
+    metrics: dict[str, float] = {}
 
 
 class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
@@ -44,8 +48,8 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     Attributes
     ----------
-    name, direction, objective, command, seed, method, acquisition, kappa, constraints, forbid, stages, enqueue,
-    warm_start
+    name, direction, objectives, directions, metric_constraints, objective, command, seed, method, acquisition, kappa,
+    constraints, forbid, stages, enqueue, warm_start
         As in the study.
     ranks_per_worker, gpus_per_worker, threads_per_worker, keep_best
         As in the study when it began.
@@ -69,6 +73,9 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
     name: str
     direction: str
+    objectives: list[str] | None = None
+    directions: list[str] | None = None
+    metric_constraints: list[str] | None = None
     objective: str | None
     command: list[str] | None
     space: dict[str, Any]
@@ -112,6 +119,7 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
     stages: list[dict[str, Any]] = []
+    metric_constraints: list[str] | None = None
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None

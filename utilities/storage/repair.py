@@ -163,7 +163,10 @@ def _header_of_archive(archive: Path) -> Header:
     study = tables["study"]
     return Header(
         name=study["name"],
-        direction=study["direction"],
+        direction=study.get("direction", "minimize"),
+        objectives=study.get("objectives"),
+        directions=study.get("directions"),
+        metric_constraints=study.get("metric_constraints"),
         objective=study.get("objective"),
         command=study.get("command"),
         space=tables["space"],
@@ -225,6 +228,9 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         objective=header.objective,
         command=header.command,
         direction="maximize" if header.direction == "maximize" else "minimize",
+        objectives=header.objectives,
+        directions=header.directions,
+        metric_constraints=run.metric_constraints,
         budget=None if last is None else last.budget,
         method=run.method,
         acquisition=run.acquisition,

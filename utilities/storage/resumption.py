@@ -28,19 +28,19 @@ from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
-PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", "stages")
+PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", "metric_constraints", "stages")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
 _HINTS = ("likely", "sure")
 """Keys of a parameter that say nothing of its values, and may change likewise."""
-_THE_STUDY = ("direction", "objective", "command", "instances")
-"""Settings that make another study where they change, as the space does."""
-
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
 
 OF_A_TRIAL = (Started, Reported, Lost, Measured, Paused, Promoted, Finished)
 """Records that tell of a trial that was asked."""
+
+IDENTITY = ("direction", "objectives", "directions", "objective", "command", "instances")
+"""What a study is beside its space: with another it is another study."""
 
 
 class Resumption:
@@ -151,8 +151,8 @@ class Resumption:
         lines = [
             f"[study] {line}"
             for line in _changes(
-                {key: getattr(header, key) for key in _THE_STUDY},
-                {key: getattr(study, key) for key in _THE_STUDY},
+                {key: getattr(header, key) for key in IDENTITY},
+                {key: getattr(study, key) for key in IDENTITY},
             )
         ]
         lines += [f"[fidelity] {line}" for line in _changes(_rungs(header.fidelity), _rungs(study.fidelity))]
@@ -179,7 +179,7 @@ def _rungs(fidelity: Fidelity | None) -> dict[str, Any]:
 
 
 def _another(line: str) -> str:
-    return f"{'other' if line.startswith(('constraints', 'forbid', 'stages')) else 'another'} {line}"
+    return f"{'other' if line.startswith(('constraints', 'forbid', 'metric_', 'stages')) else 'another'} {line}"
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -86,7 +86,9 @@ class RunFolder:
         self._versions = package_versions()
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
-        self._csv = TrialsCsv(folder / "trials.csv", list(study.space.parameters), budgets=study.fidelity is not None)
+        self._goals = study.goals
+        names, budgets = list(study.space.parameters), study.fidelity is not None
+        self._csv = TrialsCsv(folder / "trials.csv", names, self._goals, budgets=budgets)
         if replay is None:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())
@@ -146,7 +148,7 @@ class RunFolder:
         keep = self._study.keep_best
         if keep is None:
             return None
-        kept = KeptFolders(self.folder, self._study.direction, keep, self.messages)
+        kept = KeptFolders(self.folder, self._goals, keep, self.messages)
         kept.note(self.records.values())
         return kept
 
@@ -157,6 +159,9 @@ class RunFolder:
         header = Header(
             name=study.name,
             direction=study.direction,
+            objectives=study.objectives,
+            directions=study.directions,
+            metric_constraints=study.metric_constraints,
             objective=study.objective,
             command=study.command,
             space=study.space.to_dict(),
@@ -339,7 +344,7 @@ class RunFolder:
         if fits:
             self._stored = StoredModel(fits, self._study.method, tuple(space.names), calibration)
         if self._table is None:
-            self._table = TrialTable(space)
+            self._table = TrialTable(space, self._goals)
         self._table.update(self.records)
         evaluations = None if self._study.fidelity is None or self.in_parts else rung_columns(self.records.values())
         contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions, evaluations)

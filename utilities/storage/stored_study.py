@@ -124,6 +124,8 @@ def _tables_of_older(folder: Path, header: Header, last: SessionStart | None) ->
     if last is not None:
         told |= {key: getattr(last, key) for key in RULES if hasattr(last, key)}
     own = tables["study"] | {key: value for key, value in told.items() if value is not None}
+    if "objectives" in own:
+        own.pop("direction", None)
     return {**tables, "study": own, "space": header.space}, whole
 
 

@@ -15,7 +15,9 @@ import msgspec
 from utilities.budgets import Fidelity
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
+from utilities.goal_rules import check_goals
 from utilities.methods import acquisition_misuse
+from utilities.metric_constraints import check_directions
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
 from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
 from utilities.storage.race_rules import check_race
@@ -27,6 +29,7 @@ from utilities.storage.tables import read_tables, show
 from utilities.trial import Instance
 
 if TYPE_CHECKING:
+    from utilities.goals import Goals
     from utilities.space import Space
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
@@ -49,6 +52,11 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Program and arguments, with ``{parameter}`` for a value and ``{{``, ``}}`` for braces.
     direction
         Whether the smallest or the largest objective is wanted.
+    objectives, directions
+        Names of several objectives among the metrics, and the direction of each; None means one objective, and that
+        all are to be minimised.
+    metric_constraints
+        What the metrics of a feasible trial keep, such as ``seconds < 5``; None means nothing.
     budget
         Number of trials; None means no limit.
     time_limit, trial_timeout
@@ -113,6 +121,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     objective: str | None = None
     command: list[str] | None = None
     direction: Direction = "minimize"
+    objectives: list[str] | None = None
+    directions: list[str] | None = None
+    metric_constraints: list[str] | None = None
     budget: int | None = None
     time_limit: float | None = None
     method: str = "auto"
@@ -144,10 +155,19 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     source: str
 
+    @property
+    def goals(self) -> Goals:
+        """What its trials are judged by."""
+        from utilities.goals import make_goals
+
+        return make_goals(self.direction, self.directions, self.objectives, self.metric_constraints)
+
     def to_dict(self) -> dict[str, Any]:
         """The tables as a study file has them, without keys that are None and tables that are empty."""
         table = {key: getattr(self, key) for key in RULES}
         own = {key: value for key, value in table.items() if value is not None}
+        if self.objectives is not None:
+            del own["direction"]
         tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
         if self.enqueue:
             tables["enqueue"] = self.enqueue
@@ -208,7 +228,7 @@ def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
         fields |= read_stages(tables[STAGE], space, fields, source)
     study = Study(enqueue=enqueue, space=space, folder=folder, source=source, **fields)
     _check_placeholders(study)
-    _check_acquisition(study)
+    _check_method(study)
     check_race(study)
     return study
 
@@ -266,14 +286,24 @@ def override(
         key: RULES[key].check(value, f"--{key.replace('_', '-')}") for key, value in given.items() if value is not None
     }
     changed: Study = msgspec.structs.replace(study, **changes)
-    _check_acquisition(changed)
+    _check_method(changed)
     return changed
 
 
-def _check_acquisition(study: Study) -> None:
-    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa)
+def _check_method(study: Study) -> None:
+    """See that what is tuned for goes with how, and with the other tables."""
+    several = study.objectives is not None
+    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa, several=several)
     if misuse:
         raise StudyError(f"{study.source}: [study] {misuse}")
+    check_goals(
+        study.goals,
+        study.method,
+        fidelity=f"[{FIDELITY}]" * (study.fidelity is not None),
+        stages=f"[[{STAGE}]]" * bool(study.stages),
+        early_stopping=f"[{TABLE}]" * (study.early_stopping is not None),
+        source=f"{study.source}: ",
+    )
 
 
 def _check_tables(tables: Any, source: str) -> None:
@@ -300,6 +330,7 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         checked = check_key(RULES, key, value, f"{source}: [study]")
         if checked is not None:
             fields[key] = checked
+    _check_goals(fields, f"{source}: [study]")
     if ("objective" in fields) == ("command" in fields):
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
@@ -312,6 +343,20 @@ def _table_of_space(table: dict[str, Any], folder: Path, source: str) -> tuple[d
         return table, {}
     parameters, constraints, forbid = read_space_file(table[KEY], folder, f"{source}: [space] {KEY}")
     return parameters, {"constraints": constraints, "forbid": forbid}
+
+
+def _check_goals(fields: Mapping[str, Any], here: str) -> None:
+    """See that the keys go together that say what the objectives are."""
+    objectives, directions = fields.get("objectives"), fields.get("directions")
+    if objectives is None:
+        if directions is not None:
+            raise StudyError(f"{here} directions needs objectives, their names; of a single one direction is the key")
+        return
+    if "direction" in fields:
+        several = f"directions = {show([fields['direction']] * len(objectives))}"
+        raise StudyError(f"{here} direction is of a single objective; with objectives it is {several}")
+    if directions is not None:
+        check_directions(directions, len(objectives), f"{here} directions")
 
 
 def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:

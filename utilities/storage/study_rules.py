@@ -14,6 +14,7 @@ import msgspec
 
 from utilities.errors import StudyError, nearest
 from utilities.methods import ACQUISITIONS, METHODS
+from utilities.metric_constraints import check_direction, check_objectives, read_metric_constraint
 from utilities.storage.race_rules import instances, race_alpha
 from utilities.storage.tables import LARGEST, show
 
@@ -179,6 +180,23 @@ def _command(value: list[str], where: str) -> list[str]:
     return value
 
 
+def _objectives(value: list[str], where: str) -> list[str]:
+    check_objectives(value, where)
+    return value
+
+
+def _directions(value: list[str], where: str) -> list[str]:
+    for i, direction in enumerate(value):
+        check_direction(direction, f"{where}[{i}]")
+    return value
+
+
+def _metric_constraints(value: list[str], where: str) -> list[str]:
+    for i, text in enumerate(value):
+        read_metric_constraint(text, f"{where}[{i}]")
+    return value
+
+
 def _folders(value: list[str], where: str) -> list[str]:
     for i, folder in enumerate(value):
         if not folder.strip() or not folder.isprintable():
@@ -246,6 +264,9 @@ RULES: dict[str, Rule] = {
     "objective": Rule(str | None, _objective),
     "command": Rule(list[str] | None, _command),
     "direction": Rule(str, one_of(("minimize", "maximize"))),
+    "objectives": Rule(list[str] | None, _objectives),
+    "directions": Rule(list[str] | None, _directions),
+    "metric_constraints": Rule(list[str] | None, _metric_constraints),
     "budget": Rule(int | None, lambda value, where: integer(value, where, 1)),
     "time_limit": Rule(str | float | None, _positive_duration),
     "method": Rule(str, one_of(METHODS)),

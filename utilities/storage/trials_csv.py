@@ -2,8 +2,9 @@
 
 ``number, value, state, datetime_start, datetime_complete, duration, params_*, user_attrs_failure, user_attrs_worker,
 user_attrs_origin, user_attrs_*``: times in local time without a zone, as Optuna has them, in ISO 8601 with
-microseconds; the duration as pandas writes one; what a trial has not got is empty. The file follows from the journal
-and is written anew where it does not match.
+microseconds; the duration as pandas writes one; what a trial has not got is empty. With several objectives
+``values_0, values_1, ...`` stand in place of ``value``, and under constraints on metrics ``user_attrs_feasible`` after
+``user_attrs_origin``. The file follows from the journal and is written anew where it does not match.
 
 In a study with budgets ``user_attrs_budget`` follows the origin: that of the trial's last evaluation. Once such a study
 is through, trials that are still paused stand at the end, as pruned; a run that continues it takes them out.
@@ -19,12 +20,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from utilities.goals import Goals
 from utilities.storage.atomic import replace_file
 from utilities.trial import Outcome, TrialRecord, TrialState
 
-_FIXED = ("number", "value", "state", "datetime_start", "datetime_complete", "duration")
+_TIMES = ("state", "datetime_start", "datetime_complete", "duration")
 _PART = 1000
 _NOTES = ("failure", "worker", "origin")
+_FEASIBLE = "feasible"
+_PLAIN = Goals()
 
 
 class TrialsCsv:
@@ -36,14 +40,17 @@ class TrialsCsv:
         The file.
     parameters
         Names of the parameters of the space.
+    goals
+        What trials are judged by.
     budgets
         Whether trials have budgets.
     """
 
-    def __init__(self, path: Path, parameters: Sequence[str], *, budgets: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: Path, parameters: Sequence[str], goals: Goals = _PLAIN, *, budgets: bool = False) -> None:
+        self.path, self._goals, self._budgets = path, goals, budgets
         self._parameters = list(parameters)
-        self._notes = (*_NOTES, "budget") if budgets else _NOTES
+        extra = (_FEASIBLE,) if goals.constraints else ()
+        self._notes = (*_NOTES, *extra, "budget") if budgets else (*_NOTES, *extra)
         self._records: list[TrialRecord] = []
         self._metrics: dict[str, str] = {}
         self._size = -1
@@ -158,7 +165,8 @@ class TrialsCsv:
         """The whole table, in parts: of very many trials, all of it would take up much memory."""
         params = [f"params_{name}" for name in self._parameters]
         attrs = [f"user_attrs_{name}" for name in (*self._notes, *self._metrics.values())]
-        yield _lines([[*_FIXED, *params, *attrs]])
+        values = [f"values_{i}" for i in range(len(self._goals.names))] if self._goals.several else ["value"]
+        yield _lines([["number", *values, *_TIMES, *params, *attrs]])
         for first in range(0, len(self._records), _PART):
             yield _lines(map(self._row, self._records[first : first + _PART]))
 
@@ -167,7 +175,7 @@ class TrialsCsv:
         completed = record.rungs[-1].completed if record.paused else record.completed
         return [
             record.trial.number,
-            outcome.objective,
+            *self._values(outcome),
             outcome.state.value,
             _local(record.begun),
             _local(completed),
@@ -176,9 +184,22 @@ class TrialsCsv:
             " ".join(outcome.reason.split()),
             record.rungs[-1].worker if record.paused else record.worker,
             record.origin,
-            *[record.budget][: len(self._notes) - len(_NOTES)],
+            *self._feasible(outcome),
+            *[record.budget][: self._budgets],
             *map(outcome.metrics.get, self._metrics),
         ]
+
+    def _values(self, outcome: Outcome) -> Sequence[float | None]:
+        if not self._goals.several:
+            return [outcome.objective]
+        values = self._goals.values_of(outcome) if outcome.state is TrialState.COMPLETE else None
+        return [None] * len(self._goals.names) if values is None else values
+
+    def _feasible(self, outcome: Outcome) -> list[bool | None]:
+        """Whether a completed trial keeps the constraints on metrics; no column without any."""
+        if not self._goals.constraints:
+            return []
+        return [self._goals.keeps(outcome) if outcome.state is TrialState.COMPLETE else None]
 
 
 def _final(record: TrialRecord) -> Outcome:
