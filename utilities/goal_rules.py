@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from utilities.errors import StudyError
-from utilities.goals import Goals
 from utilities.methods import OPTUNA_TPE
 
 
 def check_goals(
-    goals: Goals,
+    objectives: Sequence[str],
     method: str,
     *,
+    constrained: bool,
     fidelity: str = "",
     stages: str = "",
     early_stopping: str = "",
@@ -20,8 +22,12 @@ def check_goals(
 
     Parameters
     ----------
-    goals, method
+    objectives
+        Names of several; empty where there is one.
+    method
         Of the study.
+    constrained
+        Whether there are constraints on metrics.
     fidelity, stages, early_stopping
         What each is called where it was given; empty where it was not.
     source
@@ -33,11 +39,11 @@ def check_goals(
         Several objectives with budgets, stages, early stopping or ``optuna-tpe``; constraints on metrics with budgets
         or ``optuna-tpe``.
     """
-    if goals.plain:
+    if not objectives and not constrained:
         return
-    here = f"several objectives ({', '.join(goals.names)})" if goals.several else "constraints on metrics"
+    here = f"several objectives ({', '.join(objectives)})" if objectives else "constraints on metrics"
     if method == OPTUNA_TPE:
-        other = "auto, gp, dngo" if goals.several else "auto, gp, dngo, dngo-paper"
+        other = "auto, gp, dngo" if objectives else "auto, gp, dngo, dngo-paper"
         raise StudyError(
             f"{source}method {method} proposes for one objective without constraints on metrics; got it with {here}: "
             f"choose another, such as {other}"
@@ -47,7 +53,7 @@ def check_goals(
             f"{source}{fidelity} promotes trials by the value of one objective, whatever their metrics; got it with "
             f"{here}: leave one of the two out"
         )
-    if not goals.several:
+    if not objectives:
         return
     if stages:
         raise StudyError(

@@ -114,7 +114,13 @@ class Optimizer(ModelAccess):
         if max_steps is not None and max_steps < 1:
             raise StudyError(f"max_steps must be at least 1; got {max_steps}")
         self.goals = make_goals(direction, directions, objectives, metric_constraints)
-        check_goals(self.goals, method, fidelity="fidelity" * (fidelity is not None), stages="stages" * bool(stages))
+        check_goals(
+            self.goals.names if self.goals.several else (),
+            method,
+            constrained=bool(self.goals.constraints),
+            fidelity="fidelity" * (fidelity is not None),
+            stages="stages" * bool(stages),
+        )
         goal = goal_of(method, acquisition, kappa, several=self.goals.several)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
         self.method, self.seed, self.direction = method, seed, self.goals.directions[0]

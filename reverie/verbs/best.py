@@ -13,12 +13,11 @@ from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import OneOf, act, add_run, at_least, parser
 from utilities.display.text import emit
-from utilities.goals import Goals
-from utilities.standing import Standing
 from utilities.storage.toml_text import toml_key, toml_value
 from utilities.trial import Config, TrialRecord, TrialState, Value
 
 if TYPE_CHECKING:
+    from utilities.goals import Goals
     from utilities.storage.chronicle import Chronicle
 
 NONE_SUCCEEDED = 3
@@ -67,6 +66,8 @@ def ranked(chronicle: Chronicle) -> list[TrialRecord]:
     goals = chronicle.goals
     found = [record for record in chronicle.ended if _is_feasible(record, goals)]
     if goals.several:
+        from utilities.standing import Standing
+
         standing = Standing(goals)
         for record in found:
             standing.note(record.trial.number, record.trial.config, values_of(record, goals), feasible=True)

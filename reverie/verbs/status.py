@@ -10,21 +10,22 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import act, add_run, duration, parser
-from utilities.display.judged import shown_front, shown_trial
 from utilities.display.progress import ShownTrial, WorkerStatus
 from utilities.display.study_status import Running, StudyStatus, as_table, plain_lines, study_frame
 from utilities.display.terminal import Terminal, watching_terminal
 from utilities.display.text import emit
 from utilities.errors import StudyError
-from utilities.goals import Goals
-from utilities.standing import Standing
 from utilities.storage.standing import State, stand
 from utilities.storage.study_rules import parse_duration
 from utilities.trial import TrialRecord, TrialState
+
+if TYPE_CHECKING:
+    from utilities.goals import Goals
 
 _RECENT = 8
 _WATCH_SECONDS = 2.0
@@ -136,15 +137,18 @@ class Observer:
         from utilities.storage.chronicle import Chronicle
 
         self._chronicle = Chronicle(folder)
-        self._counted = 0
         self._forget()
 
     def _forget(self) -> None:
+        from utilities.goals import Goals
+        from utilities.standing import Standing
+
+        chronicle = self._chronicle
+        self._goals = chronicle.goals if chronicle.begun else Goals()
+        self._best, self._sessions = Standing(self._goals), chronicle.sessions
         self._counted = 0
         self._states: Counter[TrialState] = Counter()
         self._reasons: Counter[str] = Counter()
-        self._goals, self._sessions = Goals(), 0
-        self._best = Standing(self._goals)
         self._longest = 0.0
 
     def look(self, now: float) -> StudyStatus:
@@ -155,12 +159,12 @@ class Observer:
         StudyError, JournalError
             The journal cannot be read, or its beginning is damaged.
         """
+        from utilities.display.judged import shown_front
+
         chronicle = self._chronicle
         chronicle.read()
         if len(chronicle.ended) < self._counted or chronicle.sessions != self._sessions:
             self._forget()
-            self._goals, self._sessions = chronicle.goals, chronicle.sessions
-            self._best = Standing(self._goals)
         for record in chronicle.ended[self._counted :]:
             self._count(record)
         self._counted = len(chronicle.ended)
@@ -257,6 +261,8 @@ class Observer:
 
 
 def _shown(record: TrialRecord, goals: Goals) -> ShownTrial:
+    from utilities.display.judged import shown_trial
+
     trial, outcome = record.trial, record.outcome
     return ShownTrial(trial.number, trial.config) if outcome is None else shown_trial(trial, outcome, goals)
 

@@ -297,8 +297,9 @@ def _check_method(study: Study) -> None:
     if misuse:
         raise StudyError(f"{study.source}: [study] {misuse}")
     check_goals(
-        study.goals,
+        study.objectives or (),
         study.method,
+        constrained=bool(study.metric_constraints),
         fidelity=f"[{FIDELITY}]" * (study.fidelity is not None),
         stages=f"[[{STAGE}]]" * bool(study.stages),
         early_stopping=f"[{TABLE}]" * (study.early_stopping is not None),
