@@ -70,6 +70,7 @@ def test_the_keys_are_read_and_come_back(tmp_path: Path) -> None:
         ({"objectives": ["a", "b"], "acquisition": "ucb", "method": "gp"}, "acquisition must be ei"),
         ({"metric_constraints": ["a == 3"]}, r"metric_constraints\[0\] must be a metric"),
         ({"metric_constraints": "a < 3"}, "metric_constraints must be a list of strings"),
+        ({"constraints": ["a < 3"]}, "is not a parameter. Bounds of metrics belong under metric_constraints"),
         ({"metrics_constraints": ["a < 3"]}, 'Did you mean "metric_constraints"'),
     ],
 )

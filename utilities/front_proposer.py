@@ -1,8 +1,8 @@
 """How a model chooses the next configuration of several objectives: by what each would add to the front.
 
-One surrogate an objective. Proposals maximise the log of the expected hypervolume improvement and of the improvement
-of a random Chebyshev scalarisation in turn; with more objectives than `EXACT`, the latter alone. Many in one pass are
-Thompson samples of all objectives together, each the minimum of a random scalarisation over a few candidates.
+One surrogate an objective. Of two objectives, proposals maximise the log of the expected hypervolume improvement; of
+three and four, that and the improvement of a random Chebyshev scalarisation in turn; of more, the latter alone. Many in
+one pass are Thompson samples of all objectives, each the minimum of a random scalarisation over a few candidates.
 
 Symbols
 -------
@@ -34,12 +34,9 @@ from utilities.scenarios import Scenarios
 from utilities.surrogate import Array, Posterior
 from utilities.trial import Config
 
-EXACT = 4
-"""Most objectives whose hypervolume improvement is computed: the boxes of more are too many."""
-
-SCALARISED = 2
-"""Every so-manieth proposal is by a scalarisation. Hypervolume improvement alone finds more where the front is short,
-but spends nearly all on its extremes where these lie far out, as on DTLZ2: the volume behind them is most of all."""
+SCALARISED = {2: 0.0, 3: 0.5, 4: 0.5}
+"""Share of the proposals by a scalarisation, by the number of objectives. A front of two has two ends. Of more it has
+edges, behind which lies most of the volume: hypervolume improvement alone spent nearly all on them on DTLZ2."""
 
 KNOWN = 100
 """Observations, the best by fronts, among which the front of a scenario is."""
@@ -101,7 +98,8 @@ class FrontProposer(ModelProposer):
         known = np.vstack([history.data.x[best], likely])
         scenarios = Scenarios(posteriors, known, rng)
         acquisition: Acquisition
-        if len(posteriors) <= EXACT and turn % SCALARISED:
+        share = SCALARISED.get(len(posteriors), 1.0)
+        if math.floor((turn + 1) * share) == math.floor(turn * share):
             acquisition = LogHypervolumeImprovement(scenarios)
         else:
             acquisition = LogScalarisedImprovement(scenarios, draw_weights(len(posteriors), rng))

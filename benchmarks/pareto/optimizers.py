@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 from unittest import mock
 
@@ -25,21 +24,19 @@ class Asked(Protocol):
 
 
 class Reverie:
-    """Our own, by a method; with constants of `utilities.front_proposer` in place of its own, where any are given."""
+    """Our own, by a method; with another share of scalarisations, where one is given."""
 
-    def __init__(self, problem: Problem, seed: int, method: str, **constants: int) -> None:
+    def __init__(self, problem: Problem, seed: int, method: str, scalarised: float | None = None) -> None:
         several = max(1, len(problem.reference))
         bounds = [f"c{i} <= 0" for i in range(problem.constraints)]
-        self._constants = constants
+        self._scalarised = {} if scalarised is None else dict.fromkeys(range(2, 5), scalarised)
         self._optimizer = Optimizer(
             problem.space, method, seed, directions=["minimize"] * several, metric_constraints=bounds
         )
 
     def ask(self) -> tuple[Any, dict[str, float]]:
         """Next trial and its configuration."""
-        with ExitStack() as stack:
-            for name, value in self._constants.items():
-                stack.enter_context(mock.patch.object(front_proposer, name, value))
+        with mock.patch.dict(front_proposer.SCALARISED, self._scalarised):
             trial = self._optimizer.ask()
         return trial, dict(trial.config)  # type: ignore[arg-type]
 
@@ -81,8 +78,8 @@ class Optuna:
 
 OPTIMIZERS: dict[str, Callable[[Problem, int, int], Asked]] = {
     "reverie-gp": lambda problem, seed, _: Reverie(problem, seed, "gp"),
-    "reverie-hypervolume": lambda problem, seed, _: Reverie(problem, seed, "gp", SCALARISED=10**9),
-    "reverie-chebyshev": lambda problem, seed, _: Reverie(problem, seed, "gp", EXACT=0),
+    "reverie-hypervolume": lambda problem, seed, _: Reverie(problem, seed, "gp", scalarised=0.0),
+    "reverie-chebyshev": lambda problem, seed, _: Reverie(problem, seed, "gp", scalarised=1.0),
     "reverie-dngo": lambda problem, seed, _: Reverie(problem, seed, "dngo"),
     "optuna-tpe": lambda problem, seed, pending: Optuna(problem, seed, "tpe", pending),
     "optuna-nsga2": lambda problem, seed, pending: Optuna(problem, seed, "nsga2", pending),

@@ -371,7 +371,8 @@ def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> 
     try:
         return space.restricted(constraints, forbid) if constraints or forbid else space
     except StudyError as error:
-        raise StudyError(f"{source}: [study] {error}") from None
+        hint = " Bounds of metrics belong under metric_constraints." if "is not a parameter" in str(error) else ""
+        raise StudyError(f"{source}: [study] {error}{hint}") from None
 
 
 def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
