@@ -403,6 +403,7 @@ def test_the_best_point_is_asked_for_where_nothing_is_learned_from_reports_any_m
 ) -> None:
     optimizer = taught()
     optimizer.ask()
-    assert optimizer._history.curves.active and optimizer.predicted_best() is not None
+    assert optimizer._history.curves.active
+    assert optimizer.predicted_best() is not None
     monkeypatch.setattr(Curves, "active", False)
     assert optimizer.predicted_best() is None
