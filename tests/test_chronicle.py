@@ -195,3 +195,20 @@ def test_the_record_of_a_run_tells_its_study(tmp_path: Path) -> None:
     assert chronicle.session is not None
     assert chronicle.session.study == own.to_dict()
     assert isinstance(run, RunFolder)
+
+
+def test_a_trial_runs_while_any_of_its_parts_does(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        run.asked(Trial(0, CONFIG), "initial")
+        for part in (0, 1):
+            run.started(0, f"{part + 1}@node7", 10.0, part)
+        run.reported(0, 1, 0.5, 11.0, 0)
+        run.measured(0, 0, GOOD, "1@node7", 12.0)
+        run.sync()
+        chronicle = Chronicle(tmp_path / "digits")
+        chronicle.read()
+        assert (list(chronicle.running), chronicle.reports, chronicle.latest) == ([0], {}, 12.0)
+        run.measured(0, 1, GOOD, "2@node7", 13.0)
+        run.sync()
+        chronicle.read()
+        assert (list(chronicle.running), chronicle.latest) == ([], 13.0)
