@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from utilities.basins import exhausted
 from utilities.dngo_parts import MEMBERS, members_of, merge_members
-from utilities.goals import OBJECTIVE
 from utilities.output_transform import OutputTransform, identity_transform
+from utilities.returned import OBJECTIVE
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
 from utilities.thinning import latest_values, nearby, thin
