@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utilities.display.text import clean, counted, number, printable, shorten, uncertain
-from utilities.significance import Comparison
+
+if TYPE_CHECKING:
+    from utilities.significance import Comparison
 
 
 def as_table(found: Comparison) -> dict[str, Any]:
