@@ -18,11 +18,17 @@ class ObjectiveSpec(msgspec.Struct, frozen=True):
         Program and arguments with ``{parameter}`` placeholders; None for an objective.
     folder
         Folder of the study file: relative paths start there, and it is the working folder of the evaluation.
+    objectives
+        Names of several objectives; None where there is one.
+    metrics
+        Names of the metrics that constraints are on.
     """
 
     objective: str | None = None
     command: list[str] | None = None
     folder: str = "."
+    objectives: list[str] | None = None
+    metrics: list[str] = []
 
     @property
     def benchmark(self) -> str | None:

@@ -12,7 +12,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -39,6 +39,7 @@ _REASON_CHARACTERS = 1000
 _NAME_CHARACTERS = 200
 _MOST_METRICS = 1000
 _MOST_NAMED = 10
+_MEASURED = "seconds"
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _OWN_FILES = frozenset(
     os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
@@ -52,6 +53,35 @@ class ResultError(Exception):
 
 class KilledError(ResultError):
     """What evaluated the trial was killed from outside."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a result must hold beside, or in place of, the number "objective".
+
+    Attributes
+    ----------
+    objectives
+        Names of several objectives; none where there is one.
+    metrics
+        Names of the metrics that constraints are on.
+    """
+
+    objectives: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any] | None) -> Wanted:
+        """As the message says it with which an objective is loaded."""
+        return cls() if message is None else cls(tuple(message["objectives"] or ()), tuple(message["metrics"]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Keys that a result must have, each once."""
+        return tuple(dict.fromkeys([*(self.objectives or ("objective",)), *self.metrics]))
+
+
+NUMBER = Wanted()
 
 
 @dataclass(frozen=True)
@@ -79,13 +109,14 @@ class Result:
     killed: bool = False
 
 
-def attempt(objective: Objective, config: dict[str, Any], trial: TrialHandle) -> Result:
+def attempt(objective: Objective, config: dict[str, Any], trial: TrialHandle, wanted: Wanted = NUMBER) -> Result:
     """Evaluate, whatever happens: every exception becomes a failed result, SystemExit and KeyboardInterrupt included.
 
     An objective that stops early because it was asked to need not return a number: it is pruned, not failed.
     """
     try:
-        value, metrics = read_result(objective(config, trial))
+        returned = objective(config, trial)
+        value, metrics = read_result(returned, Wanted(wanted.objectives) if trial.stop_seen else wanted)
     except ResultError as error:
         if trial.stop_seen:
             return Result("PRUNED")
@@ -95,7 +126,7 @@ def attempt(objective: Objective, config: dict[str, Any], trial: TrialHandle) ->
     return Result("PRUNED" if trial.stop_seen else "COMPLETE", value, metrics)
 
 
-def read_result(value: object) -> tuple[float, dict[str, float]]:
+def read_result(value: object, wanted: Wanted = NUMBER) -> tuple[float | None, dict[str, float]]:
     """Objective and metrics in what an objective returned.
 
     Parameters
@@ -103,29 +134,41 @@ def read_result(value: object) -> tuple[float, dict[str, float]]:
     value
         A number (Python's, NumPy's, an array or tensor of no dimensions), or a mapping of one under "objective" and
         of metrics.
+    wanted
+        What it must hold. ``seconds``, which is measured, may be left out.
 
     Returns
     -------
     tuple
-        The objective, finite, and those of the first 1,000 metrics that are finite numbers and have names of at most
-        200 characters. What is left out is said on standard output.
+        The objective, finite (None where there are several, and none is called so), and those of the first 1,000
+        metrics that are finite numbers and have names of at most 200 characters. What is left out is said on standard
+        output.
 
     Raises
     ------
     ResultError
-        Neither of these, or not finite.
+        Neither of these, not finite, or without what is wanted.
     """
+    needed = [name for name in wanted.names if name != _MEASURED]
     if not isinstance(value, Mapping):
+        if needed != ["objective"]:
+            keys = " and ".join(f'"{name}"' for name in needed)
+            raise ResultError(f"objective returned {_shown(value)}; a dict with {keys} is needed")
         return _finite(value), {}
-    if "objective" not in value:
-        keys = _listed(map(repr, value), len(value)) or "no keys"
-        raise ResultError(f'objective returned a dict without "objective" (it has {keys})')
-    return _finite(value["objective"]), _metrics(value)
+    for name in wanted.names:
+        if name in value:
+            _finite(value[name], name)
+        elif name != _MEASURED:
+            keys = _listed(map(repr, value), len(value)) or "no keys"
+            raise ResultError(f'objective returned a dict without "{name}" (it has {keys})')
+    objective = _number(value.get("objective"))
+    return objective if objective is not None and math.isfinite(objective) else None, _metrics(value, wanted)
 
 
-def _metrics(value: Mapping[object, object]) -> dict[str, float]:
-    most = islice(((str(key), metric) for key, metric in value.items() if key != "objective"), _MOST_METRICS)
-    metrics = {name: _number(metric) for name, metric in most}
+def _metrics(value: Mapping[object, object], wanted: Wanted) -> dict[str, float]:
+    first = [name for name in wanted.names if name in value and name != "objective"]
+    others = (key for key in value if key != "objective" and key not in first)
+    metrics = {str(key): _number(value[key]) for key in islice(chain(first, others), _MOST_METRICS)}
     short = {name: number for name, number in metrics.items() if len(name) <= _NAME_CHARACTERS}
     kept = {name: number for name, number in short.items() if number is not None and math.isfinite(number)}
     if len(value) - 1 > _MOST_METRICS:
@@ -149,12 +192,14 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most] + " [...]"
 
 
-def _finite(value: object) -> float:
+def _finite(value: object, name: str = "objective") -> float:
     number = _number(value)
+    of = "" if name == "objective" else f' for "{name}"'
     if number is None:
-        raise ResultError(f'objective returned {_shown(value)}; a number or a dict with "objective" is needed')
+        needed = "a number" if of else 'a number or a dict with "objective"'
+        raise ResultError(f"objective returned {_shown(value)}{of}; {needed} is needed")
     if not math.isfinite(number):
-        raise ResultError(f"objective returned {number}")
+        raise ResultError(f"objective returned {number}{of}")
     return number
 
 

@@ -7,13 +7,13 @@ import time
 import numpy as np
 
 from mpi.mpi_definitions import Exit, Fit, Fitted, Message, PackedArray, TrainerDuty
-from utilities.fitting import fit_surrogate, make_surrogate, part_of
+from utilities.fitting import fit_surrogate, label_of, make_surrogate, part_of
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, Parameters
+from utilities.surrogate import Dataset, Parameters
 
 
 class Trainer:
-    """Keeps the rows it was sent, and fits on request.
+    """Keeps the rows it was sent, of each target by itself, and fits on request.
 
     Parameters
     ----------
@@ -24,8 +24,7 @@ class Trainer:
     def __init__(self, duty: TrainerDuty) -> None:
         self._space = Space.from_dict(duty.space)
         self._seed = duty.seed
-        self._x: Array = np.empty((0, len(self._space.groups)))
-        self._y: Array = np.empty(0)
+        self._data: dict[str, Dataset] = {}
         self._previous: dict[str, tuple[tuple[int, int], Parameters]] = {}
         for kind in ("gp", "dngo"):
             make_surrogate(kind, self._space)  # loads the libraries now, while the master makes the first proposals
@@ -38,15 +37,23 @@ class Trainer:
         ValueError
             Rows are missing between those known and those of the request.
         """
-        if request.known > len(self._y):
-            raise ValueError(f"rows {len(self._y)} to {request.known - 1} never arrived at the trainer")
-        self._x = np.vstack([self._x[: request.known], request.x.unpack()])
-        self._y = np.concatenate([self._y[: request.known], request.y.unpack()])
+        target, x = label_of(request.kind), request.x.unpack()
+        old = self._data.get(target, Dataset(x[:0], np.empty(0)))
+        if request.known > len(old):
+            raise ValueError(f"rows {len(old)} to {request.known - 1} never arrived at the trainer")
+        if x.shape[1] != old.x.shape[1]:  # trials have begun to report: rows of curves have the fidelity besides
+            old = Dataset(x[:0], np.empty(0))
+            self._previous = {kind: fit for kind, fit in self._previous.items() if label_of(kind) != target}
+        y = np.concatenate([old.y[: request.known], request.y.unpack()])
+        variance = None
+        if request.variance is not None:  # rows before the first of known noise have none
+            before = np.zeros(request.known) if old.variance is None else old.variance[: request.known]
+            variance = np.concatenate([before, request.variance.unpack()])
+        self._data[target] = data = Dataset(np.vstack([old.x[: request.known], x]), y, variance)
         if request.previous is not None:
             whole = {name: array.unpack() for name, array in request.previous.items()}
             self._previous[request.kind] = request.part, part_of(whole, request.part)
         began = time.perf_counter()
-        data = Dataset(self._x, self._y)
         part, previous = self._previous.get(request.kind, (request.part, None))
         if part != request.part:
             previous = None

@@ -19,17 +19,19 @@ enter(__name__)
 if TYPE_CHECKING:
     from reverie.tuning import Result, minimize
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
-    from utilities.optimizer import Incumbent, Optimizer, Prediction
+    from utilities.optimizer import Optimizer
     from utilities.space import Space
-    from utilities.trial import Outcome, Trial, TrialState
+    from utilities.standing import FrontTrial
+    from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialState
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Incumbent": "utilities.optimizer",
+    "FrontTrial": "utilities.standing",
+    "Incumbent": "utilities.trial",
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",
-    "Prediction": "utilities.optimizer",
+    "Prediction": "utilities.trial",
     "Result": "reverie.tuning",
     "ReverieError": "utilities.errors",
     "Space": "utilities.space",
@@ -42,7 +44,7 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022
     "Optimizer", "Space", "minimize", "Result", "Trial", "TrialState", "Outcome", "Incumbent", "Prediction",
-    "ReverieError", "StudyError", "SpaceExhaustedError",
+    "FrontTrial", "ReverieError", "StudyError", "SpaceExhaustedError",
 ]  # fmt: skip
 
 

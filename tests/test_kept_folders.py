@@ -12,6 +12,7 @@ from mpi_runs import Studio, launchers
 from run_folders import opened, play, study
 
 from utilities.errors import DiskError
+from utilities.goals import Goals
 from utilities.storage import kept_folders
 from utilities.storage.kept_folders import KeptFolders
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
@@ -45,7 +46,7 @@ def linked(folder: Path) -> dict[str, str]:
 
 def kept(folder: Path, records: list[TrialRecord], keep: int = 2, direction: str = "minimize") -> list[str]:
     messages: list[str] = []
-    folders = KeptFolders(folder, direction, keep, messages)
+    folders = KeptFolders(folder, Goals(directions=(direction,)), keep, messages)
     folders.note(records)
     folders.close()
     return messages
@@ -62,7 +63,7 @@ def test_the_best_are_kept_and_linked(tmp_path_factory, batches, keep, direction
     objectives = [objective for batch in batches for objective in batch]
     save(folder, *range(len(objectives) + 1))  # the last one still runs
     messages: list[str] = []
-    folders = KeptFolders(folder, direction, keep, messages)
+    folders = KeptFolders(folder, Goals(directions=(direction,)), keep, messages)
     first = 0
     for batch in batches:
         folders.note(record(first + place, objective) for place, objective in enumerate(batch))
@@ -117,7 +118,7 @@ def test_nobody_waits_for_a_removal(tmp_path, monkeypatch):
 
     monkeypatch.setattr(kept_folders.shutil, "rmtree", slow)
     save(tmp_path, 0, 1, 2)
-    folders = KeptFolders(tmp_path, "minimize", 1, [])
+    folders = KeptFolders(tmp_path, Goals(), 1, [])
     folders.note([record(0, 1.0), record(1, 2.0)])
     assert begun.wait(20)
     assert sorted(path.name for path in (tmp_path / "trials").iterdir()) == [".cleared-1", "0", "2"]
@@ -146,7 +147,7 @@ def test_trouble_is_told_once_and_holds_up_nothing_else(tmp_path):
     save(tmp_path, 0, 1, 2)
     (tmp_path / "best").write_text("a file of the user's")
     messages: list[str] = []
-    folders = KeptFolders(tmp_path, "minimize", 1, messages)
+    folders = KeptFolders(tmp_path, Goals(), 1, messages)
     for number in range(3):
         folders.note([record(number, float(-number))])
     folders.close()

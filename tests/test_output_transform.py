@@ -64,3 +64,18 @@ def test_huge_objectives_do_not_overflow() -> None:
 def test_identity() -> None:
     y = np.array([-3.0, 0.25, 0.5, 9.0])
     np.testing.assert_array_equal(identity_transform().apply(y), y)
+
+
+def test_without_outliers_nothing_changes() -> None:
+    y = np.random.default_rng(0).random(40)
+    np.testing.assert_array_equal(OutputTransform.without_outliers(y).apply(y), y)
+    np.testing.assert_array_equal(OutputTransform.without_outliers(np.full(5, 2.0)).apply(np.array([3.0])), [3.0])
+
+
+def test_a_catastrophe_is_taken_in_and_the_rest_keeps_its_distances() -> None:
+    y = np.append(np.random.default_rng(0).random(40), [1e9, 1e12])
+    z = OutputTransform.without_outliers(y).apply(y)
+    np.testing.assert_allclose(np.diff(z[:40]) / np.diff(y[:40]), (z[1] - z[0]) / (y[1] - y[0]), rtol=1e-6)
+    assert np.all(np.argsort(z) == np.argsort(y))
+    spread = z[:40].max() - z[:40].min()
+    assert z.max() - z[:40].max() < 10.0 * spread

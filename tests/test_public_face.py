@@ -27,7 +27,7 @@ def test_every_public_name_is_there():
     for name in reverie.__all__:
         assert getattr(reverie, name).__module__.split(".")[0] in ("reverie", "utilities")
     assert set(reverie.__all__) <= set(dir(reverie))
-    with pytest.raises(AttributeError, match=r"module 'reverie' has no attribute 'Optimiser'; it has Incumbent, Opt"):
+    with pytest.raises(AttributeError, match=r"module 'reverie' has no attribute 'Optimiser'; it has FrontTrial, Inc"):
         reverie.Optimiser  # noqa: B018
 
 

@@ -17,6 +17,7 @@ from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImpro
 from utilities.basins import Closed, Outside
 from utilities.candidate_search import SWEEP, Whole, candidates_around, polish
 from utilities.feasible import Feasible
+from utilities.metric_feasibility import Feasibility, Meeting
 from utilities.pool import Pool
 from utilities.portfolio import PureExploration
 from utilities.prior import Believed, Prior
@@ -62,6 +63,8 @@ class Knowledge(NamedTuple):
         Standard deviations of confidence bounds.
     prior, observations
         Of `utilities.prior`, None without.
+    feasibility
+        Of `utilities.metric_feasibility`, None without.
     """
 
     posterior: Posterior
@@ -76,6 +79,7 @@ class Knowledge(NamedTuple):
     kappa: float
     prior: Prior | None = None
     observations: int = 0
+    feasibility: Feasibility | None = None
 
 
 def choose(
@@ -149,6 +153,8 @@ def _screen(
 
 
 def _constrained(acquisition: Acquisition, knowledge: Knowledge) -> Acquisition:
+    if knowledge.feasibility is not None:
+        acquisition = Meeting(acquisition, knowledge.feasibility)
     if knowledge.validity is not None:
         acquisition = Feasible(acquisition, knowledge.validity)
     if knowledge.closed is not None:

@@ -8,6 +8,7 @@ m   points      p   feature columns      n   trials that ended      F   fantasie
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,16 @@ class Feasible:
         return Feasible(self._acquisition.rough(), self._validity)
 
 
+class Chance(Protocol):
+    """A probability that depends on the point: of being valid, or of keeping constraints on metrics."""
+
+    def log_probability(self, x: Array) -> Array:
+        """Log P (m,) at `x` (m, p)."""
+
+    def log_probability_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Log P (m,) and its gradient (m, p)."""
+
+
 class Probably:
     """An acquisition that scores points lower the further their P[valid] is below 1/2, and leaves others alone.
 
@@ -76,7 +87,7 @@ class Probably:
         Given all outcomes.
     """
 
-    def __init__(self, acquisition: Acquisition, validity: Validity) -> None:
+    def __init__(self, acquisition: Acquisition, validity: Chance) -> None:
         self._acquisition, self._validity = acquisition, validity
 
     def value(self, x: Array) -> Array:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from utilities.devices import Devices
+from utilities.display.judged import shown_front, shown_trial
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
-from utilities.optimizer import Incumbent, Optimizer, Prediction
+from utilities.goals import Goals
+from utilities.optimizer import Optimizer
+from utilities.standing import Standing
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial, TrialRecord, TrialState
+from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 RECENT = 8
 _FEW = 5
@@ -56,6 +59,7 @@ class Ledger:
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
+    ended_here: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
     _left_seconds: float = 0.0
@@ -63,9 +67,12 @@ class Ledger:
     first_worker: float | None = None
     last_outcome: float | None = None
 
+    def __post_init__(self) -> None:
+        self._goals = self.study.goals
+
     @property
     def ended(self) -> int:
-        """Trials that ended, in this run or before."""
+        """Trials that ended, in this run or before; those that are paused have an outcome so far, and count."""
         return self.states.total()
 
     @property
@@ -119,6 +126,17 @@ class Ledger:
         for record in records:
             if record.outcome is not None:
                 self._count(record.trial, record.outcome)
+            elif record.paused:
+                self.states[TrialState.PAUSED] += 1
+
+    def promote(self) -> None:
+        """Note that a paused trial goes on."""
+        self.states[TrialState.PAUSED] -= 1
+
+    def close(self) -> None:
+        """Note that a paused trial is pruned."""
+        self.promote()
+        self.states[TrialState.PRUNED] += 1
 
     def seat(self, rank: int, host: str, now: float, devices: Devices = ()) -> None:
         """Note a worker that is ready, and the GPUs that it got."""
@@ -155,19 +173,23 @@ class Ledger:
         """Note that a worker's trial is left to the next run."""
         self.seats[rank].trial = None
 
-    def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
-        """Note that a worker's trial ended."""
+    def end_part(self, rank: int, outcome: Outcome, now: float) -> None:
+        """Note that a worker's evaluation ended: of a trial, with one of its budgets, or of a part of one."""
         self.seats[rank].trial = None
         self.busy_seconds += outcome.seconds
         self.evaluated += 1
         self.last_outcome = now
+
+    def count(self, trial: Trial, outcome: Outcome) -> None:
+        """Count a trial that ended, or was paused, in this run."""
+        self.ended_here += not trial.resumed
         self._count(trial, outcome)
 
     def _count(self, trial: Trial, outcome: Outcome) -> None:
         self.states[outcome.state] += 1
         if outcome.state is TrialState.FAIL:
             self.reasons[outcome.reason] += 1
-        self.recent.appendleft(ShownTrial(trial.number, trial.config, outcome.state, outcome.objective))
+        self.recent.appendleft(shown_trial(trial, outcome, self._goals))
 
     def busy_fraction(self, now: float) -> float | None:
         """Share of the workers' time since the first was ready that went into evaluations, in [0, 1]."""
@@ -180,9 +202,9 @@ class Ledger:
     def seconds_left(self, now: float) -> float | None:
         """Estimate of the seconds until the budget is spent, within the time limit."""
         limit = None if self.study.time_limit is None else max(0.0, self.began + self.study.time_limit - now)
-        if self.study.budget is None or not self.evaluated or self.first_worker is None:
+        if self.study.budget is None or not self.ended_here or self.first_worker is None:
             return limit
-        pace = (now - self.first_worker) / self.evaluated
+        pace = (now - self.first_worker) / self.ended_here
         by_budget = max(0, self.study.budget - self.ended) * pace
         return by_budget if limit is None else min(limit, by_budget)
 
@@ -209,24 +231,25 @@ class Ledger:
             workers=workers,
             recent=tuple(self.recent),
             phase=phase,
+            front=shown_front(optimizer.goals, optimizer.standing),
             surrogate="" if fit is None else f"{fit[0]} fitted to {fit[2]} trials",
         )
 
     def summary(
         self, best: Incumbent | None, predicted: Prediction | None, initial: Incumbent | None, now: float
     ) -> dict[str, Any]:
-        """Content of summary.json, but for where the files are and how the run ended."""
+        """Content of summary.json, but for the front, where the files are and how the run ended."""
         times = sorted(self.proposal_seconds)
         return {
             "study": self.study.name,
             "method": self.study.method,
             "seed": self.study.seed,
-            "direction": self.study.direction,
+            **_judged_by(self._goals),
             "budget": self.study.budget,
             "best": None if best is None else best._asdict(),
             "predicted_best": None if predicted is None else predicted._asdict(),
             "initial_best": None if initial is None else initial._asdict(),
-            "states": {state.value: count for state, count in self.states.items()},
+            "states": {state.value: count for state, count in self.states.items() if count},
             "failures": [[reason, count] for reason, count in self.reasons.most_common()],
             "wall_seconds": now - self.began,
             "evaluated": self.evaluated,
@@ -242,15 +265,30 @@ class Ledger:
         }
 
 
-def best_initial(records: Iterable[TrialRecord], direction: str) -> Incumbent | None:
-    """Best completed trial of the initial design."""
-    found = [
-        Incumbent(record.trial.number, record.outcome.objective, record.trial.config)
-        for record in records
-        if record.origin == "initial"
-        and record.outcome is not None
-        and record.outcome.state is TrialState.COMPLETE
-        and record.outcome.objective is not None
-    ]
-    sign = 1.0 if direction == "minimize" else -1.0
-    return min(found, key=lambda trial: sign * trial.objective, default=None)
+def _judged_by(goals: Goals) -> dict[str, Any]:
+    told: dict[str, Any] = {"direction": goals.directions[0]}
+    if goals.several:
+        told = {"objectives": goals.names, "directions": goals.directions}
+    if goals.constraints:
+        told["metric_constraints"] = [f"{one.name} {one.operator} {one.bound:g}" for one in goals.constraints]
+    return told
+
+
+def found(optimizer: Optimizer) -> dict[str, Any]:
+    """What summary.json says of the front, of several objectives, and of how many trials are feasible."""
+    told: dict[str, Any] = {"feasible": optimizer.standing.feasible} if optimizer.goals.constraints else {}
+    if optimizer.goals.several:
+        told["pareto"] = [trial._asdict() for trial in optimizer.best_trials]
+    return told
+
+
+def best_initial(records: Iterable[TrialRecord], goals: Goals) -> Incumbent | None:
+    """Best feasible trial of the initial design; None with several objectives."""
+    standing = Standing(goals)
+    for record in records:
+        outcome = record.outcome
+        if record.origin == "initial" and outcome is not None and outcome.state is TrialState.COMPLETE:
+            values = goals.values_of(outcome)
+            if values is not None:
+                standing.note(record.trial.number, record.trial.config, values, feasible=goals.keeps(outcome))
+    return standing.best

@@ -16,42 +16,34 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
+from utilities.budgets import Fidelity, as_fidelity
 from utilities.completion import ORIGIN, complete, outstanding
-from utilities.errors import SpaceExhaustedError, StudyError, nearest
+from utilities.designs import design_size
+from utilities.errors import SpaceExhaustedError, StudyError
+from utilities.goal import goal_of
+from utilities.goal_rules import check_goals
+from utilities.goals import make_goals
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA, METHODS, acquisition_misuse
-from utilities.model_proposer import Goal, make_proposer
-from utilities.proposals import Proposal
+from utilities.methods import check_choice
+from utilities.model_access import ModelAccess
+from utilities.pauses import Pauses
+from utilities.proposals import Proposal, Proposer
+from utilities.proposers import make_proposer
+from utilities.rungs import Rungs, in_order
 from utilities.space import Space
-from utilities.surrogate import Array, Dataset, FitState, Parameters
-from utilities.trial import Config, Outcome, Trial, TrialRecord, TrialState
-
-MOST_INITIAL = 20
-"""Most trials of the initial design by default. With 10, over ten problems of 4 to 10 dimensions and nine seeds, regret
-was a quarter less after 20 evaluations and 1.4 times as much after 50: a model of few data trusts one basin."""
-
-
-class Incumbent(NamedTuple):
-    """The best trial so far: its objective is in the user's own direction."""
-
-    number: int
-    objective: float
-    config: Config
+from utilities.staged_proposer import StagedProposer
+from utilities.stages import Stages
+from utilities.standing import FrontTrial, Standing
+from utilities.storage.stage_tables import parse_stages
+from utilities.surrogate import Array, Dataset
+from utilities.trial import Config, Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 
-class Prediction(NamedTuple):
-    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
-
-    objective: float
-    sd: float
-    config: Config
-
-
-class Optimizer:
+class Optimizer(ModelAccess):
     """Proposes configurations and learns from their outcomes.
 
     Parameters
@@ -64,6 +56,12 @@ class Optimizer:
         Not negative. The same seed and the same order of calls give the same proposals.
     direction
         ``minimize`` or ``maximize``.
+    directions
+        That of each objective, where there are several.
+    objectives
+        Their names; by default ``values_0``, ``values_1`` and so on.
+    metric_constraints
+        What a trial must keep to be feasible, such as ``"seconds < 5"``.
     acquisition
         What a method that learns maximises to choose, one of ACQUISITIONS: ``ei`` (by default), the log of the expected
         improvement, or `utilities.portfolio` with many pending trials; ``ucb``, the confidence bound; ``thompson``,
@@ -73,15 +71,25 @@ class Optimizer:
     initial
         Trials of the space-filling design; by default 2 (d + 1), at most 20. The model takes over once they are handed
         out and a few of them completed.
+    stages
+        Tables as the ``[[stage]]`` of a study file: each stage proposes within a part of the space.
     refit
         ``inline``: ask() refits the surrogate when that is due. ``external``: it never does; somebody else calls
         `fit_due`, fits, and calls `adopt`.
+    fidelity
+        Budgets of the trials, as `utilities.budgets.Fidelity` or a dict of its fields. What is told of a trial at less
+        than the full one pauses it; ask() gives it again once it is promoted.
+    max_steps
+        Step that a trial which runs to its end reports last; by default the full budget of `fidelity`, or the largest
+        of any completed trial.
 
     Raises
     ------
     StudyError
-        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, an acquisition or
-        kappa that the other settings have no use for.
+        An unknown method, direction or acquisition, a negative seed, a `kappa` that is not above 0, a `max_steps` below
+        1, an acquisition or kappa that the other settings have no use for, a stage that breaks a rule, a wrong
+        fidelity, objectives or constraints on metrics that break a rule or do not go with the method, the stages or the
+        fidelity.
     """
 
     def __init__(
@@ -91,30 +99,47 @@ class Optimizer:
         seed: int = 0,
         *,
         direction: Literal["minimize", "maximize"] = "minimize",
+        directions: Sequence[str] | None = None,
+        objectives: Sequence[str] | None = None,
+        metric_constraints: Sequence[str] | None = None,
         acquisition: str | None = None,
         kappa: float | None = None,
         initial: int | None = None,
+        stages: Sequence[Mapping[str, Any]] = (),
         refit: Literal["inline", "external"] = "inline",
+        fidelity: Fidelity | Mapping[str, Any] | None = None,
+        max_steps: int | None = None,
     ) -> None:
-        if method not in METHODS:
-            raise StudyError(f"method must be one of {', '.join(METHODS)}; got {method!r}.{nearest(method, METHODS)}")
-        if direction not in ("minimize", "maximize"):
-            raise StudyError(f"direction must be minimize or maximize; got {direction!r}")
-        if seed < 0:
-            raise StudyError(f"seed must not be negative; got {seed}")
-        goal = _goal(method, acquisition, kappa)
+        check_choice(method, direction, seed)
+        if max_steps is not None and max_steps < 1:
+            raise StudyError(f"max_steps must be at least 1; got {max_steps}")
+        self.goals = make_goals(direction, directions, objectives, metric_constraints)
+        check_goals(
+            self.goals.names if self.goals.several else (),
+            method,
+            constrained=bool(self.goals.constraints),
+            fidelity="fidelity" * (fidelity is not None),
+            stages="stages" * bool(stages),
+        )
+        goal = goal_of(method, acquisition, kappa, several=self.goals.several)
         self.space = space if isinstance(space, Space) else Space.from_dict(space)
-        self.method, self.seed, self.direction = method, seed, direction
-        self._sign = 1.0 if direction == "minimize" else -1.0
-        self._history = History(self.space)
-        initial = min(2 * (len(self.space) + 1), MOST_INITIAL) if initial is None else initial
-        self._proposer = make_proposer(method, self.space, seed, initial, goal, inline=refit == "inline")
+        self.method, self.seed, self.direction = method, seed, self.goals.directions[0]
+        self._sign = float(self.goals.signs[0])
+        budgets = None if fidelity is None else as_fidelity(fidelity)
+        full = budgets.high if budgets is not None and max_steps is None else max_steps
+        self._history = History(self.space, full, len(self.goals.targets))
+        self.standing = Standing(self.goals)
+        self.stages = Stages(self.space, parse_stages(stages, self.space))
+        design = design_size(len(self.space)) if initial is None else initial
+        proposer = make_proposer(method, self.space, seed, design, goal, self.goals, inline=refit == "inline")
+        self._proposer: Proposer = StagedProposer(proposer, self.stages, initial) if self.stages else proposer
         self._asked: dict[int, Trial] = {}
         self._enqueued: deque[Config] = deque()
         self._given = 0
         self._ready: deque[tuple[Proposal, int]] = deque()
-        self._best: Incumbent | None = None
         self.origins: dict[int, str] = {}
+        rungs = None if fidelity is None else Rungs(as_fidelity(fidelity), seed)
+        self._pauses = None if rungs is None else Pauses(rungs, self._history, self._asked)
 
     # --- ask --------------------------------------------------------------------------------------------------------
 
@@ -135,19 +160,27 @@ class Optimizer:
         self._given += len(points)
 
     def ask(self) -> Trial:
-        """Propose the next trial; it is pending until it is told.
+        """Propose the next trial, or give one that is promoted; it is pending until it is told.
 
         Raises
         ------
         SpaceExhaustedError
-            Every configuration of a finite space was asked before.
+            Every configuration of a finite space was asked before; or of a stage, see `blocked`.
         """
+        if (promoted := self.promote()) is not None:
+            return promoted
         proposal = self._next()
         number = self._next_number
+        self.stages.handed_out(proposal.stage, number)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
-        trial = Trial(number=number, config=proposal.config, seed=seed)
+        budget = self.rungs.first(number) if self.rungs else None
+        trial = Trial(number, proposal.config, seed, budget)
         self._register(trial, proposal.origin)
         return trial
+
+    def promote(self, *, last: bool = False) -> Trial | None:
+        """Trial that goes on with a larger budget; None where none does. For `last` see `Rungs.candidate`."""
+        return None if self._pauses is None else self._pauses.promote(last=last)
 
     def ask_batch(self, count: int) -> list[Trial]:
         """Propose `count` trials, fewer where a finite space has no more."""
@@ -203,6 +236,11 @@ class Optimizer:
         return len(self._ready) + len(self._enqueued)
 
     @property
+    def blocked(self) -> bool:
+        """Whether ask() that found nothing will find something once another trial has ended: the next stage begins."""
+        return bool(self.stages) and not self.stages.last and self._history.waiting > 0
+
+    @property
     def _next_number(self) -> int:
         return next(reversed(self._asked), -1) + 1  # numbers ascend, but a mended journal may lack some
 
@@ -223,73 +261,145 @@ class Optimizer:
     def _note(self, trial: Trial, origin: str) -> None:
         self._asked[trial.number] = trial
         self.origins[trial.number] = origin
+        if self._pauses is not None:
+            self._pauses.begin(trial)
 
     # --- tell -------------------------------------------------------------------------------------------------------
 
     def tell(
         self,
         trial: Trial | int,
-        objective: float | None = None,
+        objective: float | Sequence[float] | None = None,
         *,
         failed: str | None = None,
         pruned: bool = False,
+        metrics: Mapping[str, float] | None = None,
+        standard_error: float | None = None,
     ) -> None:
-        """Report the outcome of a pending trial: its objective, or why it failed.
-
-        An objective that is not finite counts as a failure.
+        """Report the outcome of a pending trial: its objective, or why it failed. One that is not finite is a failure.
 
         Parameters
         ----------
         trial
             It, or its number.
         objective
-            In the user's own direction.
+            In the user's own direction; of several objectives, a sequence of their values.
         failed
             Why there is none.
         pruned
             Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
             The model learns of it; the best trial is a completed one.
+        metrics
+            Further numbers: all that constraints on metrics name, but for objectives.
+        standard_error
+            Of the objective, where it is a mean of several evaluations, say: a surrogate takes it for known noise.
 
         Raises
         ------
         ValueError
-            The trial was never asked or was told already, or both or neither of objective and failed were given.
+            The trial was never asked or was told already, both or neither of objective and failed were given, or as
+            many values as there are no objectives; a metric of a constraint is missing; a standard error is below 0.
         """
-        number = trial if isinstance(trial, int) else trial.number
         if (objective is None) == (failed is None) and not (pruned and failed is None):
             raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
-        if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        if standard_error is not None and not 0.0 <= standard_error < math.inf:
+            raise ValueError(f"standard_error must be finite and not negative; got {standard_error}")
+        values = None if objective is None else self.goals.check_values(objective)
+        if values is not None and not pruned:
+            self.goals.check_metrics(metrics or {})
+        self._end(trial, values, metrics or {}, standard_error, pruned=pruned)
+
+    def _end(
+        self,
+        trial: Trial | int,
+        values: Sequence[float] | None,
+        metrics: Mapping[str, float],
+        standard_error: float | None,
+        *,
+        pruned: bool,
+    ) -> None:
+        """Note the end of a pending trial, with the values of its objectives where it has them."""
+        number = self._known(trial)
         if not self._history.is_pending(number):
             raise ValueError(f"trial {number} was told already")
-        if objective is None or not math.isfinite(objective):
+        if values is None or not all(map(math.isfinite, values)):
             if pruned:
                 self._history.drop(number)
             else:
                 self._history.fail(number)
             return
-        self._history.complete(number, self._sign * float(objective))
-        if pruned:
+        entry, variance = self.goals.entry(values, metrics), (standard_error or 0.0) ** 2
+        if self._pauses is not None and not pruned and self._pauses.take(number, entry.objective, variance):
             return
-        if self._best is None or self._sign * (objective - self._best.objective) < 0:
-            self._best = Incumbent(number, float(objective), self._asked[number].config)
+        self._history.complete(number, entry.objective, variance, entry.targets, feasible=entry.feasible, pruned=pruned)
+        if not pruned:
+            self.standing.note(number, self._asked[number].config, values, feasible=entry.feasible)
 
-    def observe(self, config: Mapping[str, Any], objective: float) -> None:
+    def give_up(self, number: int) -> None:
+        """Promote a paused trial no more; what it came to stays known."""
+        if self._pauses is not None:
+            self._pauses.give_up(number)
+
+    def _known(self, trial: Trial | int) -> int:
+        number = trial if isinstance(trial, int) else trial.number
+        if number not in self._asked:
+            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
+        return number
+
+    def report(self, trial: Trial | int, step: int, value: float) -> None:
+        """Report an intermediate value of a pending trial: an observation at that step's fidelity.
+
+        The model learns how values tell of those at full length, which is `max_steps`, or else the largest step that a
+        completed trial reported. There the objective counts, and where reports end far from it none is learned from.
+
+        Parameters
+        ----------
+        trial
+            It, or its number. Of one that has ended already, nothing is taken.
+        step
+            What was done so far, such as 1 after the first epoch. Of steps up to an earlier one, nothing is taken.
+        value
+            In the user's own direction. One that is not finite is no observation, nor is any with several objectives.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked.
+        """
+        number = self._known(trial)
+        if self._history.is_pending(number) and not self.goals.several:
+            self._history.report(number, step, self._sign * float(value))
+
+    def observe(
+        self,
+        config: Mapping[str, Any],
+        objective: float | Sequence[float],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
         """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
 
         Raises
         ------
         StudyError
-            The configuration is not of this space, or the objective is not finite.
+            The configuration is not of this space, or an objective is not finite.
         """
-        if not math.isfinite(objective):
+        values = self.goals.check_values(objective)
+        if not all(map(math.isfinite, values)):
             raise StudyError(f"an observed objective must be finite; got {objective}")
-        self._history.observe(self.space.validate(config), self._sign * float(objective))
+        entry = self.goals.entry(values, metrics or {})
+        self._history.observe(self.space.validate(config), entry.objective, entry.targets, feasible=entry.feasible)
 
-    def restore(self, records: Iterable[TrialRecord]) -> None:
+    def restore(self, records: Iterable[TrialRecord], reports: Iterable[tuple[int, int, float, float]] = ()) -> None:
         """Take over the trials of a journal; those without an outcome are pending.
 
         Numbers that a mended journal has lost stay unused.
+
+        Parameters
+        ----------
+        records
+            The trials.
+        reports
+            What they reported, in that order: number, step, value and seconds since the epoch.
 
         Raises
         ------
@@ -303,27 +413,44 @@ class Optimizer:
             self._note(record.trial, record.origin)
             self._proposer.skip(record.origin)
         self._history.ask_all([record.trial.number for record in held], [record.trial.config for record in held])
-        ended = [record for record in held if record.outcome is not None]
-        for record in sorted(ended, key=lambda record: record.completed or 0.0):
-            self.tell_outcome(record.trial, record.outcome)
+        values = deque(sorted(reports, key=lambda report: report[3]))
+
+        def report_until(time: float) -> None:
+            while values and values[0][3] <= time:
+                self.report(*values.popleft()[:3])
+
+        if self._pauses is not None:
+            self._pauses.retell(held, self._sign, self.tell_outcome, report_until)
+        else:
+            for record, _ in in_order(held):
+                report_until(record.completed or 0.0)
+                self.tell_outcome(record.trial, record.outcome)
+        report_until(math.inf)
 
     def tell_outcome(self, trial: Trial, outcome: Outcome | None) -> None:
         """Report an outcome as a worker gives it; None leaves the trial pending."""
         if outcome is None:
             return
-        if outcome.state is TrialState.PRUNED:
-            self.tell(trial, outcome.objective, pruned=True)
-        elif outcome.state is TrialState.FAIL or outcome.objective is None:
-            self.tell(trial, failed=outcome.reason or outcome.state.value)
-        else:
-            self.tell(trial, outcome.objective)
+        failed = outcome.state is TrialState.FAIL
+        values, metrics = None if failed else self.goals.values_of(outcome), self.goals.metrics_of(outcome)
+        self._end(trial, values, metrics, outcome.standard_error, pruned=outcome.state is TrialState.PRUNED)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
     @property
     def best(self) -> Incumbent | None:
-        """Best completed trial, None before the first."""
-        return self._best
+        """Best completed trial that is feasible, None before the first; None with several objectives."""
+        return self.standing.best
+
+    @property
+    def best_trials(self) -> list[FrontTrial]:
+        """Feasible trials that no other dominates, by their first objective; with one objective, the best."""
+        return self.standing.front
+
+    @property
+    def rungs(self) -> Rungs | None:
+        """Where paused trials wait; None without budgets."""
+        return None if self._pauses is None else self._pauses.rungs
 
     @property
     def asked(self) -> int:
@@ -332,7 +459,7 @@ class Optimizer:
 
     @property
     def data(self) -> Dataset:
-        """Completed trials as the surrogate sees them: features and objectives to be minimised."""
+        """Completed trials as the surrogate sees them: features, and the (first) objective to be minimised."""
         return self._history.data
 
     def predicted_best(self) -> Prediction | None:
@@ -340,57 +467,38 @@ class Optimizer:
         found = self._proposer.predict_best(self._history)
         return None if found is None else Prediction(self._sign * found.mean, found.sd, found.config)
 
-    # --- the model, for whoever fits it elsewhere -------------------------------------------------------------------
+    def foresee(self, configs: Sequence[Config]) -> Array | None:
+        """Expected outcome (m,) of configurations, lower being better, on a scale of the model's; None without one."""
+        return self._proposer.foresee(self._history, self.space.to_unit(configs))
 
-    def fit_due(self) -> str | None:
-        """Kind of surrogate that is due for a refit to `data`; None where none is."""
-        return self._proposer.fit_due(self._history)
+    def take_unchanged(self) -> int:
+        """Number of the first rows of `data` that are as they were at the last call."""
+        revised, self._history.revised = self._history.revised, None
+        return len(self.data) if revised is None else revised
+
+    def predict_final(self, trial: Trial | int) -> Prediction | None:
+        """Objective at full length that the model foresees of a trial, by what it and the others have reported.
+
+        None where too little is known: before the model's first fit, without reports, of a method that learns nothing.
+
+        Raises
+        ------
+        ValueError
+            The trial was never asked.
+        """
+        number = self._known(trial)
+        forecast = self.forecast([number])
+        if forecast is None:
+            return None
+        mean, sd = forecast.summary()
+        return Prediction(self._sign * float(mean[0]), float(sd[0]), self._asked[number].config)
+
+    @property
+    def bound(self) -> float | None:
+        """The incumbent's objective, to be minimised whatever the direction; None before there is one."""
+        return None if self.best is None else self._sign * self.best.objective
 
     @property
     def must_wait(self) -> bool:
         """Whether to ask now would waste evaluations: a fit elsewhere is overdue."""
         return not self.ready and self._proposer.must_wait(self._history)
-
-    def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take surrogate parameters fitted elsewhere to the first `fitted` rows of `data`."""
-        self._proposer.adopt(kind, parameters, fitted)
-
-    def refit_inline(self) -> None:
-        """From now on, ask() refits the surrogate when that is due, as with ``refit="inline"``."""
-        self._proposer.refit_inline()
-
-    @property
-    def fits(self) -> dict[str, FitState]:
-        """Latest fit of each surrogate in use, by its kind."""
-        return self._proposer.fits
-
-    @property
-    def fit_state(self) -> FitState | None:
-        """The fit to most rows; None before the first."""
-        return max(self.fits.values(), key=lambda fit: fit.rows, default=None)
-
-    @property
-    def calibration(self) -> dict[str, Array]:
-        """How well each surrogate foresaw the outcomes, by its kind.
-
-        Each is an array (r, 5), a row a refit; its columns are the fields of `utilities.calibration.CalibrationRow`.
-        """
-        return self._proposer.calibration
-
-    def restore_calibration(self, tables: Mapping[str, Array]) -> None:
-        """Take back the `calibration` of an earlier life of the study."""
-        self._proposer.restore_calibration(tables)
-
-
-def _goal(method: str, acquisition: str | None, kappa: float | None) -> Goal:
-    """What the model is to maximise; None stands for the default."""
-    if acquisition is not None and acquisition not in ACQUISITIONS:
-        known = ", ".join(ACQUISITIONS)
-        hint = nearest(acquisition, ACQUISITIONS)
-        raise StudyError(f"acquisition must be one of {known}; got {acquisition!r}.{hint}")
-    if kappa is not None and not 0.0 < kappa < math.inf:
-        raise StudyError(f"kappa must be a finite number above 0; got {kappa}")
-    misuse = acquisition_misuse(method, acquisition, kappa)
-    if misuse:
-        raise StudyError(misuse)
-    return Goal(acquisition or ACQUISITIONS[0], kappa or KAPPA)

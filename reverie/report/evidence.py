@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.errors import JournalError, StudyError
+from utilities.goals import Goals, make_goals
 from utilities.space import Space
 from utilities.storage.archive import ArchiveError, StoredModel, read_model, read_study
 from utilities.storage.journal import check_format, decode
@@ -84,9 +85,21 @@ class Evidence:
         return [trial for trial in self.ended if trial.state is TrialState.FAIL]
 
     @cached_property
+    def goals(self) -> Goals:
+        """What the trials are judged by, as in the latest run."""
+        run = self.sessions[-1] if self.sessions else self.header
+        return make_goals(self.header.direction, None, None, run.metric_constraints)
+
+    def feasible(self, trial: TrialRecord) -> bool:
+        """Whether a trial completed and keeps the constraints on metrics."""
+        outcome = trial.outcome
+        return outcome is not None and outcome.state is TrialState.COMPLETE and self.goals.keeps(outcome)
+
+    @cached_property
     def best(self) -> TrialRecord | None:
-        """Best completed trial, the first of equals."""
-        return min(self.completed, key=lambda trial: self.sign * value_of(trial), default=None)
+        """Best feasible trial, the first of equals."""
+        feasible = filter(self.feasible, self.completed)
+        return min(feasible, key=lambda trial: self.sign * value_of(trial), default=None)
 
     @property
     def began(self) -> float:
@@ -98,6 +111,7 @@ class Evidence:
         """Seconds since the epoch of the latest thing that the journal tells of."""
         times = [self.began, *(session.time for session in self.sessions)]
         times += [trial.completed or trial.started or 0.0 for trial in self.trials.values()]
+        times += [rung.completed for trial in self.trials.values() for rung in trial.rungs]
         return max(times)
 
     @property
@@ -118,7 +132,7 @@ def read_evidence(folder: Path) -> Evidence:
     Raises
     ------
     StudyError
-        It holds no journal, or no readable one.
+        It holds no journal, or no readable one, or a study of several objectives.
     """
     path = folder / "journal.jsonl"
     if not path.is_file():
@@ -149,9 +163,12 @@ def read_evidence(folder: Path) -> Evidence:
         if number is not None and number not in replay.trials:
             continue  # its question was lost to damage that `reverie repair` takes out
         replay.apply(record)
-        if isinstance(record, Reported):
+        if isinstance(record, Reported) and record.part is None:  # each instance has a curve of its own
             reports[record.number][record.step] = record.value
     header = replay.header
+    if header.objectives is not None:
+        front = "summary.json has the front, trials.csv the values"
+        raise StudyError(f"{folder}: a report is of one objective; this study has {len(header.objectives)}: {front}")
     return Evidence(
         folder=folder,
         header=header,

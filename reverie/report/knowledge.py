@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from reverie.report.evidence import Evidence, value_of
 from utilities.errors import ReverieError
-from utilities.fitting import condition, fit_surrogate, transform_of
+from utilities.fitting import condition, fit_surrogate, label_of, transform_of
+from utilities.returned import OBJECTIVE
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 from utilities.trial import Config
@@ -116,7 +117,8 @@ class Knowledge:
         self.kind, self._parameters = self._fit(evidence)
 
     def _fit(self, evidence: Evidence) -> tuple[str, Parameters]:
-        fits = [] if evidence.model is None else list(evidence.model.fits.values())
+        stored = [] if evidence.model is None else list(evidence.model.fits.values())
+        fits = [fit for fit in stored if label_of(fit.kind) in ("", OBJECTIVE)]  # others are of constrained metrics
         if len(evidence.completed) + len(evidence.failed) < len(evidence.ended):
             fits = []  # what was learned from trials that were ended early is not of full ones alone
         own = max(fits, key=lambda fit: fit.rows, default=None)

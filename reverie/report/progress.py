@@ -9,7 +9,6 @@ import numpy as np
 from reverie.report.evidence import Evidence, value_of
 from reverie.report.figure import GREEN, STATES, Figure, Row, Spec, axis, beside, data, layered, thinned, told
 from utilities.display.text import counted, duration, number, setting
-from utilities.trial import TrialState
 
 _UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 _BINS = 40
@@ -54,7 +53,7 @@ def _best_so_far(evidence: Evidence) -> Figure:
         if not np.isfinite(value):
             continue
         when = (trial.completed or evidence.began) - evidence.began
-        if trial.state is TrialState.COMPLETE and evidence.sign * value < best:
+        if evidence.feasible(trial) and evidence.sign * value < best:
             best = evidence.sign * value
             improvements.append({"place": place, "when": when / length, "best": value, "trial": trial.trial.number})
         config = ", ".join(f"{name} = {setting(item)}" for name, item in trial.trial.config.items())

@@ -84,6 +84,9 @@ def _facts(status: RunStatus, width: int) -> Lines:
 
 
 def _incumbent(status: RunStatus, width: int) -> Lines:
+    if status.front is not None:
+        best_values = Text(str(status.front) if status.front.size else "none yet")
+        return [_fact("Front", best_values)]
     best = status.best
     if best is None or best.objective is None:
         return [_fact("Best", "none yet")]
@@ -96,6 +99,7 @@ def _incumbent(status: RunStatus, width: int) -> Lines:
 def _counts(status: RunStatus) -> Text:
     shown = (
         (TrialState.COMPLETE, "complete", ""),
+        (TrialState.PAUSED, "paused", "cyan"),
         (TrialState.PRUNED, "pruned", "yellow"),
         (TrialState.FAIL, "failed", "red"),
     )
@@ -195,9 +199,13 @@ def _recent(status: RunStatus, width: int, room: int) -> Lines:
 
 
 def _ending(trial: ShownTrial) -> Text:
+    usual = "" if trial.feasible else "yellow"
+    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, usual)
+    if trial.values:
+        return Text("  ".join(number(value, 4) for value in trial.values), style)
     if trial.objective is None:
         return Text(trial.state.value.lower(), "red" if trial.state is TrialState.FAIL else "yellow")
-    return Text(number(trial.objective, 4), "yellow" if trial.state is TrialState.PRUNED else "")
+    return Text(number(trial.objective, 4), style)
 
 
 def _workers(workers: Sequence[WorkerStatus], width: int, room: int) -> Lines:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, Protocol
 
 from utilities.display.terminal import watching_terminal
-from utilities.display.text import clean, emit, number
+from utilities.display.text import clean, counted, emit, listed, number
 from utilities.trial import TrialState, Value
 
 
@@ -31,12 +31,42 @@ class ShownTrial:
         How it ended.
     objective
         Its value in the user's direction; None where it has none.
+    values
+        Those of several objectives.
+    feasible
+        Whether it keeps the constraints on metrics.
     """
 
     number: int
     config: Mapping[str, Value]
     state: TrialState = TrialState.COMPLETE
     objective: float | None = None
+    values: tuple[float, ...] = ()
+    feasible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFront:
+    """The trials that no other dominates, as displays show them.
+
+    Attributes
+    ----------
+    names
+        Of the objectives.
+    size
+        Number of these trials.
+    ideal
+        Best value of each objective among them; empty where there is none.
+    """
+
+    names: tuple[str, ...]
+    size: int
+    ideal: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """Size, and the best of each objective."""
+        best = (f"{clean(name)} {number(value)}" for name, value in zip(self.names, self.ideal, strict=False))
+        return listed([counted(self.size, "trial"), *best])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +121,9 @@ class RunStatus:
     direction
         "minimize" or "maximize".
     best
-        The incumbent; None before the first success.
+        The incumbent; None before the first success, and with several objectives.
+    front
+        Of several objectives; None with a single one.
     busy_fraction
         Share of the workers' time spent on evaluations so far, in [0, 1]; None where unknown.
     workers
@@ -115,6 +147,7 @@ class RunStatus:
     states: Mapping[TrialState, int] = field(default_factory=dict)
     direction: str = "minimize"
     best: ShownTrial | None = None
+    front: ShownFront | None = None
     busy_fraction: float | None = None
     workers: tuple[WorkerStatus, ...] = ()
     recent: tuple[ShownTrial, ...] = ()
@@ -180,7 +213,7 @@ class PlainDisplay:
         fraction = status.fraction
         if fraction is not None and _tenths(fraction) > self._tenth:
             self._tenth = _tenths(fraction)
-            emit(self._stream, f"{fraction:.3f} completion...  best {_best(status)}")
+            emit(self._stream, f"{fraction:.3f} completion...  {_best(status)}")
 
     def say(self, line: str) -> None:
         """Write `line`, free of control characters."""
@@ -214,6 +247,8 @@ def _tenths(fraction: float | None) -> int:
 
 
 def _best(status: RunStatus) -> str:
+    if status.front is not None:
+        return f"front {status.front}" if status.front.size else "front none yet"
     if status.best is None or status.best.objective is None:
-        return "none yet"
-    return number(status.best.objective)
+        return "best none yet"
+    return f"best {number(status.best.objective)}"

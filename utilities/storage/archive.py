@@ -2,11 +2,16 @@
 
 Layout; n trials in the order of their numbers, d parameters, k improvements of the incumbent:
 
-    /                     attributes: format, direction, incumbent (number of the best trial, -1 before the first)
+    /                     attributes: format, direction, incumbent (number of the best trial, -1 before the first); with
+                          several objectives, objectives and directions instead
     /study                the study's tables as JSON
     /versions             attributes: version of each package
     /parameter_names      (d,) names of the columns of inputs
     /trials/              number, origin, state, worker, objective, started, completed, seconds (n,), inputs (n, d)
+                          with several objectives values (n, k), under constraints on metrics feasible (n,), 0 or 1
+    /evaluations/         number, budget, objective, seconds, started, completed (m,), in a study with budgets: of the m
+                          evaluations that ended, one for each rung that a trial reached
+    /pareto/number        (k,), with several objectives: trials that no feasible other dominates
     /incumbent/           number, objective, completed (k,): each trial that was the best when it completed
     /surrogate/KIND/      a float64 array a parameter; attribute: rows (trials fitted to); of /surrogate: method
     /calibration/KIND     (r, 5), a row a refit: how well the surrogate of that kind foresaw the latest outcomes;
@@ -85,6 +90,8 @@ class Contents:
         The surrogate as last fitted, None where there is none.
     versions
         Version of each package by name.
+    evaluations
+        Columns (m,) of the m evaluations, see `utilities.storage.rung_table`; None in a study without budgets.
     """
 
     study: Mapping[str, Mapping[str, Any]]
@@ -92,6 +99,7 @@ class Contents:
     trials: TrialTable
     model: StoredModel | None
     versions: Mapping[str, str]
+    evaluations: Mapping[str, Array] | None = None
 
 
 def write_archive(path: Path, contents: Contents) -> None:
@@ -112,15 +120,24 @@ def write_archive(path: Path, contents: Contents) -> None:
 
 
 def _write(file: Any, contents: Contents) -> None:
-    direction = contents.study["study"]["direction"]
-    best, numbers = contents.trials.improvements(direction), contents.trials["number"]
+    goals = contents.trials.goals
+    best, numbers = contents.trials.improvements(), contents.trials["number"]
     file.attrs["format"] = FORMAT
-    file.attrs["direction"] = direction
-    file.attrs["incumbent"] = numbers[best[-1]] if len(best) else -1
+    if goals.several:
+        file.attrs["objectives"] = _strings(goals.names)
+        file.attrs["directions"] = _strings(goals.directions)
+        file.create_group("pareto")["number"] = numbers[contents.trials.front()]
+    else:
+        file.attrs["direction"] = goals.directions[0]
+        file.attrs["incumbent"] = numbers[best[-1]] if len(best) else -1
     file["study"] = _strings([json.dumps(contents.study, ensure_ascii=False)])[0]
     file.create_group("versions").attrs.update(contents.versions)
     file["parameter_names"] = _strings(contents.names)
     _write_trials(file.create_group("trials"), contents.trials)
+    if contents.evaluations is not None:
+        group = file.create_group("evaluations")
+        for column, values in contents.evaluations.items():
+            group[column] = values
     incumbent = file.create_group("incumbent")
     for column in ("number", "objective", "completed"):
         incumbent[column] = contents.trials[column][best]
@@ -139,9 +156,9 @@ def _strings(values: Sequence[str]) -> Any:
 
 
 def _write_trials(group: Any, trials: TrialTable) -> None:
-    from utilities.storage.trial_table import NUMBERS, WORDS
+    from utilities.storage.trial_table import WORDS
 
-    for column in NUMBERS:
+    for column in trials.numbers:
         group[column] = trials[column]
     for column in WORDS:
         words, indices = trials.words(column)

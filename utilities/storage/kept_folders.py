@@ -17,50 +17,77 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from utilities.goals import Goals
+from utilities.pareto import preference
 from utilities.trial import TrialRecord, TrialState
 
 _CLEARED = ".cleared-"
+
+MIN_VIOLATION = 1e-300
+"""That of a metric equal to a bound which it must be below or above."""
+
 _CLOSING_SECONDS = 60.0
 """How long the end of a run waits for the removals that are left; the next run goes on with them."""
 
 
 class _Ranked(NamedTuple):
-    """A completed trial; the better one is smaller, of equals the earlier one."""
+    """A completed trial; of a single objective the better one is smaller, of equals the earlier one."""
 
-    loss: float
+    violation: float
+    losses: tuple[float, ...]
     number: int
-    objective: float
+    values: tuple[float, ...]
 
 
 class KeptFolders:
     """Keeps the folders of the best completed trials, and no other trial's that has ended.
 
+    Feasible trials come before those that break constraints on metrics, which are in order of how far they do. With
+    several objectives trials are in order of their fronts, and within one by how far they are from others.
+
     Parameters
     ----------
     folder
         Of the study: trials' folders are ``trials/<number>``, links to them ``best/<rank>_<objective>``.
-    direction
-        "minimize" or "maximize".
+    goals
+        What trials are judged by.
     keep
         How many to keep.
     messages
         Gets a sentence where a folder cannot be cleared or linked, once for each kind of trouble.
     """
 
-    def __init__(self, folder: Path, direction: str, keep: int, messages: list[str]) -> None:
+    def __init__(self, folder: Path, goals: Goals, keep: int, messages: list[str]) -> None:
         self._trials, self._links = folder / "trials", folder / "best"
-        self._sign = -1.0 if direction == "maximize" else 1.0
+        self._goals = goals
         self._keep, self._messages = keep, messages
         self._best: list[_Ranked] = []
-        self._waiting: queue.SimpleQueue[list[tuple[int, float | None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[tuple[int, _Ranked | None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="kept folders", daemon=True)
         self._thread.start()
 
     def note(self, records: Iterable[TrialRecord]) -> None:
         """Take note of trials that ended. Their outcomes must be on disk: others may be evaluated again."""
-        ended = [(record.trial.number, _objective(record)) for record in records if record.outcome is not None]
+        ended = [(record.trial.number, self._ranked(record)) for record in records if record.outcome is not None]
         if ended:
             self._waiting.put(ended)
+
+    def _ranked(self, record: TrialRecord) -> _Ranked | None:
+        """A completed trial; None for any other."""
+        outcome = record.outcome
+        if outcome is None or outcome.state is not TrialState.COMPLETE:
+            return None
+        goals, values = self._goals, self._goals.values_of(outcome)
+        if values is None:
+            return None
+        losses = tuple((goals.signs * np.array(values)).tolist())
+        violation = 0.0
+        if not goals.keeps(outcome):
+            targets = np.array([goals.entry(values, goals.metrics_of(outcome)).targets], dtype=float)
+            violation = max(MIN_VIOLATION, float(goals.violation(targets)[0]))
+        return _Ranked(violation, losses, record.trial.number, values)
 
     def close(self) -> None:
         """Wait until everything noted is done, for a minute at most."""
@@ -79,11 +106,11 @@ class KeptFolders:
             return list(self._trials.iterdir())
         return []
 
-    def _take(self, ended: list[tuple[int, float | None]]) -> None:
-        dropped = {number for number, objective in ended if objective is None}
-        for number, objective in ended:
-            if objective is not None:
-                insort(self._best, _Ranked(self._sign * objective, number, objective))
+    def _take(self, ended: list[tuple[int, _Ranked | None]]) -> None:
+        dropped = {number for number, trial in ended if trial is None}
+        for _, trial in ended:
+            if trial is not None:
+                self._enter(trial)
             if len(self._best) > self._keep:
                 dropped.add(self._best.pop().number)
         self._attempt(self._link)
@@ -93,6 +120,16 @@ class KeptFolders:
         for name in names:
             self._attempt(partial(self._set_aside, name))
         self._remove(self._trials / f"{_CLEARED}{name}" for name in names)
+
+    def _enter(self, trial: _Ranked) -> None:
+        # Places by crowding depend on who else is there: a folder cleared in an earlier run must not take another's.
+        if self._goals.several and not (self._trials / str(trial.number)).is_dir():
+            return
+        insort(self._best, trial)
+        if self._goals.several:
+            feasible = [one for one in self._best if one.violation == 0.0]
+            order = preference(np.array([one.losses for one in feasible]).reshape(-1, len(self._goals.names)))
+            self._best[: len(feasible)] = [feasible[i] for i in order]
 
     def _attempt(self, change: Callable[[], object]) -> None:
         try:
@@ -118,7 +155,7 @@ class KeptFolders:
         wanted = {}
         for rank, trial in enumerate(self._best, start=1):
             if (self._trials / str(trial.number)).is_dir():
-                name = f"{rank:0{len(str(self._keep))}d}_{trial.objective:.6g}"
+                name = "_".join([f"{rank:0{len(str(self._keep))}d}", *(f"{value:.6g}" for value in trial.values)])
                 wanted[name] = os.path.join("..", self._trials.name, str(trial.number))
         if wanted:
             self._links.mkdir(exist_ok=True)
@@ -132,9 +169,3 @@ class KeptFolders:
         for link in self._links.iterdir() if self._links.is_dir() else ():
             if link.is_symlink() and link.name not in wanted:
                 link.unlink()
-
-
-def _objective(record: TrialRecord) -> float | None:
-    """Objective of a completed trial; None of any other."""
-    outcome = record.outcome
-    return None if outcome is None or outcome.state is not TrialState.COMPLETE else outcome.objective

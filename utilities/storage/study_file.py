@@ -12,20 +12,30 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from utilities.budgets import Fidelity
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
+from utilities.goal_rules import check_goals
 from utilities.methods import acquisition_misuse
+from utilities.metric_constraints import check_directions
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
+from utilities.storage.race_rules import check_race
+from utilities.storage.space_file import KEY, read_space_file
+from utilities.storage.stage_tables import TABLE as STAGE
+from utilities.storage.stage_tables import read_stages
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
+from utilities.trial import Instance
 
 if TYPE_CHECKING:
+    from utilities.goals import Goals
     from utilities.space import Space
 
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", "enqueue", TABLE)
+_TABLES = ("study", "space", "enqueue", STAGE, TABLE, FIDELITY)
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -42,6 +52,11 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Program and arguments, with ``{parameter}`` for a value and ``{{``, ``}}`` for braces.
     direction
         Whether the smallest or the largest objective is wanted.
+    objectives, directions
+        Names of several objectives among the metrics, and the direction of each; None means one objective, and that
+        all are to be minimised.
+    metric_constraints
+        What the metrics of a feasible trial keep, such as ``seconds < 5``; None means nothing.
     budget
         Number of trials; None means no limit.
     time_limit, trial_timeout
@@ -80,10 +95,20 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
         Whether the objective runs in a child process of its worker or inside it.
+    instances
+        What each configuration is evaluated on, a part each; None where a trial is one evaluation.
+    first_instances
+        How many of them every configuration gets.
+    race_alpha
+        Probability with which a comparison gives up a configuration that equals the best; 0 lets all finish.
     early_stopping
         The rule by which trials are ended early; None means that none is.
+    fidelity
+        The budgets with which trials are evaluated; None means that there are none.
     enqueue
         Configurations, whole or in part, that come first.
+    stages
+        Tables of the stages, from coarse to fine, see `utilities.stage_plan`; none means that there are none.
     space
         The parameters.
     folder
@@ -96,6 +121,9 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     objective: str | None = None
     command: list[str] | None = None
     direction: Direction = "minimize"
+    objectives: list[str] | None = None
+    directions: list[str] | None = None
+    metric_constraints: list[str] | None = None
     budget: int | None = None
     time_limit: float | None = None
     method: str = "auto"
@@ -116,21 +144,39 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
+    instances: list[Instance] | None = None
+    first_instances: int | None = None
+    race_alpha: float | None = None
     early_stopping: Settings | None = None
+    fidelity: Fidelity | None = None
     enqueue: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
     space: Space
     folder: Path
     source: str
+
+    @property
+    def goals(self) -> Goals:
+        """What its trials are judged by."""
+        from utilities.goals import make_goals
+
+        return make_goals(self.direction, self.directions, self.objectives, self.metric_constraints)
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as a study file has them, without keys that are None and tables that are empty."""
         table = {key: getattr(self, key) for key in RULES}
         own = {key: value for key, value in table.items() if value is not None}
+        if self.objectives is not None:
+            del own["direction"]
         tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
         if self.enqueue:
             tables["enqueue"] = self.enqueue
+        if self.stages:
+            tables[STAGE] = self.stages
         if self.early_stopping is not None:
             tables[TABLE] = msgspec.to_builtins(self.early_stopping)
+        if self.fidelity is not None:
+            tables[FIDELITY] = msgspec.to_builtins(self.fidelity)
         return tables
 
 
@@ -145,19 +191,45 @@ def read_study(path: Path) -> Study:
     StudyError
         Whatever is wrong with the file: its path, the key, the rule, the value received, the nearest known name.
     """
-    source = str(path)
-    tables = read_tables(path)
+    return study_of(read_tables(path), str(path), path.absolute().parent, path.stem)
+
+
+def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
+    """Check the tables of a study file.
+
+    Parameters
+    ----------
+    tables
+        As a file has them, or `Study.to_dict`.
+    source, folder
+        As of the study.
+    stem
+        Name of the study where the tables have none.
+
+    Raises
+    ------
+    StudyError
+        As of `read_study`.
+    """
     _check_tables(tables, source)
     fields = _study_fields(tables["study"], source)
     if "name" not in fields:
-        fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
+        fields["name"] = name_of_study(stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
-    space = _space(tables["space"], fields, source)
+    if FIDELITY in tables:
+        fields[FIDELITY] = parse_fidelity(tables[FIDELITY], source)
+    check_rule(fields.get(FIDELITY), fields.get(TABLE), source)
+    table, others = _table_of_space(tables["space"], folder, source)
+    fields |= {key: [*fields.get(key, ()), *found] for key, found in others.items() if found}
+    space = _space(table, fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
-    study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
+    if STAGE in tables:
+        fields |= read_stages(tables[STAGE], space, fields, source)
+    study = Study(enqueue=enqueue, space=space, folder=folder, source=source, **fields)
     _check_placeholders(study)
-    _check_acquisition(study)
+    _check_method(study)
+    check_race(study)
     return study
 
 
@@ -214,14 +286,25 @@ def override(
         key: RULES[key].check(value, f"--{key.replace('_', '-')}") for key, value in given.items() if value is not None
     }
     changed: Study = msgspec.structs.replace(study, **changes)
-    _check_acquisition(changed)
+    _check_method(changed)
     return changed
 
 
-def _check_acquisition(study: Study) -> None:
-    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa)
+def _check_method(study: Study) -> None:
+    """See that what is tuned for goes with how, and with the other tables."""
+    several = study.objectives is not None
+    misuse = acquisition_misuse(study.method, study.acquisition, study.kappa, several=several)
     if misuse:
         raise StudyError(f"{study.source}: [study] {misuse}")
+    check_goals(
+        study.objectives or (),
+        study.method,
+        constrained=bool(study.metric_constraints),
+        fidelity=f"[{FIDELITY}]" * (study.fidelity is not None),
+        stages=f"[[{STAGE}]]" * bool(study.stages),
+        early_stopping=f"[{TABLE}]" * (study.early_stopping is not None),
+        source=f"{study.source}: ",
+    )
 
 
 def _check_tables(tables: Any, source: str) -> None:
@@ -248,10 +331,33 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         checked = check_key(RULES, key, value, f"{source}: [study]")
         if checked is not None:
             fields[key] = checked
+    _check_goals(fields, f"{source}: [study]")
     if ("objective" in fields) == ("command" in fields):
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
     return fields
+
+
+def _table_of_space(table: dict[str, Any], folder: Path, source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Table of the parameters, and constraints that come with it where it names a file of ConfigSpace's."""
+    if set(table) != {KEY} or not isinstance(table[KEY], str):
+        return table, {}
+    parameters, constraints, forbid = read_space_file(table[KEY], folder, f"{source}: [space] {KEY}")
+    return parameters, {"constraints": constraints, "forbid": forbid}
+
+
+def _check_goals(fields: Mapping[str, Any], here: str) -> None:
+    """See that the keys go together that say what the objectives are."""
+    objectives, directions = fields.get("objectives"), fields.get("directions")
+    if objectives is None:
+        if directions is not None:
+            raise StudyError(f"{here} directions needs objectives, their names; of a single one direction is the key")
+        return
+    if "direction" in fields:
+        several = f"directions = {show([fields['direction']] * len(objectives))}"
+        raise StudyError(f"{here} direction is of a single objective; with objectives it is {several}")
+    if directions is not None:
+        check_directions(directions, len(objectives), f"{here} directions")
 
 
 def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> Space:
@@ -265,7 +371,8 @@ def _space(table: Mapping[str, Any], fields: Mapping[str, Any], source: str) -> 
     try:
         return space.restricted(constraints, forbid) if constraints or forbid else space
     except StudyError as error:
-        raise StudyError(f"{source}: [study] {error}") from None
+        hint = " Bounds of metrics belong under metric_constraints." if "is not a parameter" in str(error) else ""
+        raise StudyError(f"{source}: [study] {error}{hint}") from None
 
 
 def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
@@ -285,7 +392,8 @@ def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
 
 
 def _check_placeholders(study: Study) -> None:
-    known = list(study.space.parameters)
+    known = [*study.space.parameters, *(PLACEHOLDERS if study.fidelity is not None else ())]
+    known += ["instance"] if study.instances else []
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):
@@ -293,5 +401,6 @@ def _check_placeholders(study: Study) -> None:
                 rule = f"{where} must have its braces in pairs, or doubled where a plain one is meant"
                 raise StudyError(f"{rule}; got {show(argument)}")
             if match[1] is not None and match[1] not in known:
-                hint = nearest(match[1], known)
+                needs = f" It needs a table [{FIDELITY}]." if match[1] in PLACEHOLDERS else ""
+                hint = needs or nearest(match[1], known)
                 raise StudyError(f"{where}: {match[0]} must name a parameter; known: {', '.join(known)}.{hint}")

@@ -14,9 +14,17 @@ import msgspec
 
 from utilities.errors import StudyError, nearest
 from utilities.methods import ACQUISITIONS, METHODS
+from utilities.metric_constraints import check_direction, check_objectives, read_metric_constraint
+from utilities.storage.race_rules import instances, race_alpha
 from utilities.storage.tables import LARGEST, show
 
-_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
+_KINDS = {
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "array": "a list of strings",
+}
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -172,6 +180,23 @@ def _command(value: list[str], where: str) -> list[str]:
     return value
 
 
+def _objectives(value: list[str], where: str) -> list[str]:
+    check_objectives(value, where)
+    return value
+
+
+def _directions(value: list[str], where: str) -> list[str]:
+    for i, direction in enumerate(value):
+        check_direction(direction, f"{where}[{i}]")
+    return value
+
+
+def _metric_constraints(value: list[str], where: str) -> list[str]:
+    for i, text in enumerate(value):
+        read_metric_constraint(text, f"{where}[{i}]")
+    return value
+
+
 def _folders(value: list[str], where: str) -> list[str]:
     for i, folder in enumerate(value):
         if not folder.strip() or not folder.isprintable():
@@ -239,6 +264,9 @@ RULES: dict[str, Rule] = {
     "objective": Rule(str | None, _objective),
     "command": Rule(list[str] | None, _command),
     "direction": Rule(str, one_of(("minimize", "maximize"))),
+    "objectives": Rule(list[str] | None, _objectives),
+    "directions": Rule(list[str] | None, _directions),
+    "metric_constraints": Rule(list[str] | None, _metric_constraints),
     "budget": Rule(int | None, lambda value, where: integer(value, where, 1)),
     "time_limit": Rule(str | float | None, _positive_duration),
     "method": Rule(str, one_of(METHODS)),
@@ -258,5 +286,8 @@ RULES: dict[str, Rule] = {
     "retries": Rule(int, lambda value, where: integer(value, where, 0)),
     "max_consecutive_failures": Rule(int, lambda value, where: integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),
+    "instances": Rule(int | list[Any] | None, instances, "a list of text and numbers, or how many there are"),
+    "first_instances": Rule(int | None, lambda value, where: integer(value, where, 2)),
+    "race_alpha": Rule(float | None, race_alpha),
     "isolation": Rule(str, one_of(("process", "none"))),
 }

@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from utilities.goals import Goals
+from utilities.pareto import non_dominated
 from utilities.space import Space
-from utilities.trial import TrialRecord, TrialState
+from utilities.trial import Outcome, TrialRecord, TrialState
 
 NUMBERS = ("number", "objective", "seconds", "started", "completed", "inputs")
 WORDS = ("state", "origin", "worker")
 
 _NAN = float("nan")
+_PLAIN = Goals()
 
 
 class TrialTable:
@@ -33,12 +36,18 @@ class TrialTable:
     ----------
     space
         Gives the places of the configurations in the unit cube.
+    goals
+        What trials are judged by. With several objectives there are ``values`` (n, k); under constraints on metrics
+        ``feasible`` (n,), 1 or 0 of completed trials.
     """
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
+    def __init__(self, space: Space, goals: Goals = _PLAIN) -> None:
+        self._space, self.goals = space, goals
         fields: list[Any] = [("number", np.int64), *((name, np.float64) for name in NUMBERS[1:-1])]
         fields += [*((name, np.int32) for name in WORDS), ("inputs", np.float64, (len(space),))]
+        fields += [("feasible", np.float64)]
+        if goals.several:
+            fields += [("values", np.float64, (len(goals.names),))]
         self._rows: NDArray[Any] = np.empty(64, dtype=fields)
         self._count = 0
         self._open: list[int] = []
@@ -70,33 +79,60 @@ class TrialTable:
         while len(self._rows) < self._count:
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
         for name, column in self._columns([*changed, *new]).items():
-            self._rows[name][rows] = column
+            self._rows[name][rows] = np.reshape(column, (len(rows), *self._rows[name].shape[1:]))
         self._rows["inputs"][first : self._count] = self._space.to_unit([record.trial.config for record in new])
         self._open = [row for row, record in zip(rows, [*changed, *new], strict=True) if record.outcome is None]
 
     def _columns(self, records: list[TrialRecord]) -> dict[str, list[Any]]:
         outcomes = [record.outcome for record in records]
+        values = {"values": [self._values(outcome) for outcome in outcomes]} if self.goals.several else {}
         return {
+            **values,
             "number": [record.trial.number for record in records],
             "objective": [_NAN if o is None or o.objective is None else o.objective for o in outcomes],
             "seconds": [_NAN if outcome is None else outcome.seconds for outcome in outcomes],
             "started": [_NAN if record.started is None else record.started for record in records],
             "completed": [_NAN if record.completed is None else record.completed for record in records],
+            "feasible": [self._feasible(outcome) for outcome in outcomes],
             "state": [self._code("state", record.state.value) for record in records],
             "origin": [self._code("origin", record.origin) for record in records],
             "worker": [self._code("worker", record.worker) for record in records],
         }
 
+    def _values(self, outcome: Outcome | None) -> tuple[float, ...]:
+        values = None if outcome is None or outcome.state is TrialState.FAIL else self.goals.values_of(outcome)
+        return (_NAN,) * len(self.goals.names) if values is None else values
+
+    def _feasible(self, outcome: Outcome | None) -> float:
+        return _NAN if outcome is None or outcome.state is not TrialState.COMPLETE else float(self.goals.keeps(outcome))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the columns of numbers."""
+        several = ("values",) if self.goals.several else ()
+        return NUMBERS + several + (("feasible",) if self.goals.constraints else ())
+
     def _code(self, column: str, word: str) -> int:
         codes = self._codes[column]
         return codes.setdefault(word, len(codes))
 
-    def improvements(self, direction: str) -> NDArray[np.intp]:
-        """Rows (k,) of the completed trials that were better than all before, in the order of completion."""
+    def improvements(self) -> NDArray[np.intp]:
+        """Rows (k,) of the feasible trials that were better than all before, in the order of completion.
+
+        None with several objectives.
+        """
+        if self.goals.several:
+            return np.empty(0, dtype=np.intp)
         objective, complete = self["objective"], self._codes["state"].get(TrialState.COMPLETE.value, -1)
-        ended = np.flatnonzero((self["state"] == complete) & ~np.isnan(objective))
+        ended = np.flatnonzero((self["state"] == complete) & ~np.isnan(objective) & (self["feasible"] == 1.0))
         ended = ended[np.argsort(self["completed"][ended], kind="stable")]
-        losses = objective[ended] if direction == "minimize" else -objective[ended]
+        losses = self.goals.signs[0] * objective[ended]
         before = np.minimum.accumulate(losses)[:-1]
         better = np.append(np.ones(min(1, len(ended)), dtype=bool), losses[1:] < before)
         return np.asarray(ended[better])
+
+    def front(self) -> NDArray[np.intp]:
+        """Rows (k,) of the feasible trials that no other dominates, in the order in which they were asked."""
+        values = self.goals.signs * self["values"]
+        eligible = np.flatnonzero((self["feasible"] == 1.0) & np.isfinite(values).all(axis=1))
+        return np.asarray(eligible[non_dominated(values[eligible])])

@@ -8,17 +8,15 @@ this space. The others are left out, and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utilities.errors import JournalError, StudyError
-from utilities.storage.journal import check_format, decode
-from utilities.storage.lines import read_lines
-from utilities.storage.records import Header, Observation, Record
-from utilities.storage.replay import Replay, questions_first
-from utilities.trial import Config
+from utilities.errors import StudyError
+from utilities.goals import make_goals
+from utilities.storage.reading import read_trials
+from utilities.storage.records import Header, Observation
+from utilities.storage.replay import Replay
+from utilities.storage.tables import show
+from utilities.trial import Config, TrialState
 
 if TYPE_CHECKING:
     from utilities.space import Space
@@ -45,24 +43,36 @@ def observations(study: Study) -> tuple[list[Observation], list[str]]:
     messages: list[str] = []
     for i, name in enumerate(study.warm_start or ()):
         where = f"{study.source}: [study] warm_start[{i}]"
-        replay = _replay(study.folder / name / "journal.jsonl", where)
-        if replay.header.direction != study.direction:
-            here = f"this study's direction is {study.direction}"
-            raise StudyError(f"{where} must have the same direction; got {name}, to {replay.header.direction}; {here}")
-        found, left_out = _take(replay, study.space, name)
+        replay = read_trials(study.folder / name / "journal.jsonl", where)
+        _check_goals(replay.header, study, f"{where} must have the same", name)
+        found, left_out = _take(replay, study, name)
         taken += found
         reasons = "".join(f", {count:,} left out {why}" for why, count in left_out.items())
         messages.append(f"{study.folder / name}: {len(found):,} trials are taken for observations{reasons}")
     return taken, messages
 
 
-def _take(replay: Replay, space: Space, source: str) -> tuple[list[Observation], Counter[str]]:
+def _check_goals(header: Header, study: Study, rule: str, name: str) -> None:
+    """See that an earlier study had the objectives of this one."""
+    if header.objectives != study.objectives:
+        here = f"this study's are {show(study.objectives)}" if study.objectives else "this study has a single one"
+        had = show(header.objectives) if header.objectives else "a single one"
+        raise StudyError(f"{rule} objectives; got {name}, with {had}; {here}")
+    then, now = make_goals(header.direction, header.directions, header.objectives, None), study.goals
+    if then.directions != now.directions:
+        here = f"this study's direction is {', '.join(now.directions)}"
+        raise StudyError(f"{rule} direction; got {name}, to {', '.join(then.directions)}; {here}")
+
+
+def _take(replay: Replay, study: Study, source: str) -> tuple[list[Observation], Counter[str]]:
     """Observations of the trials that completed, and how many were left out by reason."""
+    space, goals = study.space, study.goals
     fixed = {name for name, parameter in replay.space.parameters.items() if parameter.levels == 1}
     taken: list[Observation] = []
     left_out: Counter[str] = Counter()
     for record in sorted(replay.trials.values(), key=lambda record: record.completed or 0.0):
-        if record.outcome is None or record.outcome.objective is None:
+        outcome = record.outcome
+        if outcome is None or outcome.state is TrialState.FAIL or goals.values_of(outcome) is None:
             continue
         config = record.trial.config
         if any(name not in space.parameters and name not in fixed for name in config):
@@ -70,7 +80,9 @@ def _take(replay: Replay, space: Space, source: str) -> tuple[list[Observation],
         elif (whole := _of_space(config, space)) is None:
             left_out[_ELSEWHERE] += 1
         else:
-            taken.append(Observation(whole, record.outcome.objective, source, record.trial.number))
+            metrics = goals.metrics_of(outcome)
+            needed = {metric: metrics[metric] for metric in goals.metrics if metric in metrics}
+            taken.append(Observation(whole, outcome.objective, source, record.trial.number, needed))
     return taken, left_out
 
 
@@ -81,31 +93,3 @@ def _of_space(config: Config, space: Space) -> Config | None:
         return space.validate(space.with_constants(known))
     except StudyError:
         return None
-
-
-def _replay(path: Path, where: str) -> Replay:
-    """Trials in a journal that another run may be writing: whole lines alone are read."""
-    try:
-        with FileIO(path) as file:
-            records = list(_records(file, path))
-    except OSError as error:
-        rule = "must be the folder of an earlier study"
-        raise StudyError(f"{where} {rule}; cannot read {path}: {error.strerror or error}") from None
-    except JournalError as error:
-        raise StudyError(f"{where}: {error}") from None
-    if not records or not isinstance(records[0], Header):
-        raise StudyError(f"{where} must be the folder of an earlier study; {path} is empty")
-    replay = Replay(records[0])
-    for _, record in questions_first(records[1:]):
-        replay.apply(record)
-    return replay
-
-
-def _records(file: FileIO, path: Path) -> Iterator[Record]:
-    first = True
-    for line in read_lines(file):
-        if line.body is not None:
-            if first:
-                check_format(line.body, path)
-            first = False
-            yield decode(line, path)

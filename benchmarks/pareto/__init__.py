@@ -1,0 +1,1 @@
+"""Studies of several objectives, and of constraints on metrics, against other optimisers."""
