@@ -5,8 +5,10 @@ Standard library only: the child process imports this file. No shell is involved
 Arguments
 ---------
 ``{name}`` in an element stands for the value of parameter `name`: floats with all their digits, booleans as ``true``
-and ``false``. ``{{`` and ``}}`` stand for single braces. An element that names an inactive parameter is left out; if
+and ``false``. ``{instance}`` stands for the instance that the trial is evaluated on, where the study has instances.
+``{{`` and ``}}`` stand for single braces. An element that names an inactive parameter is left out; if
 the placeholder is the whole element and the element before it is an option (``"--width", "{width}"``), so is that one.
+With budgets ``{budget}`` and ``{previous_budget}`` are those of the trial, unless parameters have these names.
 
 Reports
 -------
@@ -15,8 +17,8 @@ is to end early gets SIGTERM: what it prints last then counts, and its exit stat
 
 Environment
 -----------
-REVERIE_TRIAL, REVERIE_SEED, REVERIE_FOLDER (the trial's own folder), REVERIE_CONFIG (JSON), and REVERIE_BUDGET where
-the trial has one.
+REVERIE_TRIAL, REVERIE_SEED, REVERIE_FOLDER (the trial's own folder), REVERIE_CONFIG (JSON), and REVERIE_BUDGET and
+REVERIE_PREVIOUS_BUDGET, and REVERIE_INSTANCE, where the trial has them.
 """
 
 from __future__ import annotations
@@ -49,10 +51,16 @@ def command_objective(command: Sequence[str], folder: str) -> Objective:
     """Make an objective that runs `command` in `folder`."""
 
     def objective(config: dict[str, Any], trial: TrialHandle) -> object:
-        program, *arguments = fill(command, config)
+        named = {} if trial.instance is None else {"instance": trial.instance}
+        program, *arguments = fill(command, {**_budgets(trial), **config, **named})
         return run([find_program(program, folder) or program, *arguments], folder, config, trial)
 
     return objective
+
+
+def _budgets(trial: TrialHandle) -> dict[str, float]:
+    """What a command may name besides its parameters."""
+    return {} if trial.budget is None else {"budget": trial.budget, "previous_budget": trial.previous_budget}
 
 
 def find_program(program: str, folder: str) -> str | None:
@@ -151,8 +159,9 @@ def _environment(config: Mapping[str, Any], trial: TrialHandle) -> dict[str, str
         "REVERIE_FOLDER": str(trial.folder),
         "REVERIE_CONFIG": json.dumps(dict(config)),
     }
-    if trial.budget is not None:
-        own["REVERIE_BUDGET"] = str(trial.budget)
+    own |= {f"REVERIE_{name.upper()}": str(value) for name, value in _budgets(trial).items()}
+    if trial.instance is not None:
+        own["REVERIE_INSTANCE"] = str(trial.instance)
     return {**os.environ, **own}
 
 

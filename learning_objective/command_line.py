@@ -6,15 +6,18 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import msgspec
 
 from utilities.errors import nearest, spell_out
 from utilities.methods import ACQUISITIONS, KAPPA, METHODS
 
+R = TypeVar("R")
+
+DURATIONS = "Durations: 90s, 10m, 8h, 1h30m, 2d, or seconds."
 _LINGER_SECONDS = 2.0
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
@@ -28,6 +31,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Path of a study file, or name of a benchmark.
     output
         Folder in which the study's own folder lies.
+    resumed
+        Whether `study` names a run folder instead, which tells the study that goes on there.
+    objective_folder
+        What relative paths of the objective are relative to, of a study that is resumed; None for where they were.
     """
 
     study: str = "digits"
@@ -47,6 +54,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     retries: str | None = None
     max_consecutive_failures: str | None = None
     output: str = "runs"
+    resumed: bool = False
+    objective_folder: str | None = None
 
 
 def parse_arguments(arguments: Sequence[str] | None, program: str, method: str | None = None) -> Options | int:
@@ -67,11 +76,16 @@ def parse_arguments(arguments: Sequence[str] | None, program: str, method: str |
         The exit status instead, where nothing is to be run: after ``--help``, ``--list`` or a mistake. Only the first
         rank of a launch prints.
     """
+    return heard_once(lambda: _parse(arguments, program, method))
+
+
+def heard_once(parse: Callable[[], R | int]) -> R | int:
+    """Call `parse` on every rank of a launch such that only what the first one prints is seen."""
     first = next((os.environ[name] for name in _RANK_VARIABLES if name in os.environ), "0") == "0"
     with open(os.devnull, "w") as nowhere:
         out, err = (sys.stdout, sys.stderr) if first else (nowhere, nowhere)
         with redirect_stdout(out), redirect_stderr(err):
-            parsed = _parse(arguments, program, method)
+            parsed = parse()
     if isinstance(parsed, int) and parsed != 0 and not first:
         time.sleep(_LINGER_SECONDS)  # a launcher ends all ranks with the first that fails, also one that was to speak
     return parsed
@@ -79,7 +93,7 @@ def parse_arguments(arguments: Sequence[str] | None, program: str, method: str |
 
 def _parse(arguments: Sequence[str] | None, program: str, method: str | None) -> Options | int:
     try:
-        given = vars(_parser(program, method).parse_args(arguments))
+        given = vars(make_parser(program, method).parse_args(arguments))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     if given.pop("list"):
@@ -100,26 +114,44 @@ class Parser(argparse.ArgumentParser):
         unknown = [word for word in message.split() if word.startswith("-")]
         known = [name for action in self._actions for name in action.option_strings]
         hint = nearest(unknown[0].partition("=")[0], known) if unknown and "unrecognized" in message else ""
-        print(f"error: {spell_out(message)}.{hint} {self.prog} --help lists the options.", file=sys.stderr)
-        raise SystemExit(2)
+        end = "" if message.endswith((".", "?")) else "."
+        raise SystemExit(self.refuse(f"{spell_out(message)}{end}{hint} {self.prog} --help lists the options."))
+
+    def refuse(self, sentence: str) -> int:
+        """Print what is wrong, and return the exit status for it."""
+        print(f"error: {sentence}", file=sys.stderr)
+        return 2
 
 
-def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
+def make_parser(program: str, method: str | None = None) -> Parser:
+    """Parser of the command line of a run; `method` as of `parse_arguments`."""
     defaults = Options()
     parser = Parser(
         prog=program,
         description="Tune the hyperparameters of an objective. The same command again continues the study.",
-        epilog="Flags override the study file. Durations: 90s, 10m, 8h, 1h30m, 2d, or seconds.",
+        epilog=f"example: mpiexec -np 4 {program} study.toml. Flags override the study file. {DURATIONS}",
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "study",
         nargs="?",
         default=defaults.study,
         metavar="STUDY",
         help="a .toml or .json study file, or the name of a benchmark (default: %(default)s)",
     )
+    add_settings(parser, method)
+    parser.add_argument(
+        "--output", metavar="DIR", default=defaults.output, help="folder for the study's folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the benchmarks with dimension and known minimum, and exit"
+    )
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser, method: str | None = None) -> None:
+    """Add the flags that override what a study file says."""
+    add = parser.add_argument
     known = ", ".join(METHODS)
     add("--method", metavar="M", help=f"{known} (default: {method or 'the study file, else auto'})")
     add(
@@ -172,6 +204,3 @@ def _parser(program: str, method: str | None) -> argparse.ArgumentParser:
         metavar="F",
         help="end the run after so many failed trials in a row (default: the study file, else 25)",
     )
-    add("--output", metavar="DIR", default=defaults.output, help="folder for the study's folder (default: %(default)s)")
-    add("--list", action="store_true", help="list the benchmarks with dimension and known minimum, and exit")
-    return parser

@@ -38,6 +38,12 @@ _LOOK_SECONDS = 0.1
 _UNLOADABLE = "the objective cannot be loaded"
 
 
+def folder_of(trials_folder: Path, trial: Trial) -> Path:
+    """A trial's own folder; that of a part of one lies in the trial's."""
+    folder = trials_folder / str(trial.number)
+    return folder if trial.part is None else folder / str(trial.part)
+
+
 class Report(msgspec.Struct, frozen=True):
     """An intermediate value of a running trial.
 
@@ -211,6 +217,11 @@ class Evaluator:
                 self._child.wait(min(until, self._deadline, self._next_look if self._trial else until) - now)
         return None
 
+    @property
+    def group(self) -> int | None:
+        """Process group of the child process; None while there is none."""
+        return None if self._child is None else self._child.group
+
     def request_stop(self) -> None:
         """Ask the running trial to end early: its ``should_stop()`` says True, a command gets SIGTERM."""
         if self._trial is not None:
@@ -230,7 +241,7 @@ class Evaluator:
         self.kill()
 
     def _folder(self, trial: Trial) -> Path:
-        return self._trials_folder / str(trial.number)
+        return folder_of(self._trials_folder, trial)
 
     def _output(self, trial: Trial) -> Path:
         return self._folder(trial) / output_file(0 if self._place is None else self._place.rank)
@@ -266,7 +277,9 @@ class Evaluator:
             return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
         self._objective = objective
         devices = self._resources.devices
-        handle = TrialHandle(trial.number, trial.seed, trial.budget, self._folder(trial), devices=devices)
+        own = trial.number, trial.seed, trial.budget, self._folder(trial)
+        before, instance = trial.previous_budget, trial.instance
+        handle = TrialHandle(*own, devices=devices, previous_budget=before, instance=instance)
         result = attempt(objective, trial.config, handle, Wanted.of(self._spec.as_message()))
         seconds = time.monotonic() - begun
         return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)

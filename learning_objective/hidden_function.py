@@ -17,7 +17,7 @@ from learning_objective.loading import LoadError, load
 from learning_objective.objective_spec import ObjectiveSpec
 from utilities.errors import StudyError, nearest
 
-__all__ = ["LoadError", "check", "load"]
+__all__ = ["LoadError", "check", "check_takes_trial", "load"]
 
 _VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 """Expressions whose value is never callable."""
@@ -160,6 +160,29 @@ def _takes_config(arguments: ast.arguments) -> bool:
     positional = len(arguments.posonlyargs) + len(arguments.args)
     needed_by_name = sum(default is None for default in arguments.kw_defaults)
     return positional >= 1 and positional - len(arguments.defaults) <= 2 and needed_by_name == 0
+
+
+def check_takes_trial(spec: ObjectiveSpec) -> None:
+    """See that an objective can know the budget of its trial, as far as its source tells.
+
+    Raises
+    ------
+    StudyError
+        It is a function that takes the configuration alone.
+    """
+    source, _, name = (spec.objective or "").partition(":")
+    path = Path(spec.folder) / source
+    if not source.endswith(".py") or "." in name:
+        return
+    definition = _definition(_parse(path, spec.objective or ""), name)
+    if not isinstance(definition, ast.FunctionDef) or definition.decorator_list or definition.args.vararg:
+        return
+    arguments = definition.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    named = any(argument.arg == "trial" for argument in [*positional[1:], *arguments.kwonlyargs])
+    if not named and len(positional) - len(arguments.defaults) < 2:
+        rule = f"must take the trial, whose budget it is to keep: {name}(config, trial)"
+        raise StudyError(f'objective = "{spec.objective}": {name!r} in {path}, line {definition.lineno}, {rule}')
 
 
 def _try(spec: ObjectiveSpec) -> None:

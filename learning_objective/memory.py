@@ -27,6 +27,11 @@ def format_bytes(count: float) -> str:
     return f"{count:g} bytes"
 
 
+def held(group: int) -> int:
+    """Bytes that a process group has, pages that its processes share counted once; 0 where that is not told."""
+    return _proportional(group) or _resident(group)
+
+
 class MemoryWatch:
     """Looks, not too often, whether a process group has more memory than it may.
 
@@ -45,12 +50,12 @@ class MemoryWatch:
         began = time.monotonic()
         if began < self._next:
             return None
-        held = _resident(group)
-        if held > self.limit:
-            held = _proportional(group) or held
+        taken = _resident(group)
+        if taken > self.limit:
+            taken = _proportional(group) or taken
         spent = time.monotonic() - began
         self._next = began + max(_SHORTEST_PAUSE, spent / _SHARE)
-        return held if held > self.limit else None
+        return taken if taken > self.limit else None
 
 
 def _resident(group: int) -> int:

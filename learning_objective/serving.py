@@ -5,7 +5,7 @@ One JSON object a line goes through each pipe:
 | message | direction | carries |
 |---|---|---|
 | load | worker -> child | objective or command, folder, names of several objectives and of constrained metrics |
-| evaluate | worker -> child | number, config, seed, budget, folder, devices, together: where the ranks meet |
+| evaluate | worker -> child | number, config, seed, budget, previous_budget, instance, folder, devices, together |
 | stop | worker -> child | number of the trial to end early |
 | loaded | child -> worker | |
 | load_failed | child -> worker | message; the child ends after it |
@@ -203,7 +203,8 @@ def _evaluate(objective: Objective, wanted: Wanted, request: Message, connection
         shown = value if math.isfinite(value) else None
         connection.send({"type": "report", "number": number, "step": step, "value": shown})
 
-    trial = TrialHandle(number, request["seed"], request["budget"], folder, report, request["devices"])
+    own = request["seed"], request["budget"], folder, report, request["devices"], request["previous_budget"]
+    trial = TrialHandle(number, *own, instance=request["instance"])
     spent = peer_lost = False
     together = Together(request["together"], trial)
     connection.run(trial)
@@ -235,12 +236,14 @@ def _end_stray_fork(process: int) -> None:
 def _output_to(folder: Path, trial: TrialHandle, together: Together) -> Iterator[None]:
     """Send standard output and error, of C code and of programs too, to the trial's ``output.log``.
 
+    That of a trial that goes on with a larger budget follows what is there.
     A trial that printed nothing and kept nothing leaves no file and no folder. Of several ranks, another may be about
     to write there: the folder is their worker's to remove.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / output_file(together.rank)
-    log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    anew = 0 if trial.resumed else os.O_TRUNC
+    log = os.open(path, os.O_RDWR | os.O_CREAT | anew | os.O_APPEND | os.O_CLOEXEC, 0o666)
     _point_output_at(log)
     try:
         yield

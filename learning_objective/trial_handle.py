@@ -17,7 +17,7 @@ class TrialHandle:
 
     Parameters
     ----------
-    number, seed, budget
+    number, seed, budget, previous_budget
         Those of the trial.
     folder
         The trial's own folder; it need not exist.
@@ -25,6 +25,8 @@ class TrialHandle:
         Called with each reported (step, value), from whatever thread reports.
     devices
         The GPUs that it sees.
+    instance
+        What it is evaluated on.
 
     Attributes
     ----------
@@ -32,10 +34,14 @@ class TrialHandle:
         Consecutive from 0 within the study.
     seed : int
         For the objective's own randomness; the same whenever this trial is evaluated again.
-    budget : float or None
-        Fidelity at which to evaluate; None means full.
+    budget : int, float or None
+        What this evaluation may use in all, such as epochs from the first on; None in a study without budgets.
+    previous_budget : int or float
+        With how much the trial was evaluated before; 0 at first.
     devices : tuple of str or None
         Names of the only GPUs that it sees, as in CUDA_VISIBLE_DEVICES; None where the study does not share them out.
+    instance : int, float, str or None
+        Data period, fold or seed at which to evaluate; None where the study has no instances.
     comm : Communicator or None
         Of the ranks that evaluate this trial together; None where one process does.
     """
@@ -48,10 +54,14 @@ class TrialHandle:
         folder: Path,
         send: Callable[[int, float], None] = lambda step, value: None,
         devices: Sequence[str] | None = None,
+        previous_budget: float = 0,
+        instance: float | str | None = None,
     ) -> None:
         self.number = number
         self.seed = seed
         self.budget = budget
+        self.previous_budget = previous_budget
+        self.instance = instance
         self.devices = None if devices is None else tuple(devices)
         self.comm: Communicator | None = None
         self._folder = folder
@@ -59,6 +69,11 @@ class TrialHandle:
         self._stop = threading.Event()
         self.folder_used = False
         self.stop_seen = False
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the trial was promoted: `folder` holds what its evaluation with `previous_budget` saved."""
+        return self.previous_budget > 0
 
     @property
     def folder(self) -> Path:

@@ -13,7 +13,7 @@ import sys
 import time
 
 from utilities.ledger import Ledger
-from utilities.methods import MODEL_METHODS
+from utilities.methods import LEARNING, MODEL_METHODS, OPTUNA_TPE
 from utilities.optimizer import Optimizer
 
 WORTH_WAITING = 0.01
@@ -116,14 +116,14 @@ class Ahead:
         if wait <= WORTH_WAITING * evaluation:
             return 0
         depth = min(MOST_HELD, math.ceil(wait / max(evaluation, 1e-9)))
-        if self._optimizer.method not in MODEL_METHODS:
+        if self._optimizer.method not in LEARNING:
             return depth
         return min(depth, self._ledger.ended // (HELD_SHARE * len(self._ledger.seats)))
 
     def _make(self, depth: int, batch: int) -> bool:
         began = time.perf_counter()
         origins = self._optimizer.prepare(depth, batch, LOAD * self._pace)
-        if "model" in origins:
+        if not {"model", OPTUNA_TPE}.isdisjoint(origins):
             self._ledger.proposed(time.perf_counter() - began, len(origins))
         return bool(origins)
 

@@ -233,6 +233,8 @@ class Fit(msgspec.Struct, frozen=True):
         Number of the refit.
     part
         Which part of the surrogate, of how many.
+    variance
+        Known variance of the rows' noise; None where nothing is known of any so far.
     """
 
     tag: ClassVar[Tag] = Tag.FIT
@@ -243,6 +245,7 @@ class Fit(msgspec.Struct, frozen=True):
     previous: dict[str, PackedArray] | None = None
     job: int = 0
     part: tuple[int, int] = (0, 1)
+    variance: PackedArray | None = None
 
 
 class Fitted(msgspec.Struct, frozen=True):

@@ -28,19 +28,29 @@ class Dispatch:
     hands
         Who has which.
     again
-        Trials to be evaluated before any new one, the next first.
+        Trials, or parts of them, to be evaluated before any new one, the next first.
     """
 
     def __init__(self, run: RunFolder, ledger: Ledger, retries: int) -> None:
         self._run, self._ledger, self._retries = run, ledger, retries
         self.hands = Hands()
-        self.again = deque(record.trial for record in run.records.values() if record.outcome is None)
+        of_old = () if run.in_parts else run.records.values()
+        waiting = (record for record in of_old if record.outcome is None and not record.paused)
+        self.again = deque(record.evaluation for record in waiting)
 
     def give(self, worker: int, trial: Trial, now: float) -> Letter:
         """Give a trial to a worker not in `Hands.idle`."""
         if self.hands.give(worker, trial):
             self._note_start(worker, trial, now)
         return worker, Evaluate(trial)
+
+    def next_again(self, worker: int) -> Trial | None:
+        """The first of `again` that this worker may take: it has no other part of the same trial."""
+        for trial in self.again:
+            if not self.hands.has(worker, trial.number):
+                self.again.remove(trial)
+                return trial
+        return None
 
     def go_on(self, worker: int, now: float) -> None:
         """Note that a worker has begun with the next trial that it holds, or is idle."""
@@ -49,7 +59,7 @@ class Dispatch:
             self._note_start(worker, following, now)
 
     def _note_start(self, worker: int, trial: Trial, now: float) -> None:
-        self._run.started(trial.number, self._ledger.worker(worker), now)
+        self._run.started(trial.number, self._ledger.worker(worker), now, trial.part)
         self._ledger.start(worker, trial.number, now)
 
     def recall(self) -> list[Letter]:
@@ -69,10 +79,15 @@ class Dispatch:
             self.hands.next_of(worker)
 
     def retry(self, trial: Trial, reason: str, worker: int, now: float) -> bool:
-        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed."""
-        if len(self._run.records[trial.number].losses) >= self._retries:
+        """Have a trial evaluated again that is not to blame; False where that was done as often as allowed.
+
+        On each instance, and with each of its budgets, it may be as often.
+        """
+        record = self._run.records[trial.number]
+        since = record.rungs[-1].completed if record.rungs else 0.0
+        if sum(loss.part == trial.part and loss.time >= since for loss in record.losses) >= self._retries:
             return False
-        self._run.lost(trial.number, reason, now)
+        self._run.lost(trial.number, reason, now, trial.part)
         self._ledger.retry(worker)
         self.again.append(trial)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mpi.mpi_definitions import FINISHED, NONE_SUCCEEDED, RESUMABLE, USER_ERROR
+from mpi.mpi_promotions import Promotions
 from utilities.ledger import Ledger
 from utilities.storage.study_file import Study
 from utilities.trial import Outcome, TrialState
@@ -21,6 +22,8 @@ class Ending:
         Its limits.
     ledger
         Counts the trials that ended.
+    promotions
+        Know whether a paused trial is to go on.
 
     Attributes
     ----------
@@ -32,8 +35,8 @@ class Ending:
         What of the trials' failures ends the run; empty where nothing does.
     """
 
-    def __init__(self, study: Study, ledger: Ledger) -> None:
-        self._study, self._ledger = study, ledger
+    def __init__(self, study: Study, ledger: Ledger, promotions: Promotions) -> None:
+        self._study, self._ledger, self._promotions = study, ledger, promotions
         self._stop_at: float | None = None
         self._failures_in_a_row = 0
         self.stopped = ""
@@ -69,8 +72,9 @@ class Ending:
 
     @property
     def spent(self) -> bool:
-        """Whether as many trials ended as the budget allows."""
-        return self._study.budget is not None and self._ledger.ended >= self._study.budget
+        """Whether as many trials ended as the budget allows, and none of those that are paused is to go on."""
+        budget = self._study.budget
+        return budget is not None and self._ledger.ended >= budget and not self._promotions.any(last=True)
 
     def status(self, *, succeeded: bool) -> int:
         """Exit status of the run; `succeeded` says whether any trial did."""

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from learning_objective.evaluation import folder_of
 from learning_objective.meeting import MeetingPoint
 from mpi.mpi_definitions import Cancel, Done, Evaluate, Letter, Message, Report, Stop, WorkerDuty
 from mpi.mpi_worker import GIVEN_UP, Worker
@@ -92,7 +93,7 @@ class GroupLeader(Worker):
         elif event is not None:
             self._done[first] = event
         self._give_up_where_due(self.trial.number, time.monotonic())
-        return self._settle(self.trial.number) if len(self._done) == len(self._ranks) else None
+        return self._settle() if len(self._done) == len(self._ranks) else None
 
     def _give_up_where_due(self, number: int, now: float) -> None:
         """Once a rank has failed, give up those that have not ended some time later."""
@@ -109,11 +110,12 @@ class GroupLeader(Worker):
             self._evaluator.kill()
             self._done[self._ranks[0]] = Done(number, GIVEN_UP, peer_lost=True)
 
-    def _settle(self, number: int) -> Done:
+    def _settle(self) -> Done:
         """Outcome of a trial that every rank has ended."""
+        if self.trial is not None:
+            with suppress(OSError):  # something is in it
+                folder_of(self._trials_folder, self.trial).rmdir()
         self.trial = None
-        with suppress(OSError):  # something is in it
-            (self._trials_folder / str(number)).rmdir()
         failed = [rank for rank in self._ranks if self._done[rank].outcome.state is TrialState.FAIL]
         if not failed:
             return self._done[self._ranks[0]]

@@ -23,12 +23,12 @@ class Hands:
         self.idle: deque[int] = deque()
         self.roomy: dict[int, None] = {}
         self._trials: dict[int, deque[Trial]] = {}
-        self._workers: dict[int, int] = {}
+        self._out: set[tuple[int, int]] = set()
         self._held = 0
-        self._recalled: set[int] = set()
+        self._recalled: set[tuple[int, int]] = set()
 
     def __len__(self) -> int:
-        return len(self._workers)
+        return len(self._out)
 
     def enter(self, worker: int) -> None:
         """Note a worker without a trial."""
@@ -40,8 +40,8 @@ class Hands:
         trials = list(self._trials.pop(worker, ()))
         self._held -= max(0, len(trials) - 1)
         for trial in trials:
-            del self._workers[trial.number]
-            self._recalled.discard(trial.number)
+            self._out.discard((worker, trial.number))
+            self._recalled.discard((worker, trial.number))
         self.roomy.pop(worker, None)
         if worker in self.idle:
             self.idle.remove(worker)
@@ -51,19 +51,27 @@ class Hands:
         """Note a trial that is handed to a worker not in `idle`; returns whether it begins with it at once."""
         trials = self._trials[worker]
         trials.append(trial)
-        self._workers[trial.number] = worker
+        self._out.add((worker, trial.number))
         if len(trials) > 1:
             self._held += 1
             return False
         self.roomy[worker] = None
         return True
 
+    def has(self, worker: int, number: int) -> bool:
+        """Whether a worker has this trial, or a part of it: never two of them."""
+        return (worker, number) in self._out
+
+    def part(self, worker: int, number: int) -> int | None:
+        """Which part of this trial a worker has; None where it has none, or the trial whole."""
+        return next((trial.part for trial in self._trials.get(worker, ()) if trial.number == number), None)
+
     def take(self, worker: int, number: int) -> Trial | None:
         """Take a trial back from a worker; None where it has no such trial."""
-        if self._workers.get(number) != worker:
+        if not self.has(worker, number):
             return None
-        del self._workers[number]
-        self._recalled.discard(number)
+        self._out.discard((worker, number))
+        self._recalled.discard((worker, number))
         trials = self._trials[worker]
         trial = next(trial for trial in trials if trial.number == number)
         trials.remove(trial)
@@ -91,6 +99,7 @@ class Hands:
 
     def recall(self) -> list[tuple[int, int]]:
         """Workers and numbers of the trials that are held and not begun, each trial in the first call alone."""
-        found = [(worker, trial.number) for worker, trial in self.held() if trial.number not in self._recalled]
-        self._recalled.update(number for _, number in found)
+        held = [(worker, trial.number) for worker, trial in self.held()]
+        found = [entry for entry in held if entry not in self._recalled]
+        self._recalled.update(found)
         return found

@@ -25,6 +25,8 @@ from mpi.mpi_definitions import (
 from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
+from mpi.mpi_promotions import Promotions
+from mpi.mpi_race import Parts
 from mpi.mpi_refits import Refits
 from mpi.mpi_staff import Staff
 from mpi.mpi_stops import Stops
@@ -33,9 +35,10 @@ from utilities.early_stopping import EarlyStopping
 from utilities.errors import SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
+from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial
+from utilities.trial import Outcome, Trial, TrialState
 
 
 class Master:
@@ -85,10 +88,12 @@ class Master:
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
         self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
-        self.ending = Ending(study, self.ledger)
         self._dispatch = Dispatch(run, self.ledger, study.retries)
-        self._stops = Stops(stopping, run, self.ledger)
+        self._stops = Stops(stopping, run, self.ledger, optimizer)
+        self._promotions = Promotions(optimizer, run, self.ledger, self._stops)
+        self.ending = Ending(study, self.ledger, self._promotions)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
+        self._parts = None if study.instances is None else Parts(study.instances, study, run.first_seed, self._hands)
         self._gate = DiskGate(run, display, now)
         self._staff = Staff(
             study,
@@ -105,6 +110,8 @@ class Master:
         self.exhausted = False
         self._changed = True
         self.over = False
+        if self._parts is not None:
+            self._settle(self._parts.restore(run.records.values()), now)
 
     # --- messages in ------------------------------------------------------------------------------------------------
 
@@ -126,7 +133,8 @@ class Master:
             self._refits.take(message, source)
             self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
-            self._outbox += self._stops.take(message, source, now)
+            part = self._hands.part(source, message.number)
+            self._outbox += self._stops.take(message, source, now, part)
         elif isinstance(message, Exit):
             self._ranks.pop(source, None)
         else:
@@ -156,10 +164,33 @@ class Master:
 
     def record(self, trial: Trial, outcome: Outcome, source: int, now: float) -> None:
         """Book an outcome that a worker brought, or that it never will."""
-        outcome = self._stops.end(trial, outcome)
+        if self._parts is None:
+            final = self._promotions.take(trial, outcome, source, now)
+            self.ledger.end_part(source, outcome, now)
+            if final is not None:
+                self._end(trial, self._stops.end(trial, final), now)
+            self._note(outcome, now)
+        elif trial.part is not None:
+            self.ledger.end_part(source, outcome, now)
+            self._run.measured(trial.number, trial.part, outcome, self.ledger.worker(source), now)
+            self._parts.take(trial, outcome)
+            self._settle(self._parts, now)
+
+    def _settle(self, parts: Parts, now: float) -> None:
+        """Book the trials that have ended by their parts."""
+        for part in filter(parts.useless, list(self._again)):
+            self._again.remove(part)
+        for trial, outcome in parts.settle():
+            self._end(trial, outcome, now)
+            self._note(outcome, now)
+
+    def _end(self, trial: Trial, outcome: Outcome, now: float) -> None:
         self._run.finished(trial.number, outcome, now)
         self._optimizer.tell_outcome(trial, outcome)
-        self.ledger.end(source, trial, outcome, now)
+        self.ledger.count(trial, outcome)
+
+    def _note(self, outcome: Outcome, now: float) -> None:
+        """End the run where too many in a row have failed."""
         self.ending.note(outcome)
         if self.ending.failing and not self.ending.closing:
             self.stop(self.ending.failing, now)
@@ -189,7 +220,7 @@ class Master:
 
     def warm_up(self) -> None:
         """Make the first proposal, which loads libraries, before its trial is noted as started."""
-        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._again:
+        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._waiting:
             self._proposals.warm_up(len(self._hands.idle), self._left)
 
     def answer(self, now: float) -> list[Letter]:
@@ -203,7 +234,7 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = self._outbox + self._take_letters()
+        letters = self._outbox + ([] if self.over else self._stops.judge()) + self._take_letters()
         self._outbox = []
         waited = self._gate.shut
         if not self.over and not waited:
@@ -212,11 +243,19 @@ class Master:
         self._changed |= waited and not self._gate.shut
         if self.over:
             return letters + self._gate.recall()
-        if self._finished(now):
+        if self._finished(now) and not self._close_paused():
             self.over = True
             self._gate.recall()
             letters += self._staff.dismiss(self.status)
         return letters
+
+    def _close_paused(self) -> bool:
+        """Where the study is through and folders are cleared, end the trials that are paused; whether any was."""
+        if self._study.keep_best is None or self.ending.stopped:
+            return False
+        closed = self._promotions.close()
+        self._changed |= closed  # they are to be on disk first
+        return closed
 
     def _refit(self, now: float) -> list[Letter]:
         if self.ending.closing:
@@ -233,8 +272,8 @@ class Master:
         letters: list[Letter] = []
         idle = self._hands.idle
         while idle and self._open:
-            slow = not self._again and not self._optimizer.ready
-            trial = self._next_trial()
+            slow = not self._at_hand
+            trial = self._next_trial(idle[0])
             if trial is None:
                 break
             letters.append(self._dispatch.give(idle.popleft(), trial, now))
@@ -252,20 +291,30 @@ class Master:
         most = self._proposals.depth_held() if self._ahead and roomy else 0
         letters: list[Letter] = []
         while roomy and self._open and (depth := min(most, (self._left - 1) // seats - 1)) > 0:
-            if not (self._again or self._optimizer.ready or self.ledger.typical_proposal == 0.0):
+            if not self._at_hand and self.ledger.typical_proposal > 0.0:
                 break
             worker = next(iter(roomy))
             del roomy[worker]
             for _ in range(depth + 1 - self._hands.count(worker)):
-                trial = self._next_trial()
+                trial = self._next_trial(worker)
                 if trial is None:
                     return letters
                 letters.append(self._dispatch.give(worker, trial, now))
         return letters
 
-    def _next_trial(self) -> Trial | None:
-        if self._again:
-            return self._again.popleft()
+    def _next_trial(self, worker: int) -> Trial | None:
+        """Next trial for a worker, or next part of one; None where it has to wait."""
+        if (trial := self._dispatch.next_again(worker)) is not None:
+            return trial
+        if self._parts is None:
+            return self._promotions.next(last=self._nothing_else) or self._propose()
+        part = self._parts.next(worker)
+        if part is None and self._left > 0 and (trial := self._propose()) is not None:
+            self._parts.enter(trial)
+            part = self._parts.next(worker)
+        return part
+
+    def _propose(self) -> Trial | None:
         if self._proposals.must_wait(self._left):
             return None
         if not self._optimizer.ready:
@@ -273,8 +322,11 @@ class Master:
         try:
             trial = self._optimizer.ask()
         except SpaceExhaustedError:
-            self.exhausted = True
+            self.exhausted = not self._optimizer.blocked
             return None
+        for begun in self._optimizer.stages.news():
+            self._run.stage(begun)
+            self._display.say(describe(begun, self._optimizer.stages.plan))
         self._run.asked(trial, self._optimizer.origins[trial.number])
         return trial
 
@@ -288,15 +340,35 @@ class Master:
     @property
     def _open(self) -> bool:
         """Whether another trial may start."""
-        more = bool(self._again) or not self.exhausted
-        return not self.ending.closing and more and self._left + len(self._again) > 0
+        if self.ending.closing:
+            return False
+        begun = len(self._again) if self._parts is None else len(self._parts)
+        more = self._waiting or not self.exhausted
+        left = self._left + (begun if self._waiting else 0)
+        return (more and left > 0) or self._promotions.any(last=self._nothing_else)
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether anything waits that was proposed already: a trial to be evaluated again, a part of one."""
+        return bool(self._again) or (self._parts is not None and self._parts.waiting)
+
+    @property
+    def _at_hand(self) -> bool:
+        """Whether a trial can be given without a proposal being made."""
+        return self._waiting or bool(self._optimizer.ready) or self._promotions.any(last=self._nothing_else)
+
+    @property
+    def _nothing_else(self) -> bool:
+        """Whether no trial runs, waits to be evaluated again, or may be proposed."""
+        return not len(self._hands) and not self._again and (self.exhausted or self._left <= 0)
 
     @property
     def _left(self) -> int:
         """Trials that the budget leaves to be proposed."""
         if self._study.budget is None:
             return sys.maxsize
-        return self._study.budget - self.ledger.ended - len(self._hands) - len(self._again)
+        begun = len(self._hands) + len(self._again) if self._parts is None else len(self._parts)
+        return self._study.budget - self.ledger.ended - begun
 
     def _finished(self, now: float) -> bool:
         if len(self._hands) or self._gate.shut:
@@ -328,7 +400,8 @@ class Master:
     @property
     def status(self) -> int:
         """Exit status of the run."""
-        return self.ending.status(succeeded=self._optimizer.standing.completed > 0)
+        succeeded = self._optimizer.standing.completed > 0 or self.ledger.states[TrialState.PAUSED] > 0
+        return self.ending.status(succeeded=succeeded)
 
     # --- while nothing arrives --------------------------------------------------------------------------------------
 
@@ -359,4 +432,5 @@ class Master:
         fitted = self._optimizer.fit_state is not None
         phase = "finishing" if not self._open else "model" if fitted else "initial design"
         phase = "waiting for the disk" if self._gate.shut else phase
+        phase = ", ".join(filter(None, [self._optimizer.stages.place, phase]))
         self._display.update(self.ledger.status(self._optimizer, phase, now))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from learning_objective.command_line import Options, parse_arguments
 from learning_objective.meeting import MeetingPoint
+from learning_objective.rerun_line import RerunOptions
 from mpi.mpi_definitions import (
     MASTER,
     RESUMABLE,
@@ -58,8 +59,11 @@ _SIGNAL_SECONDS = 1.0
 def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.mpi_optimizer") -> int:
     """Run the study that the command line names; return the exit status."""
     options = parse_arguments(arguments, program)
-    if isinstance(options, int):
-        return options
+    return options if isinstance(options, int) else launch(options)
+
+
+def launch(options: Options | RerunOptions) -> int:
+    """Run what the command line names on all ranks of this launch; return the exit status."""
     note_signals()
     with StartWatch():
         post = Post()
@@ -86,7 +90,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m mpi.m
 # --- the master's loop ------------------------------------------------------------------------------------------------
 
 
-def _lead(post: Post, options: Options) -> int:
+def _lead(post: Post, options: Options | RerunOptions) -> int:
     try:
         session = _open_session(post, options)
     except ReverieError as error:
@@ -121,14 +125,15 @@ def _lead(post: Post, options: Options) -> int:
     return _see_off(post, staying, session.close())
 
 
-def _open_session(post: Post, options: Options) -> Session:
-    from mpi.mpi_session import Session, check_ranks, prepare_study
+def _open_session(post: Post, options: Options | RerunOptions) -> Session:
+    from mpi.mpi_session import Session, check_ranks, make_plan
 
-    study, spec = prepare_study(options)
+    plan = make_plan(options)
+    study = plan.study
     most = post.size - 1 - check_ranks(study, post.size)
     trainers = min(study.trainers, most) if study.method in MODEL_METHODS else 0
     ranks = tuple(range(1, 1 + trainers))
-    return Session(study, spec, options.output, ranks=post.size, trainers=ranks, ahead=True)
+    return Session(plan, ranks=post.size, trainers=ranks, ahead=True)
 
 
 def _collect_last_outcomes(post: Post, session: Session) -> set[int]:

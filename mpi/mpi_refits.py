@@ -24,6 +24,8 @@ class _Job:
 class Refits:
     """Asks the trainers for the refits that are due, one at a time, and sends each of them every row of a target once.
 
+    Where an objective has changed, its row and all later ones are sent again.
+
     Several trainers share the members of an ensemble; a surrogate that is no ensemble is refitted by the first.
 
     Parameters
@@ -48,6 +50,7 @@ class Refits:
         self.trainers = list(trainers)
         self.vacant = False
         self._rows_sent: dict[int, dict[str, int]] = {}
+        self._sort_sent: dict[tuple[int, str], tuple[int, int]] = {}
         self._parts_known: dict[tuple[int, str], tuple[int, int]] = {}
         self._job: _Job | None = None
         self._jobs = 0
@@ -66,20 +69,33 @@ class Refits:
         if kind is None:
             return []
         ranks = tuple(ready[: most_parts(kind)])
+        self._forget_revised()
         self._jobs += 1
         self._job = _Job(self._jobs, kind, len(self._optimizer.data_of(kind)), ranks)
         return [(rank, self._request(rank, kind, (part, len(ranks)))) for part, rank in enumerate(ranks)]
 
+    def _forget_revised(self) -> None:
+        """Have rows sent again from the first on that is not what it was."""
+        same = self._optimizer.take_unchanged()
+        if same < len(self._optimizer.data):
+            for sent in self._rows_sent.values():
+                sent.update({target: min(rows, same) for target, rows in sent.items()})
+
     def _request(self, rank: int, kind: str, part: tuple[int, int]) -> Fit:
         sent, target = self._rows_sent[rank], label_of(kind)
         data, known = self._optimizer.data_of(kind), sent.get(target, 0)
+        sort = data.x.shape[1], self._optimizer.revision
+        if self._sort_sent.get((rank, target), sort) != sort:
+            known = 0
+        self._sort_sent[rank, target] = sort
         previous = None
         fits = self._optimizer.fits
         if kind in fits and self._parts_known.get((rank, kind)) != part:
             previous = {name: PackedArray.pack(array) for name, array in fits[kind].parameters.items()}
         sent[target], self._parts_known[rank, kind] = len(data), part
         rows = PackedArray.pack(data.x[known:]), PackedArray.pack(data.y[known:])
-        return Fit(kind, known, *rows, previous=previous, job=self._jobs, part=part)
+        variance = None if data.variance is None else PackedArray.pack(data.variance[known:])
+        return Fit(kind, known, *rows, previous=previous, job=self._jobs, part=part, variance=variance)
 
     def take(self, message: Fitted, source: int) -> None:
         """Take a fit or a part of one; what a refit was given up for is passed over."""

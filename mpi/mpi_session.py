@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from learning_objective import memory
 from learning_objective.command_line import Options
-from learning_objective.hidden_function import check
 from learning_objective.objective_spec import ObjectiveSpec
-from learning_objective.studies import open_study
+from learning_objective.rerun_line import RerunOptions
+from learning_objective.studies import prepare_study, spec_of
 from mpi.mpi_definitions import RESUMABLE, WorkerDuty
 from mpi.mpi_master import Master
+from mpi.mpi_rerun import Rerun, plan_rerun
 from mpi.mpi_signals import next_signal
 from mpi.mpi_stops import recall
+from utilities.borders import find_borders
+from utilities.display.comparison import alone, as_table
 from utilities.display.progress import make_display
 from utilities.display.summary import final_summary
 from utilities.display.text import counted, emit, let_go, shorten
@@ -28,36 +31,49 @@ from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial, found
 from utilities.optimizer import Optimizer
+from utilities.rungs import concluded, rung_counts
+from utilities.stage_plan import describe
+from utilities.standings import comparison
 from utilities.storage.run_folder import RunFolder
+from utilities.storage.stage_tables import cut_off_stages
+from utilities.storage.stop_request import StopRequest, StopRequests
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
 
+__all__ = ["Plan", "Session", "check_ranks", "cut_off_grid", "make_plan", "prepare_study", "resume_command"]
 
-def prepare_study(options: Options) -> tuple[Study, ObjectiveSpec]:
-    """Read the study and see that its objective is there, before anything is started or written.
+
+class Plan(NamedTuple):
+    """What a run is to do.
+
+    Attributes
+    ----------
+    study, spec
+        See `prepare_study`.
+    output
+        Folder in which the study's own folder lies.
+    rerun
+        What is evaluated again; None in any other run.
+    """
+
+    study: Study
+    spec: ObjectiveSpec
+    output: Path
+    rerun: Rerun | None = None
+
+
+def make_plan(options: Options | RerunOptions) -> Plan:
+    """Read what the command line names, and see that the objective is there.
 
     Raises
     ------
     StudyError
-        Whatever is wrong with the command line, the study file or the objective.
+        Whatever is wrong.
     """
-    study = open_study(options)
-    if study.trial_memory is not None and not memory.available():
-        raise StudyError(
-            f"{study.source}: [study] trial_memory needs /proc to tell what a process has; leave it out here"
-        )
-    spec = ObjectiveSpec(
-        objective=study.objective,
-        command=study.command,
-        folder=str(study.folder),
-        objectives=study.objectives,
-        metrics=[constraint.name for constraint in study.goals.constraints],
-    )
-    try:
-        check(spec)
-    except StudyError as error:
-        raise StudyError(f"{study.source}: [study] {error}") from None
-    return study, spec
+    if isinstance(options, Options):
+        return Plan(*prepare_study(options), Path(options.output))
+    study, folder, rerun = plan_rerun(options)
+    return Plan(study, spec_of(study), folder, rerun)
 
 
 def check_ranks(study: Study, ranks: int) -> int:
@@ -82,10 +98,8 @@ class Session:
 
     Parameters
     ----------
-    study, spec
-        From `prepare_study`.
-    output
-        Folder in which the study's own folder lies.
+    plan
+        From `make_plan`.
     ranks
         Number of processes, this one included.
     trainers
@@ -99,14 +113,15 @@ class Session:
         The folder cannot be written, or holds another study of this name.
     """
 
-    def __init__(
-        self, study: Study, spec: ObjectiveSpec, output: str, *, ranks: int, trainers: tuple[int, ...], ahead: bool
-    ) -> None:
+    def __init__(self, plan: Plan, *, ranks: int, trainers: tuple[int, ...], ahead: bool) -> None:
+        study, self._rerun = plan.study, plan.rerun
         self._study, self._ranks = study, ranks
+        self._fidelity = None if study.instances is not None else study.fidelity  # parts have the full budget
         rule = (
             None if study.early_stopping is None else EarlyStopping(study.early_stopping, study.direction, study.seed)
         )
-        self._run = RunFolder.open(Path(output), study, partial(recall, rule))
+        reports: list[tuple[int, int, float, float]] = []
+        self._run = RunFolder.open(plan.output, study, partial(recall, rule, reports))
         self._optimizer = Optimizer(
             study.space,
             study.method,
@@ -117,18 +132,24 @@ class Session:
             metric_constraints=study.metric_constraints,
             acquisition=study.acquisition,
             kappa=study.kappa,
+            stages=study.stages,
+            fidelity=self._fidelity,
             refit="external" if trainers else "inline",
+            max_steps=None if study.early_stopping is None else study.early_stopping.max_steps,
         )
-        self._resume()
+        self._resume(reports)
         self._display = make_display()
         self._told = 0
         self._tell()
-        if note := cut_off_grid(study):
+        if self._optimizer.stages and (begun := self._run.stages):
+            self._display.say(describe(begun[-1], self._optimizer.stages.plan, "goes on: it began"))
+        for note in filter(None, [cut_off_grid(study), cut_off_stages(study.stages, study.budget)]):
             self._display.say(note)
         trials = str(self._run.folder.absolute() / "trials")
         limits = study.trial_timeout, study.trial_memory
-        duty = WorkerDuty(spec, trials, *limits, study.isolation, study.threads_per_worker)
+        duty = WorkerDuty(plan.spec, trials, *limits, study.isolation, study.threads_per_worker)
         self._troubles: list[str] = []
+        self._requests = StopRequests(self._run.folder)
         self._run.session(ranks, time.time())
         self.master = Master(
             study,
@@ -143,12 +164,13 @@ class Session:
             now=time.time(),
         )
 
-    def _resume(self) -> None:
+    def _resume(self, reports: list[tuple[int, int, float, float]]) -> None:
         records = self._run.records.values()
         for observation in self._run.observed:
             values = self._optimizer.goals.observed(observation.objective, observation.metrics)
             self._optimizer.observe(observation.config, values, observation.metrics)
-        self._optimizer.restore(records)
+        self._optimizer.restore(records, reports)
+        self._optimizer.stages.restore(self._run.stages)
         self._optimizer.enqueue_outstanding(self._study.enqueue, records)
         stored = self._run.model()
         if stored is None:
@@ -165,14 +187,24 @@ class Session:
         self._told = len(self._run.messages)
 
     def tick(self, now: float) -> None:
-        """Act on signals that were noted, at once on a second one, and show how it goes."""
+        """Act on signals that were noted, at once on a second one, on requests to stop, and show how it goes."""
         self._tell()
         while (number := next_signal()) is not None:
             name = number.name
             waits = "no new trials; waiting for the running ones. Once more stops at once"
             self._display.say(f"{name}: {'stops at once' if self.master.ending.stopped else waits}")
             self.master.stop(f"signal {name}", now)
+        if (request := self._requests.take(now)) is not None:
+            self._stop(request, now)
         self.master.show(now)
+
+    def _stop(self, request: StopRequest, now: float) -> None:
+        """End as asked for; asked again, only where that is to be at once: unlike a signal, it may be sent twice."""
+        if self.master.ending.closing and not request.at_once:
+            return
+        waits = "stops at once" if request.at_once else "no new trials; waiting for the running ones"
+        self._display.say(f"`reverie stop` of {request.by}: {waits}")
+        self.master.stop("by `reverie stop`", now, grace=0.0 if request.at_once else None)
 
     def close(self) -> int:
         """Write what is left to write, say how it ended and what could not be written, and return the exit status."""
@@ -184,10 +216,24 @@ class Session:
         master.checkpoint(now)
         records = self._run.records.values()
         initial = best_initial(records, self._optimizer.goals)
-        summary = master.ledger.summary(self._optimizer.best, self._optimizer.predicted_best(), initial, now)
+        predicted = self._optimizer.predicted_best()
+        summary = master.ledger.summary(self._optimizer.best, predicted, initial, now)
         summary |= found(self._optimizer)
+        where = None if predicted is None else predicted.config
+        if self._rerun is None:
+            summary["borders"] = [border._asdict() for border in find_borders(self._optimizer, records, where)]
+        else:
+            self._rerun.numbers(summary)
+        summary |= self._compare()
+        if self._fidelity is not None:
+            summary["fidelity"] = rung_counts(self._fidelity, records)
+            if status != RESUMABLE:
+                summary["states"] = concluded(summary["states"])
+                self._attempt(self._run.conclude)
         summary["status"] = self._ending(lost)
         summary["exit_status"] = status
+        if self._optimizer.stages:
+            summary["stages"] = self._optimizer.stages.to_summary()
         summary["folder"] = str(self._run.folder)
         if status == RESUMABLE:
             summary["resume_command"] = resume_command(self._ranks)
@@ -204,6 +250,19 @@ class Session:
         let_go(sys.stdout)
         let_go(sys.stderr)
         return status
+
+    def _compare(self) -> dict[str, Any]:
+        """How the best configurations compare, and in a rerun what each of them was before."""
+        records, study = self._run.records, self._study
+        if self._rerun is not None:
+            return self._rerun.results(records, study.direction)
+        if study.instances is None:
+            return {}
+        found = comparison(records.values(), study.direction, len(study.instances))
+        if found is not None:
+            return {"significance": as_table(found)}
+        best = self._optimizer.best
+        return {} if best is None else {"significance": alone(best.number, str(self._run.folder))}
 
     def _attempt(self, write: Callable[[], None]) -> None:
         """Write something at the end; what fails for want of room is told, and does not keep the rest back."""
@@ -226,7 +285,7 @@ class Session:
 
 def cut_off_grid(study: Study) -> str:
     """Say how many points a grid has that is larger than its study's budget; the empty string where none is."""
-    if study.method != "grid" or study.budget is None:
+    if study.method != "grid" or study.budget is None or study.stages:
         return ""
     size = Grid(study.space).size
     if size <= study.budget:

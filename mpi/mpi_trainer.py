@@ -37,12 +37,19 @@ class Trainer:
         ValueError
             Rows are missing between those known and those of the request.
         """
-        target = label_of(request.kind)
-        old = self._data.get(target, Dataset(np.empty((0, len(self._space.groups))), np.empty(0)))
+        target, x = label_of(request.kind), request.x.unpack()
+        old = self._data.get(target, Dataset(x[:0], np.empty(0)))
         if request.known > len(old):
             raise ValueError(f"rows {len(old)} to {request.known - 1} never arrived at the trainer")
-        x = np.vstack([old.x[: request.known], request.x.unpack()])
-        self._data[target] = data = Dataset(x, np.concatenate([old.y[: request.known], request.y.unpack()]))
+        if x.shape[1] != old.x.shape[1]:  # trials have begun to report: rows of curves have the fidelity besides
+            old = Dataset(x[:0], np.empty(0))
+            self._previous = {kind: fit for kind, fit in self._previous.items() if label_of(kind) != target}
+        y = np.concatenate([old.y[: request.known], request.y.unpack()])
+        variance = None
+        if request.variance is not None:  # rows before the first of known noise have none
+            before = np.zeros(request.known) if old.variance is None else old.variance[: request.known]
+            variance = np.concatenate([before, request.variance.unpack()])
+        self._data[target] = data = Dataset(np.vstack([old.x[: request.known], x]), y, variance)
         if request.previous is not None:
             whole = {name: array.unpack() for name, array in request.previous.items()}
             self._previous[request.kind] = request.part, part_of(whole, request.part)

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
     from utilities.optimizer import Optimizer
     from utilities.space import Space
-    from utilities.standing import FrontTrial, Incumbent, Prediction
-    from utilities.trial import Outcome, Trial, TrialState
+    from utilities.standing import FrontTrial
+    from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialState
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "FrontTrial": "utilities.standing",
-    "Incumbent": "utilities.standing",
+    "Incumbent": "utilities.trial",
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",
-    "Prediction": "utilities.standing",
+    "Prediction": "utilities.trial",
     "Result": "reverie.tuning",
     "ReverieError": "utilities.errors",
     "Space": "utilities.space",

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning_objective.command_line import Parser
 from utilities.display.text import clean
 from utilities.errors import ReverieError
 
@@ -16,12 +17,22 @@ out and named, and the damaged file is kept beside it as journal.jsonl.damaged-1
 where they do not follow from the journal. Nothing is changed where nothing is damaged."""
 
 
-def main(arguments: Sequence[str], program: str) -> int:
-    """Mend the run folder that the command line names, and say what was done; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog=program, description=_HELP, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+def make_parser(program: str) -> Parser:
+    """Parser of this verb."""
+    parser = Parser(
+        prog=program,
+        description=_HELP,
+        epilog=f"example:\n  {program} runs/digits",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", metavar="RUN_FOLDER", type=Path, help="folder that holds a journal.jsonl")
+    return parser
+
+
+def main(arguments: Sequence[str], program: str) -> int:
+    """Mend the run folder that the command line names, and say what was done; return the exit status."""
+    parser = make_parser(program)
     try:
         folder: Path = parser.parse_args(arguments).folder
     except SystemExit as end:

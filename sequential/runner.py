@@ -8,9 +8,10 @@ import time
 from contextlib import ExitStack
 
 from learning_objective.command_line import Options
+from learning_objective.rerun_line import RerunOptions
 from mpi.mpi_definitions import Backoff, Exit, Start, WorkerDuty
 from mpi.mpi_node import introduce, threads_per_rank
-from mpi.mpi_session import Session, check_ranks, prepare_study
+from mpi.mpi_session import Session, check_ranks, make_plan
 from mpi.mpi_worker import Worker
 from utilities.errors import ReverieError
 
@@ -18,19 +19,19 @@ _SELF = 0
 _POLL_SECONDS = 0.05
 
 
-def run_study(options: Options) -> int:
+def run_study(options: Options | RerunOptions) -> int:
     """Run the study that the command line names in this process; return the exit status.
 
     The same seed gives the same proposals, whatever the evaluations take: none is made ahead of its time.
     """
     try:
-        study, spec = prepare_study(options)
-        check_ranks(study, 1)
-        session = Session(study, spec, options.output, ranks=1, trainers=(), ahead=False)
+        plan = make_plan(options)
+        check_ranks(plan.study, 1)
+        session = Session(plan, ranks=1, trainers=(), ahead=False)
     except ReverieError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
-    _loop(session, look=study.gpus_per_worker is not None)
+    _loop(session, look=plan.study.gpus_per_worker is not None)
     return session.close()
 
 

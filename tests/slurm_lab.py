@@ -37,7 +37,7 @@ SchedulerParameters=sched_interval=1
 MpiDefault=none
 KillWait=5
 ReturnToService=2
-NodeName=t[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=2 RealMemory=2000
+NodeName=t[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs={cores} RealMemory=2000
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -134,13 +134,14 @@ class Lab:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, nodes: int = 2) -> Iterator[Lab]:
-    """Start a cluster whose files are in `folder`; whatever happens, its daemons are ended."""
+def cluster(folder: Path, nodes: int = 2, cores: int = 2) -> Iterator[Lab]:
+    """Start a cluster whose files are in `folder`, of nodes with so many cores; its daemons are ended in any case."""
     port = free_port(nodes + 1)
     for name in ("munge", "state", *(f"spool-t{node}" for node in range(1, nodes + 1))):
         (folder / name).mkdir(parents=True)
     host = socket.gethostname()
     settings = {"host": host, "port": port, "folder": folder, "nodes": nodes, "first": port + 1, "last": port + nodes}
+    settings["cores"] = cores
     (folder / "slurm.conf").write_text(_SETTINGS.format(**settings))
     lab = Lab(folder)
     munge = _munge(folder / "munge")

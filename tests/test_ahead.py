@@ -37,7 +37,8 @@ def ahead(
     for number in range(told):
         ledger.start(1, number, 0.0)
         outcome = Outcome(TrialState.COMPLETE, 1.0, seconds=evaluation)
-        ledger.end(1, Trial(number=number, config={"x": 0.5}, seed=0), outcome, 0.0)
+        ledger.end_part(1, outcome, 0.0)
+        ledger.count(Trial(number=number, config={"x": 0.5}, seed=0), outcome)
     ledger.proposed(single)
     if batch:
         ledger.proposed(batch, 2)

@@ -26,6 +26,9 @@ class Fixed:
     def noise(self) -> np.ndarray:
         return np.array([0.5, 0.25])
 
+    def noise_of(self, variance: np.ndarray | None) -> np.ndarray:
+        return self.noise()[:, None] + (0.0 if variance is None else variance)
+
 
 def test_foresight_is_that_of_the_mixture() -> None:
     y = np.array([-1.0, 0.3, 2.0])

@@ -13,7 +13,7 @@ from learning_objective.benchmarks import BENCHMARKS
 from learning_objective.command_line import Options, parse_arguments
 from learning_objective.studies import open_study
 from mpi.mpi_session import prepare_study
-from reverie.cli import main
+from reverie.cli import VERBS, main
 from utilities.errors import StudyError
 from utilities.methods import ACQUISITIONS, METHODS
 
@@ -90,10 +90,10 @@ def test_help_and_lists_load_no_numerics() -> None:
 def test_the_command_without_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["--help"]) == main(["--version"]) == 0
     printed = capsys.readouterr().out
-    for verb in (r"run +run or continue a study", r"repair +mend the journal"):
+    for verb in (r"run +run or continue a study", r"rerun +evaluate the best", r"repair +mend the journal"):
         assert re.search(rf"^  {verb}", printed, re.MULTILINE)
     for words, message in {
-        ("rnu",): """error: 'rnu' is not a verb; known: run, report, repair. Did you mean "run"?""",
+        ("rnu",): f"""error: 'rnu' is not a verb; known: {", ".join(VERBS)}. Did you mean "run"?""",
         ("--verison",): """error: '--verison' is not an option; known: --help, --version. Did you mean "--version"?""",
     }.items():
         assert main(words) == 2

@@ -30,6 +30,10 @@ def read(folder: Path, table: Any) -> Settings | None:
         {"rule": "patience", "patience": 4, "min_delta": 0.01},
         {"rule": "threshold", "lower": -1.0, "upper": 3},
         {"rule": "threshold", "upper": 3.5},
+        {"rule": "model"},
+        {"rule": "model", "probability": 0.1, "min_steps": 2, "max_steps": 50},
+        {"rule": "asha", "guided": True, "max_steps": 27},
+        {"rule": "median", "probability": 0.01},
     ],
 )
 def test_it_is_read_and_comes_back(tmp_path: Path, table: dict[str, Any]) -> None:
@@ -52,10 +56,10 @@ def test_without_it_no_trial_is_ended(tmp_path: Path) -> None:
     ("table", "message"),
     [
         ("asha", '[early_stopping] must be a table; got "asha"'),
-        ({}, "[early_stopping] rule is missing: one of asha, hyperband, median, patience, threshold"),
+        ({}, "[early_stopping] rule is missing: one of asha, hyperband, median, model, patience, threshold"),
         (
             {"rule": "ahsa"},
-            'rule must be one of asha, hyperband, median, patience, threshold; got "ahsa". Did you mean "asha"?',
+            'rule must be one of asha, hyperband, median, model, patience, threshold; got "ahsa". Did you mean "asha"?',
         ),
         ({"rule": 3}, "[early_stopping] rule must be a string; got 3"),
         ({"rule": "asha", "etta": 3}, "[early_stopping] etta is not a known key; known keys: rule, min_steps,"),
@@ -63,6 +67,13 @@ def test_without_it_no_trial_is_ended(tmp_path: Path) -> None:
         ({"rule": "asha", "eta": 2.5}, "[early_stopping] eta must be an integer; got 2.5"),
         ({"rule": "asha", "patience": 2}, "[early_stopping] patience is of rule patience; got rule asha"),
         ({"rule": "median", "eta": 2}, "[early_stopping] eta is of rule asha or hyperband; got rule median"),
+        ({"rule": "model", "guided": True}, "guided is of rule asha or hyperband; got rule model"),
+        ({"rule": "model", "probability": 0}, "probability must be a number between 0 and 1; got 0"),
+        ({"rule": "model", "probability": 1.5}, "probability must be a number between 0 and 1; got 1.5"),
+        ({"rule": "model", "probabilty": 0.1}, "probabilty is not a known key; known keys: rule, min_steps,"),
+        ({"rule": "model", "max_steps": 0}, "max_steps must be at least 1; got 0"),
+        ({"rule": "median", "max_steps": 2, "min_steps": 3}, "max_steps must not be below min_steps, 3; got 2"),
+        ({"rule": "asha", "guided": "yes"}, '[early_stopping] guided must be true or false; got "yes"'),
         ({"rule": "hyperband"}, "rule hyperband needs max_steps, the step of a trial that runs to its end"),
         ({"rule": "hyperband", "min_steps": 9, "max_steps": 3}, "max_steps must not be below min_steps, 9; got 3"),
         ({"rule": "patience", "min_delta": -1}, "min_delta must be a finite number, at least 0; got -1"),

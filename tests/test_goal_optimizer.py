@@ -30,13 +30,14 @@ def volume(values: list[tuple[float, float]]) -> float:
 
 @pytest.mark.parametrize("method", ["gp", "dngo", "auto"])
 def test_the_front_is_found_better_than_at_random(method: str) -> None:
-    found = {}
-    for name in (method, "random"):
-        result = minimize(two, SPACE, 26, name, 1, directions=["minimize", "minimize"])
-        found[name] = volume([trial.values for trial in result.best_trials])
-        assert result.best is result.predicted_best is None
-    assert found[method] > found["random"]
-    assert found[method] > 3.1  # all of it is 4 - 2/3
+    found: dict[str, list[float]] = {method: [], "random": []}
+    for name, volumes in found.items():
+        for seed in (1, 2, 3):
+            result = minimize(two, SPACE, 26, name, seed, directions=["minimize", "minimize"])
+            volumes.append(volume([trial.values for trial in result.best_trials]))
+            assert result.best is result.predicted_best is None
+    assert np.mean(found[method]) > np.mean(found["random"])
+    assert np.mean(found[method]) > 3.13  # all of it is 4 - 2/3
 
 
 def test_maximising_mirrors_minimising() -> None:

@@ -239,7 +239,7 @@ ODD_BEGINNING = """
 import fcntl, os, stat, time
 
 def write_to_worker(data):
-    for descriptor in range(3, 20):
+    for descriptor in range(3, 4096):
         try:
             pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         except OSError:

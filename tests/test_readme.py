@@ -1,16 +1,23 @@
 """What README and the other pages say: their snippets run, their links lead somewhere, their tables are complete."""
 
+import argparse
 import re
 import tomllib
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from learning_objective.command_line import Options, parse_arguments
+from learning_objective.command_line import Options, add_settings, parse_arguments
 from learning_objective.loading import adapt
 from learning_objective.results import attempt
 from learning_objective.trial_handle import TrialHandle
 from mpi.mpi_session import prepare_study
+from reverie.cli import VERBS, module_of
+from reverie.drafting.presets import PRESETS
+from reverie.verbs.export import KINDS as EXPORTS
+from utilities.budgets import Fidelity
 from utilities.methods import METHODS
 from utilities.parameters import KINDS
 from utilities.space import Space
@@ -55,7 +62,7 @@ def test_python_runs(page: Path, source: str, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(("page", "text"), every_snippet("toml"))
 def test_toml_is_a_study(page: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("train.py").write_text("def objective(config): return 0.0")
+    Path("train.py").write_text("def objective(config, trial): return 0.0")
     if "study" not in tomllib.loads(text):  # keys of [study] alone: in place of the objective of the page's first study
         objective = re.compile(r"^objective = .*\n", re.MULTILINE)
         text = objective.sub(lambda _, keys=text: keys, snippets(page, "toml")[0], count=1)
@@ -67,7 +74,8 @@ def test_toml_is_a_study(page: Path, text: str, tmp_path: Path, monkeypatch: pyt
 
 def test_the_function_on_the_page_does_what_the_page_says(tmp_path: Path) -> None:
     names: dict[str, object] = {}
-    exec(snippets(STUDY_FILE, "python")[0], names)
+    (source,) = (text for text in snippets(STUDY_FILE, "python") if "model.txt" in text)
+    exec(source, names)
     reports: list[tuple[int, float]] = []
     trial = TrialHandle(3, 1, None, tmp_path / "3", lambda step, value: reports.append((step, value)))
     result = attempt(adapt(names["objective"], "objective"), {"lr": 0.51}, trial)
@@ -82,6 +90,27 @@ def test_the_function_on_the_page_does_what_the_page_says(tmp_path: Path) -> Non
     )
     names_told = {re.sub(r"\(.*", "", name) for row in told for name in row.split("`, `")}
     assert names_told == public - {"folder_used", "stop_seen", "request_stop"}
+
+
+def test_the_function_on_the_page_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    (source,) = (text for text in snippets(STUDY_FILE, "python") if "checkpoint" in text)
+    exec(source, names)
+    values = [
+        names["objective"]({"lr": 0.5}, TrialHandle(number, 1, budget, tmp_path / str(number), previous_budget=before))
+        for number, budget, before in ((0, 3, 0), (0, 9, 3), (1, 9, 0))
+    ]
+    assert values[1] == values[2] == pytest.approx(0.95**9)
+
+
+def test_every_key_of_fidelity_is_told_with_its_default() -> None:
+    told = {
+        key: row[2].strip('`"') for row in rows(STUDY_FILE, "`[fidelity]`") for key in re.findall(r"`(\w+)`", row[0])
+    }
+    assert told.keys() == set(Fidelity.__struct_fields__)
+    plain = Fidelity(low=1, high=9)
+    for key in ("name", "eta", "brackets"):
+        assert str(getattr(plain, key)) == told[key]
 
 
 def test_the_two_lines_that_set_up_everything() -> None:
@@ -124,7 +153,15 @@ def test_every_method_and_flag_is_told(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_every_key_of_a_study_is_told_with_its_default() -> None:
     table = {row[0].strip("`"): row[2].strip('`"') for row in rows(STUDY_FILE, "`[study]`")}
-    assert table.keys() == set(Study.__struct_fields__) - {"space", "enqueue", "early_stopping", "folder", "source"}
+    assert table.keys() == set(Study.__struct_fields__) - {
+        "space",
+        "enqueue",
+        "stages",
+        "early_stopping",
+        "fidelity",
+        "folder",
+        "source",
+    }
     space = Space.from_dict({"x": {"type": "int", "low": 0, "high": 1}})
     plain = Study(name="plain", space=space, folder=Path(), source="")
     for key in ("direction", "grace", "method", "seed", "isolation"):
@@ -136,3 +173,22 @@ def test_every_key_of_a_study_is_told_with_its_default() -> None:
 def test_every_key_of_a_parameter_is_told() -> None:
     told = {key for row in rows(STUDY_FILE, "`[space.NAME]`") for key in re.findall(r"`([^`]+)`", row[0])}
     assert told == {"type", *(key for kind in KINDS.values() for key in kind.__struct_fields__)}
+
+
+def test_every_verb_is_told_with_its_own_options() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text()
+    settings = argparse.ArgumentParser()
+    add_settings(settings)
+    shared = {option for action in settings._actions for option in action.option_strings}
+    assert set(re.findall(r"^## `reverie ([a-z]+)`$", text, re.MULTILINE)) == set(VERBS)
+    assert f"reverie {' | '.join(VERBS)}\n" in text
+    for verb in set(VERBS) - {"run"}:
+        section = text.split(f"\n## `reverie {verb}`\n")[1].split("\n## ")[0]
+        parser = import_module(module_of(verb)).make_parser(verb)
+        own = {option for action in parser._actions for option in action.option_strings}
+        told = set(re.findall(r"--?[a-z-]+", section)) | {"--output", "--evaluate"}
+        assert own - shared <= told, verb
+    for preset in PRESETS:
+        assert f"| `{preset}` | {PRESETS[preset].what.partition(',')[0].partition(';')[0]}" in text
+    for kind in EXPORTS:
+        assert f"| `{kind}` |" in text

@@ -240,6 +240,6 @@ def test_few_trials_give_a_report_all_the_same(tmp_path: Path, trials: int) -> N
 
 def test_mistakes_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(tmp_path / "nowhere")]) == 2
-    assert "must hold a journal.jsonl" in capsys.readouterr().err
+    assert "RUN must be a run folder, a study file or the name of a study" in capsys.readouterr().err
     assert cli.main(["report", str(tmp_path), "--watch", "1"]) == 2
     assert "--watch must be at least 5 seconds; got 1" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def run(folder: Path, method: str, budget: int) -> list[dict[str, Any]]:
     return [record["trial"]["config"] for record in records if record["type"] == "asked"]
 
 
-@pytest.mark.parametrize("method", ["random", "sobol", "gp", "dngo", "auto"])
+@pytest.mark.parametrize("method", ["random", "sobol", "gp", "dngo", "auto", "optuna-tpe"])
 @pytest.mark.parametrize("stop", [3, 11])
 def test_a_study_in_two_runs_is_the_study_in_one(tmp_path: Path, method: str, stop: int) -> None:
     whole = run(tmp_path / "whole", method, 15)

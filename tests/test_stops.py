@@ -91,9 +91,9 @@ def test_a_rule_recalls_what_earlier_runs_reported() -> None:
     records = [Reported(number, 1, value, 0.0) for number, value in enumerate((0.1, 0.2, 0.3, 0.4))]
     records += [Reported(0, 2, 0.1, 0.0), Finished(1, Outcome(TrialState.PRUNED, 0.2), "", 0.0, 1.0)]  # type: ignore[list-item]
     for record in records:
-        recall(live, record)
-        recall(again, record)
-        recall(None, record)
+        recall(live, [], record)
+        recall(again, [], record)
+        recall(None, [], record)
     again.report(0, 1, 0.1)
     again.report(0, 2, 0.1)
     for number, value in enumerate((0.35, 0.15, 0.05), start=4):

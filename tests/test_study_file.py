@@ -116,7 +116,7 @@ def test_relative_path_gives_an_absolute_folder(tmp_path: Path, monkeypatch: pyt
         ("seed = 2020-02-02", '[study] seed must be an integer; got "2020-02-02"'),
         (
             'method = "dgno"',
-            '[study] method must be one of auto, dngo, dngo-paper, gp, random, sobol, grid; got "dgno".',
+            '[study] method must be one of auto, dngo, dngo-paper, gp, optuna-tpe, random, sobol, grid; got "dgno".',
         ),
         ('method = "dgno"', 'Did you mean "dngo"?'),
         (
@@ -198,11 +198,11 @@ def test_braces(tmp_path: Path, argument: str) -> None:
         ("[study]\n[space.x]\ntype='float'\nlow=0\nhigh=1", "exactly one of objective and command; got neither"),
         (
             LEAST.replace("study", "stduy"),
-            "[stduy] is not a table of a study file; known tables: study, space, enqueue, early_stopping. Did",
+            "[stduy] is not a table of a study file; known tables: study, space, enqueue, stage, early_stopping, fid",
         ),
         (
             "budget = 3\n" + LEAST,
-            "[budget] is not a table of a study file; known tables: study, space, enqueue, early_stopping. It belo",
+            "study, space, enqueue, stage, early_stopping, fidelity. It belongs under [study].",
         ),
         (LEAST.replace("high = 1.0", "high = -1.0"), "[space.x] low must be below high; got low = 0.0, high = -1.0"),
         (LEAST.replace("high = 1.0", "high = nan"), "[space.x] high must be a finite number; got nan"),

@@ -85,3 +85,16 @@ def test_a_summary_without_success_says_so() -> None:
 def test_the_best_may_be_of_the_initial_design() -> None:
     best = {"number": 3, "objective": 0.025, "config": {}}
     assert "objective 0.025 (trial 3), of the initial design" in final_summary({"best": best, "initial_best": best})
+
+
+def test_what_budgets_were_spent() -> None:
+    rungs = [{"budget": 1, "trials": 1200, "promoted": 9}, {"budget": 4, "trials": 9, "promoted": 0}]
+    fidelity = {"name": "epo\x1bchs", "spent": 1236, "rungs": [*rungs, {"budget": 16, "trials": 0, "promoted": 0}]}
+    text = final_summary({"states": {"PAUSED": 1200}, "fidelity": fidelity})
+    assert "No trial has had the full budget yet" in text
+    assert "Trials         1,200 paused" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("Budgets")]
+    assert "\x1b" not in line
+    assert line.endswith("in all: 1,200 to 1, 9 to 4")
+    assert "1236" in line
+    assert "No trial succeeded" in final_summary({"states": {"FAIL": 3}, "fidelity": {"rungs": [], "spent": 0}})

@@ -54,6 +54,7 @@ class Cluster:
         folder: Path,
         *,
         workers: int = 3,
+        table: dict[str, Any] = SPACE,
         trainer: int | None = None,
         seconds: float = 1.0,
         ranks: int = 0,
@@ -61,13 +62,21 @@ class Cluster:
     ) -> None:
         values: dict[str, Any] = {"budget": 12, "method": "random", **settings}
         self.study = Study(
-            name="s", objective="branin", space=Space.from_dict(SPACE), folder=folder, source="test", **values
+            name="s", objective="branin", space=Space.from_dict(table), folder=folder, source="test", **values
         )
         self.run = RunFolder.open(folder, self.study)
         OPEN.append(self.run)
         refit = "inline" if trainer is None else "external"
-        self.optimizer = Optimizer(self.study.space, self.study.method, self.study.seed, refit=refit)
+        self.optimizer = Optimizer(
+            self.study.space,
+            self.study.method,
+            self.study.seed,
+            stages=self.study.stages,
+            fidelity=self.study.fidelity,
+            refit=refit,
+        )
         self.optimizer.restore(self.run.records.values())
+        self.optimizer.stages.restore(self.run.stages)
         duty = WorkerDuty(ObjectiveSpec(objective="branin", command=None, folder=str(folder)), str(folder))
         self.display = PlainDisplay(io.StringIO())
         self.master = Master(

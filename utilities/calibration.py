@@ -63,13 +63,14 @@ class CalibrationRow(NamedTuple):
     coverage_90: float
 
 
-def foresee(posterior: Posterior, x: Array, y: Array) -> tuple[Array, Array]:
+def foresee(posterior: Posterior, x: Array, y: Array, variance: Array | None = None) -> tuple[Array, Array]:
     """Log density (k,) and place (k,) of standardised outcomes `y` (k,) at `x` (k, p), before they are conditioned on.
 
-    The density is that of the standardised outcome.
+    The density is that of the standardised outcome. The known `variance` (k,) of the outcomes' noise is as `extend`
+    takes it.
     """
-    mean, variance = posterior.predict(x)
-    spread = np.sqrt(variance + posterior.noise()[:, None])
+    mean, spread = posterior.predict(x)
+    spread = np.sqrt(spread + posterior.noise_of(variance))
     z = (y - mean.mean(axis=1)) / spread
     log_densities = -0.5 * z * z - np.log(spread) - 0.5 * math.log(2.0 * math.pi)
     return np.asarray(logsumexp(log_densities, axis=0) - math.log(len(z))), np.asarray(ndtr(z).mean(axis=0))

@@ -104,8 +104,9 @@ def candidates_around(space: Space, anchors: Array, rng: np.random.Generator, co
 
     Under constraints, the allowed ones among them and among more random points, at least one.
     """
-    sweep, perturbed = sobol_points(len(space), count, rng), perturb(anchors, count, len(space), rng)
-    points = space.snap(np.vstack([sweep, perturbed, anchors]))
+    sweep = sobol_points(len(space), count, rng)
+    perturbed = perturb(space.gather(anchors), count, len(space), rng)
+    points = space.snap(np.vstack([space.spread(np.vstack([sweep, perturbed])), anchors]))
     return points if space.example is None else _allowed(space, points, space.example, anchors, rng)
 
 
@@ -117,8 +118,9 @@ def _allowed(space: Space, points: Array, example: Array, anchors: Array, rng: n
             break
         known = np.vstack(kept)
         sweep = rng.random((wanted, len(space)))
-        around = perturb(known if len(known) else np.vstack([anchors, example]), wanted, len(space), rng)
-        kept.append(space.allowed(space.snap(np.vstack([sweep, around]))))
+        start = known if len(known) else np.vstack([anchors, example])
+        around = perturb(space.gather(start), wanted, len(space), rng)
+        kept.append(space.allowed(space.snap(space.spread(np.vstack([sweep, around])))))
     found = np.vstack(kept)[: len(points)]
     return found if len(found) else example
 
@@ -184,9 +186,10 @@ def polish(space: Space, acquisition: Acquisition, points: Array, others: Array)
     distance[np.arange(len(points)), np.arange(len(points))] = 1.0
     reach = 0.5 * distance.min(axis=1, keepdims=True)
     values = acquisition.value(space.features(points))
-    return _climb(space, acquisition, points, values, np.maximum(points - reach, 0.0), np.minimum(points + reach, 1.0))[
-        0
-    ]
+    low, high = space.bounds
+    return _climb(
+        space, acquisition, points, values, np.maximum(points - reach, low), np.minimum(points + reach, high)
+    )[0]
 
 
 def _climb(
@@ -194,15 +197,16 @@ def _climb(
     acquisition: Acquisition,
     points: Array,
     values: Array,
-    low: Array | float = 0.0,
-    high: Array | float = 1.0,
+    low: Array | None = None,
+    high: Array | None = None,
 ) -> tuple[Array, Array]:
     """One L-BFGS-B ascent of the sum over all points along their floats; a point that did not gain stays.
 
-    The points stay within `low` and `high`, numbers or of their shape.
+    The points stay within `low` and `high` (m, d), by default the bounds of the space.
     """
     floats = space.continuous
-    low, high = (np.broadcast_to(bound, points.shape)[:, floats] for bound in (low, high))
+    ends = zip((low, high), space.bounds, strict=True)
+    low, high = (np.broadcast_to(own if end is None else end, points.shape)[:, floats] for end, own in ends)
 
     def negative(flat: Array) -> tuple[float, Array]:
         here = points.copy()

@@ -13,8 +13,17 @@ from utilities.surrogate import Array
 _AT_ONCE = 64
 """Random points of one generator: to make one takes as long as many points do."""
 
+MOST_INITIAL = 20
+"""Most trials of the initial design by default. With 10, over ten problems of 4 to 10 dimensions and nine seeds, regret
+was a quarter less after 20 evaluations and 1.4 times as much after 50: a model of few data trusts one basin."""
+
 _STRETCH, _LONGEST_STRETCH = 1024, 2**16
 """Points that are compared with the constraints at once, and most of them that may all be refused."""
+
+
+def design_size(dimension: int) -> int:
+    """Trials of an initial design of so many parameters, by default."""
+    return min(2 * (dimension + 1), MOST_INITIAL)
 
 
 def sobol_points(dimension: int, count: int, rng: np.random.Generator) -> Array:
@@ -88,6 +97,29 @@ class RandomSequence:
     def block(self, first: int, count: int) -> Array:
         """Return `count` points (count, d) from number `first` on."""
         return np.array([self[index] for index in range(first, first + count)])
+
+
+class Spread:
+    """The points of a sequence, spread over a part of a space instead of the whole.
+
+    Parameters
+    ----------
+    sequence
+        Evenly over the unit cube.
+    space
+        The part.
+    """
+
+    def __init__(self, sequence: Sequence, space: Space) -> None:
+        self._sequence, self._space = sequence, space
+
+    def __getitem__(self, index: int) -> Array:
+        """Return the point (d,) number `index`."""
+        return np.asarray(self.block(index, 1)[0])
+
+    def block(self, first: int, count: int) -> Array:
+        """Return `count` points (count, d) from number `first` on."""
+        return self._space.spread(self._sequence.block(first, count))
 
 
 class Filtered:

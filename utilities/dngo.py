@@ -18,7 +18,7 @@ from utilities.basis import Basis
 from utilities.dngo_parts import MEMBERS, inflated, inflation_of
 from utilities.dngo_posterior import DNGOPosterior
 from utilities.fourier_features import FourierFeatures, search_lengthscales
-from utilities.linear_regressor import Gram, quadratic_basis, sample_hyperparameters, squared_misfits
+from utilities.linear_regressor import Gram, quadratic_basis, row_weights, sample_hyperparameters, squared_misfits
 from utilities.neural_net import Network, train
 from utilities.surrogate import Dataset, Parameters, standardisation
 
@@ -68,6 +68,8 @@ class DNGO:
         Number of hyperparameter samples s for each network: by default 10 of one network, 4 of each of several.
     frequencies
         Number R of frequencies beside each network; by default none beside one, `FREQUENCIES` beside several.
+    curves
+        Whether the last column is the fidelity of rows of learning curves: then whole curves are held out.
 
     Raises
     ------
@@ -76,7 +78,13 @@ class DNGO:
     """
 
     def __init__(
-        self, columns: int, members: int = MEMBERS, samples: int | None = None, frequencies: int | None = None
+        self,
+        columns: int,
+        members: int = MEMBERS,
+        samples: int | None = None,
+        frequencies: int | None = None,
+        *,
+        curves: bool = False,
     ) -> None:
         samples = (10 if members == 1 else 4) if samples is None else samples
         if frequencies is None:
@@ -88,7 +96,7 @@ class DNGO:
                 "columns, members and samples must be at least 1, frequencies at least 0: "
                 f"got {columns}, {members}, {samples} and {frequencies}"
             )
-        self._columns, self._samples = columns, samples
+        self._columns, self._samples, self._curves = columns, samples, curves
         self._alone, self._which = members == 1, range(members)
 
     def part(self, place: int, parts: int) -> DNGO:
@@ -133,7 +141,7 @@ class DNGO:
         data.check(self._columns, least=2)
         offset, scale = standardisation(data.y)
         y = (data.y - offset) / scale
-        held = self._held_out(len(data))
+        held = self._held_out(data.x)
         folds = float(FOLDS * np.any(held))
         learned = previous
         if previous is not None and float(previous["folds"]) != folds:
@@ -152,8 +160,9 @@ class DNGO:
             fitted["lengthscale"] = search_lengthscales(data.x, y, rng, known)
             fourier = FourierFeatures.draw(fitted["lengthscale"], self._members, frequencies, rng)
         basis = Basis(network, fourier)
-        used, unseen = _divided_grams(basis, data.x, y, held)
-        hyperparameters, misfits = self._regress(basis, data.x, y, held, used, rng, learned)
+        standard = Dataset(data.x, y, data.scaled_variance(scale))
+        used, unseen = _divided_grams(basis, standard, held)
+        hyperparameters, misfits = self._regress(basis, standard, held, used, rng, learned)
         inflation = inflation_of(*misfits)
         fitted["gram"] = np.array([gram.matrix + rest.matrix for gram, rest in zip(used, unseen, strict=True)])
         fitted["observations"] = np.array(float(len(data)))
@@ -173,26 +182,30 @@ class DNGO:
         data.check(self._columns, least=0)
         basis = Basis.from_arrays(parameters)
         offset, scale = float(parameters["offset"]), float(parameters["scale"])
-        y = (data.y - offset) / scale
-        known = _known_grams(parameters, data.x, y)
+        standard = Dataset(data.x, (data.y - offset) / scale, data.scaled_variance(scale))
+        known = _known_grams(parameters, standard)
         begin = known[0].count if known else 0
-        grams = _grams(basis, data.x[begin:], y[begin:], known=known)
+        grams = _grams(basis, standard.some(slice(begin, None)), known=known)
         return DNGOPosterior.given(offset, scale, basis, parameters["hyperparameters"], grams)
 
-    def _held_out(self, count: int) -> NDArray[np.bool_]:
+    def _held_out(self, x: Array) -> NDArray[np.bool_]:
         """Observations (M, n) that each network does not learn from: every sixth, each network another one.
 
-        By their place, so that a network which learns on from an earlier fit has never seen what is held out.
+        By their place, so that a network which learns on from an earlier fit has never seen what is held out. Of curves
+        by that of the first row of each.
         """
-        if self._alone or count < HELD_OUT_FROM:
-            return np.zeros((self._members, count), dtype=np.bool_)
-        return np.asarray(np.arange(count) % FOLDS == np.array(self._which)[:, None] % FOLDS)
+        places = np.arange(len(x))
+        if self._curves:
+            known: dict[bytes, int] = {}
+            places = np.array([known.setdefault(row[:-1].tobytes(), len(known)) for row in x])
+        if self._alone or places.max(initial=0) + 1 < HELD_OUT_FROM:
+            return np.zeros((self._members, len(x)), dtype=np.bool_)
+        return np.asarray(places % FOLDS == np.array(self._which)[:, None] % FOLDS)
 
     def _regress(
         self,
         basis: Basis,
-        x: Array,
-        y: Array,
+        data: Dataset,
         held: NDArray[np.bool_],
         used: list[Gram],
         rng: np.random.Generator,
@@ -208,9 +221,10 @@ class DNGO:
         samples, misfits = [], []
         for member, gram in enumerate(used):
             drawn = sample_hyperparameters(gram.spectrum, rng, count=self._samples, previous=chains[member])
-            unseen = x[held[member]], y[held[member]]
-            phi = basis.member(member).phi(unseen[0])[0]
-            misfits.append(np.mean([squared_misfits(gram.spectrum, z, phi, *unseen) for z in drawn], axis=0))
+            unseen = data.some(np.flatnonzero(held[member]))
+            phi = basis.member(member).phi(unseen.x)[0]
+            told = unseen.x, unseen.y, row_weights(unseen.variance)
+            misfits.append(np.mean([squared_misfits(gram.spectrum, z, phi, *told) for z in drawn], axis=0))
             samples.append(drawn)
         total = np.concatenate(misfits)
         return np.array(samples), np.array([total.sum(), total.size])
@@ -222,22 +236,26 @@ def _in_units(parameters: Parameters, offset: float, scale: float) -> Network:
     return Network.from_arrays(parameters).rescale(earlier_scale / scale, (earlier_offset - offset) / scale)
 
 
-def _grams(basis: Basis, x: Array, y: Array, known: Sequence[Gram] = ()) -> list[Gram]:
-    """Sufficient statistics of each network's regression of `y`, added to the `known` ones."""
-    grams = list(known) or [Gram.empty(basis.size, x.shape[1])] * basis.members
-    for rows, phi in _blocks(basis, x):
-        grams = [gram.add(own, x[rows], y[rows]) for gram, own in zip(grams, phi, strict=True)]
+def _grams(basis: Basis, data: Dataset, known: Sequence[Gram] = ()) -> list[Gram]:
+    """Sufficient statistics of each network's regression of standardised `data`, added to the `known` ones."""
+    grams = list(known) or [Gram.empty(basis.size, data.x.shape[1])] * basis.members
+    for rows, phi in _blocks(basis, data.x):
+        part = data.some(rows)
+        weights = row_weights(part.variance)
+        grams = [gram.add(own, part.x, part.y, weights) for gram, own in zip(grams, phi, strict=True)]
     return grams
 
 
-def _divided_grams(basis: Basis, x: Array, y: Array, held: NDArray[np.bool_]) -> tuple[list[Gram], list[Gram]]:
+def _divided_grams(basis: Basis, data: Dataset, held: NDArray[np.bool_]) -> tuple[list[Gram], list[Gram]]:
     """Those of the observations that each network learned from, and those of the observations (M, n) held out."""
-    learned, rest = ([Gram.empty(basis.size, x.shape[1])] * basis.members for _ in range(2))
-    for rows, phi in _blocks(basis, x):
+    learned, rest = ([Gram.empty(basis.size, data.x.shape[1])] * basis.members for _ in range(2))
+    for rows, phi in _blocks(basis, data.x):
+        block = data.some(rows)
         for member, own in enumerate(phi):
             out = held[member, rows]
-            learned[member] = learned[member].add(own[~out], x[rows][~out], y[rows][~out])
-            rest[member] = rest[member].add(own[out], x[rows][out], y[rows][out])
+            for grams, which in ((learned, np.flatnonzero(~out)), (rest, np.flatnonzero(out))):
+                part = block.some(which)
+                grams[member] = grams[member].add(own[which], part.x, part.y, row_weights(part.variance))
     return learned, rest
 
 
@@ -248,17 +266,20 @@ def _blocks(basis: Basis, x: Array) -> Iterator[tuple[slice, Array]]:
         yield rows, basis.phi(x[rows])
 
 
-def _known_grams(parameters: Parameters, x: Array, y: Array) -> list[Gram]:
+def _known_grams(parameters: Parameters, data: Dataset) -> list[Gram]:
     """Sufficient statistics that are in `parameters`, none where the first rows of the data are not those of the fit.
 
-    A journal that was repaired may lack some. The sums of x, x^2 and y are in the statistics, and tell.
+    A journal that was repaired may lack some. The weighted sums of x, x^2 and y are in the statistics, and tell.
     """
     if "gram" not in parameters:
         return []
     count = int(parameters["observations"])
     matrices = np.asarray(parameters["gram"])
-    rows = np.column_stack([quadratic_basis(x[:count]), y[:count]])
-    sums = np.append(rows.sum(axis=0), y[:count] @ y[:count])
+    first = data.some(slice(count))
+    rows = np.column_stack([quadratic_basis(first.x), first.y])
+    weights = row_weights(first.variance)
+    weighed = rows if weights is None else rows * weights[:, None]
+    sums = np.append(weighed.sum(axis=0), first.y @ weighed[:, -1])
     features = matrices.shape[1] - rows.shape[1]
     expected = np.append(matrices[0, features, features:], matrices[0, -1, -1])
     if len(rows) < count or not np.allclose(sums, expected, rtol=1e-9, atol=1e-9 * count):

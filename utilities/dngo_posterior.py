@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from utilities.basis import Basis, single
 from utilities.cholesky import inverse_of_triangle, jittered_cholesky
 from utilities.drawn_functions import RegressionDraw
-from utilities.linear_regressor import Gram, mean_coefficients, quadratic_basis
+from utilities.linear_regressor import Gram, mean_coefficients, quadratic_basis, row_weights
 from utilities.surrogate import Pullback
 
 Array = NDArray[np.float64]
@@ -147,10 +147,16 @@ class DNGOPosterior:
         """Variance (S,) of the observation noise of each component, 1/beta."""
         return np.exp(-self.hyperparameters[:, :, 1]).ravel()
 
-    def extend(self, x: Array, y: Array) -> DNGOPosterior:
+    def noise_of(self, variance: Array | None) -> Array:
+        """Variance (S, 1), or (S, k) given the known `variance` (k,), of the noise of observations: 1/(beta w)."""
+        weights = row_weights(None if variance is None else variance / self.scale**2)
+        return self.noise()[:, None] if weights is None else self.noise()[:, None] / weights
+
+    def extend(self, x: Array, y: Array, variance: Array | None = None) -> DNGOPosterior:
         """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units.
 
-        Costs O(D r) a component; O(D^2 k + D^3) where more than `RECENT` came since the last decomposition.
+        What is known of the `variance` (k,) of their noise gives them `row_weights`. Costs O(D r) a component;
+        O(D^2 k + D^3) where more than `RECENT` came since the last decomposition.
 
         Raises
         ------
@@ -163,11 +169,12 @@ class DNGOPosterior:
             return self
         standardised = (y - self.offset) / self.scale
         phi = self.basis.phi(x)
-        grams = tuple(gram.add(rows, x, standardised) for gram, rows in zip(self.grams, phi, strict=True))
+        weights = row_weights(None if variance is None else variance / self.scale**2)
+        grams = tuple(gram.add(rows, x, standardised, weights) for gram, rows in zip(self.grams, phi, strict=True))
         if self.narrowing.shape[3] + len(x) > RECENT:
             return DNGOPosterior.given(self.offset, self.scale, self.basis, self.hyperparameters, grams)
         psi = phi @ self.vectors
-        factor = self._factor(psi)
+        factor = self._factor(psi, variance)
         mean, _, _ = self._moments(x, psi)
         return replace(self._narrowed(psi, factor, _whiten(factor, standardised - mean)), grams=grams)
 
@@ -198,8 +205,11 @@ class DNGOPosterior:
             return self
         return DNGOPosterior.given(self.offset, self.scale, self.basis, self.hyperparameters, self.grams)
 
-    def _factor(self, psi: Array) -> Array:
-        """Inverse Cholesky factor (M, s, q, q) of the covariance of outcomes at points with rotated basis (M, q, D)."""
+    def _factor(self, psi: Array, variance: Array | None = None) -> Array:
+        """Inverse Cholesky factor (M, s, q, q) of the covariance of outcomes at points with rotated basis (M, q, D).
+
+        Of the outcomes' noise, `variance` (q,) is known.
+        """
         members, samples, _, features = self.weights.shape
         count, recent = psi.shape[1], self.narrowing.shape[3]
         covariance = (psi[:, None] / self.precision[:, :, None]) @ psi[:, None].transpose(0, 1, 3, 2)
@@ -207,7 +217,7 @@ class DNGOPosterior:
         narrowed = narrowed.transpose(0, 2, 1, 3)
         covariance -= narrowed @ narrowed.transpose(0, 1, 3, 2)
         diagonal = np.arange(count)
-        covariance[:, :, diagonal, diagonal] += self.noise().reshape(members, samples, 1)
+        covariance[:, :, diagonal, diagonal] += self.noise_of(variance).reshape(members, samples, -1)
         factors = [[inverse_of_triangle(jittered_cholesky(c)) for c in matrices] for matrices in covariance]
         return np.array(factors).reshape(members, samples, count, count)
 

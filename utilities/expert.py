@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from utilities.basins import Closed
 from utilities.calibration import FALLEN_OVER, Scores, foresee
-from utilities.fitting import COMPANION_ROWS, around_incumbent, condition, of_companion, transform_of
+from utilities.fitting import (
+    COMPANION_ROWS,
+    around_incumbent,
+    condition,
+    of_companion,
+    transform_of,
+    without_observations,
+)
+from utilities.output_transform import OutputTransform
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 
@@ -28,10 +36,15 @@ CHUNK = 2048
 
 @dataclass
 class _Fit:
-    """A fit that is to be used, and how far it is prepared."""
+    """A fit that is to be used, and how far it is prepared.
+
+    `again` where it is in use already; `anew` where the observations that it was fitted to have changed since.
+    """
 
     parameters: Parameters
     fitted: int
+    again: bool = False
+    anew: bool = False
     posterior: Posterior | None = None
     known: int = 0
 
@@ -113,19 +126,28 @@ class Expert:
         self.scores.note(fitted)
         self._next = _Fit(parameters, fitted)
 
+    def revise(self) -> None:
+        """Note that objectives of rows that it knows have changed: the latest fit is to be given all of them anew."""
+        if self._next is not None:
+            self._next.anew = True
+        elif self._parameters is not None:
+            self._next = _Fit(self._parameters, self._fitted, again=True, anew=True)
+
     def _switch(self, data: Dataset) -> None:
         """Go over to the latest fit, once its posterior is given all that the present one is: a `CHUNK` a call."""
         fit = self._next
         if fit is None:
             return
         if fit.posterior is None:
-            self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
-            seen = Dataset(data.x[: fit.fitted], data.y[: fit.fitted])
-            fit.posterior, fit.known = condition(self.kind, self._space, fit.parameters, seen), fit.fitted
+            if not fit.again:
+                self.late = self._parameters is not None and _far_beyond(fit.fitted, len(data))
+            seen = data.some(slice(fit.fitted))
+            known = without_observations(fit.parameters) if fit.anew else fit.parameters
+            fit.posterior, fit.known = condition(self.kind, self._space, known, seen), fit.fitted
         transform = transform_of(fit.parameters)
         while fit.known < self._conditioned:
             rows = slice(fit.known, min(fit.known + CHUNK, self._conditioned))
-            fit.posterior = fit.posterior.extend(data.x[rows], transform.apply(data.y[rows]))
+            fit.posterior = _extended(fit.posterior, transform, data.some(rows))
             fit.known = rows.stop
             if self._posterior is not None and fit.known < self._conditioned:
                 return
@@ -142,12 +164,13 @@ class Expert:
         if posterior is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         if len(data) > self._conditioned:
-            x, y = data.x[self._conditioned :], data.y[self._conditioned :]
+            new = data.some(slice(self._conditioned, None))
             transform = transform_of(parameters)
-            z = transform.apply(y)
-            log_densities, places = foresee(posterior, x, (z - posterior.offset) / posterior.scale)
-            self.scores.add(log_densities + transform.log_slope(y) - np.log(posterior.scale), places)
-            posterior = posterior.extend(x, z)
+            seen = transform.apply_to(new)
+            standardised = (seen.y - posterior.offset) / posterior.scale
+            log_densities, places = foresee(posterior, seen.x, standardised, seen.variance)
+            self.scores.add(log_densities + transform.log_slope(new.y) - np.log(posterior.scale), places)
+            posterior = posterior.extend(seen.x, seen.y, seen.variance)
             self._conditioned = len(data)
         self._posterior = posterior
         return posterior
@@ -171,14 +194,14 @@ class Expert:
         if view.closed is not None:
             new = new[view.closed.depth(data.x[new])[0] <= 0.0]
         if len(new):
-            posterior = view.posterior.extend(data.x[new], transform_of(own).apply(data.y[new]))
+            posterior = _extended(view.posterior, transform_of(own), data.some(new))
             view = View(posterior, np.concatenate([view.rows, new]), view.closed)
         self._companion, self._companion_conditioned = view, len(data)
         return view
 
     def _first_companion(self, own: Parameters, data: Dataset) -> View:
         rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
-        posterior = condition("gp", self._space, own, Dataset(data.x[rows], data.y[rows]))
+        posterior = condition("gp", self._space, own, data.some(rows))
         if not inside.any():
             return View(posterior, rows)
         lengthscale = np.exp(own["log_lengthscale"].mean(axis=0))[self._space.groups]
@@ -190,7 +213,7 @@ class Expert:
         if closed is not None:
             outside = outside[closed.depth(data.x)[0] <= 0.0]
         rows = around_incumbent(data, outside)
-        return View(condition("gp", self._space, own, Dataset(data.x[rows], data.y[rows])), rows, closed)
+        return View(condition("gp", self._space, own, data.some(rows)), rows, closed)
 
     def to_standard(self, objective: float) -> float:
         """An objective in the units of the posteriors."""
@@ -209,6 +232,11 @@ class Expert:
         if self._parameters is None:
             raise RuntimeError("the model must be fitted before it is asked for a posterior")
         return self._parameters
+
+
+def _extended(posterior: Posterior, transform: OutputTransform, data: Dataset) -> Posterior:
+    seen = transform.apply_to(data)
+    return posterior.extend(seen.x, seen.y, seen.variance)
 
 
 def _far_beyond(fitted: int, count: int) -> bool:

@@ -9,6 +9,10 @@ companion, that proposes in turn with it:
 
 ``dngo-paper`` has neither a companion nor an output transform. The surrogate of one target among several has a kind
 such as ``gp@seconds``, and no companion: what that exploits is the optimum of a single objective.
+
+Where the data have one column more than the space's features, they are the rows of learning curves, and that column is
+the fidelity (see `utilities.learning_curves`). A Gaussian process is fitted to a choice of them then, and a companion
+to the chosen ones around the incumbent; the output transform to each curve's latest value.
 """
 
 from __future__ import annotations
@@ -21,10 +25,11 @@ from numpy.typing import NDArray
 
 from utilities.basins import exhausted
 from utilities.dngo_parts import MEMBERS, members_of, merge_members
-from utilities.goals import OBJECTIVE
 from utilities.output_transform import OutputTransform, identity_transform
+from utilities.returned import OBJECTIVE
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
+from utilities.thinning import latest_values, nearby, thin
 
 COMPANION_ROWS = 100
 """Most observations that the companion of ``dngo`` is fitted to."""
@@ -34,6 +39,12 @@ MOST_DIVIDED = 1000
 
 LOCAL_SAMPLES = 4
 """Hyperparameter samples of that companion: near the incumbent data are dense, and its proposals must be quick."""
+
+MOST_ROWS = 300
+"""Most rows of learning curves that a Gaussian process is fitted to."""
+
+FIDELITY = "fidelity"
+"""Name among the parameters of a fit that says, by 1, that its last column is the fidelity."""
 
 _FEWEST = 5
 _PREFIX = "companion_"
@@ -54,19 +65,27 @@ def label_of(kind: str) -> str:
     return kind.partition("@")[2]
 
 
-def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1)) -> Surrogate:
+def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1), *, curves: bool = False) -> Surrogate:
     """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`.
 
-    A `part` of it, of so many, can be fitted by itself: see `most_parts`.
+    A `part` of it, of so many, can be fitted by itself: see `most_parts`. For `curves` it has the fidelity besides.
     """
     kind = family(kind)
+    groups, warped = space.groups, space.warped
+    if curves:
+        groups, warped = np.append(groups, groups.max(initial=-1) + 1), np.append(warped, True)
     if kind in ("gp", "local"):
         from utilities.gaussian_process import GaussianProcess
 
-        return GaussianProcess(space.groups, space.warped, samples=8 if kind == "gp" else LOCAL_SAMPLES)
+        return GaussianProcess(groups, warped, samples=8 if kind == "gp" else LOCAL_SAMPLES)
     from utilities.dngo import DNGO
 
-    return DNGO(len(space.groups), members=1 if kind == "dngo-paper" else MEMBERS).part(*part)
+    return DNGO(len(groups), members=1 if kind == "dngo-paper" else MEMBERS, curves=curves).part(*part)
+
+
+def of_curves(space: Space, data: Dataset) -> bool:
+    """Whether the data are rows of learning curves."""
+    return bool(data.x.shape[1] > len(space.groups))
 
 
 def most_parts(kind: str) -> int:
@@ -90,17 +109,26 @@ def fit_surrogate(
     """
     place, parts = part
     rng = np.random.default_rng([seed, 2, len(data)] if parts == 1 else [seed, 2, len(data), place])
-    fitted = _fit_one(kind, make_surrogate(kind, space, part), data, rng, previous)
-    if place + 1 < parts or label_of(kind):
+    curves = of_curves(space, data)
+    latest = latest_values(data) if curves else data.y
+    if curves and family(kind) == "gp":
+        some = thin(data, MOST_ROWS)
+        data = data.some(some)
+    fitted = _fit_one(kind, make_surrogate(kind, space, part, curves=curves), data, rng, previous, latest)
+    if curves:
+        fitted[FIDELITY] = np.array(1.0)
+    if place + 1 < parts or label_of(kind) or (curves and kind == "gp"):
         return fitted
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
         return fitted
-    part_data = Dataset(data.x[rows], data.y[rows])
+    part_data = data.some(rows)
     before = None if previous is None else of_companion(previous)
     local = "gp" if kind == "gp" else "local"
-    companion = _fit_one(local, make_surrogate(local, space), part_data, rng, before or None)
-    companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
+    surrogate = make_surrogate(local, space, curves=curves)
+    companion = _fit_one(local, surrogate, part_data, rng, before or None, part_data.y)
+    if not curves:
+        companion |= {"rows": rows.astype(np.float64), "inside": inside.astype(np.float64)}
     return {**fitted, **{_PREFIX + name: array for name, array in companion.items()}}
 
 
@@ -128,10 +156,18 @@ def _divided(parameters: Parameters) -> tuple[dict[str, Array], dict[str, Array]
 
 
 def _fit_one(
-    kind: str, surrogate: Surrogate, data: Dataset, rng: np.random.Generator, previous: Parameters | None
+    kind: str,
+    surrogate: Surrogate,
+    data: Dataset,
+    rng: np.random.Generator,
+    previous: Parameters | None,
+    objectives: Array,
 ) -> dict[str, Array]:
-    transform = _transform(kind, data.y)
-    fitted = surrogate.fit(Dataset(data.x, transform.apply(data.y)), rng, previous)
+    curves = objectives is not data.y
+    transform = _transform(kind, objectives)
+    if curves and family(kind) == "dngo-paper" and objectives.min() < objectives.max():
+        transform = identity_transform(float(objectives.min()), float(objectives.max()))
+    fitted = surrogate.fit(transform.apply_to(data, bounded=curves), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
 
 
@@ -150,8 +186,14 @@ def _transform(kind: str, y: Array) -> OutputTransform:
 
 def condition(kind: str, space: Space, parameters: Parameters, data: Dataset) -> Posterior:
     """Posterior of the surrogate `kind` given `data` in the user's units."""
-    transform = transform_of(parameters)
-    return make_surrogate(kind, space).condition(parameters, Dataset(data.x, transform.apply(data.y)))
+    curves = of_curves(space, data)
+    seen = transform_of(parameters).apply_to(data, bounded=curves)
+    return make_surrogate(kind, space, curves=curves).condition(parameters, seen)
+
+
+def without_observations(parameters: Parameters) -> Parameters:
+    """Parameters of a fit without what it keeps of the observations, by which conditioning passes over these."""
+    return {name: array for name, array in parameters.items() if name != "gram"}
 
 
 def transform_of(parameters: Parameters) -> OutputTransform:
@@ -171,6 +213,10 @@ def _companion_rows(
     nowhere = np.zeros(len(data), dtype=bool)
     if kind == "dngo-paper":
         return np.empty(0, dtype=np.intp), nowhere
+    if of_curves(space, data):
+        ends = np.flatnonzero(data.x[:, -1] >= 1.0)
+        best = ends[np.argmin(data.y[ends])] if len(ends) else np.argmin(data.y)
+        return nearby(data, thin(data, len(data)), data.x[best, :-1], COMPANION_ROWS), nowhere
     inside = nowhere
     if len(data) <= MOST_DIVIDED:
         posterior = condition(kind, space, fitted, data)

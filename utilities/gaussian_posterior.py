@@ -110,12 +110,18 @@ class GaussianPosterior:
         """Variance (S,) of the observation noise of each component."""
         return self.noise_variance
 
-    def extend(self, x: Array, y: Array) -> GaussianPosterior:
+    def noise_of(self, variance: Array | None) -> Array:
+        """Variance (S, 1), or (S, k) given the known `variance` (k,), of the noise of observations."""
+        learned = self.noise_variance[:, None]
+        return learned if variance is None else learned + variance / self.scale**2
+
+    def extend(self, x: Array, y: Array, variance: Array | None = None) -> GaussianPosterior:
         """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Costs O(S n^2 k).
 
-        On a posterior with fantasies, every fantasy receives the same observations.
+        On a posterior with fantasies, every fantasy receives the same observations. What is known of the `variance`
+        (k,) of their noise adds to the noise learned.
         """
-        z, cross, inverse_factor = self._extended(x)
+        z, cross, inverse_factor = self._extended(x, variance)
         standardised = (y - self.offset) / self.scale
         residual = standardised[None, :, None] - cross @ self.whitened
         known = self.embedded.shape[1]
@@ -190,11 +196,11 @@ class GaussianPosterior:
         """V (S, m, n) of embedded points (S, m, p)."""
         return np.asarray(self.kernel.between(z, self.embedded) @ np.swapaxes(self.inverse_factor, 1, 2))
 
-    def _extended(self, x: Array) -> tuple[Array, Array, Array]:
+    def _extended(self, x: Array, variance: Array | None = None) -> tuple[Array, Array, Array]:
         """Embedded points (S, k, p), their V (S, k, n), and the inverse factor with them (S, n + k, n + k)."""
         z = self.kernel.embed(x)
         cross = self._whitened_cross(z)
-        corner = self.kernel.between(z, z) + self.noise_variance[:, None, None] * np.eye(x.shape[0])
+        corner = self.kernel.between(z, z) + self.noise_of(variance)[:, None, :] * np.eye(x.shape[0])
         return z, cross, extended_inverse_factors(self.inverse_factor, cross, corner)
 
     def _grown(self, z: Array, inverse_factor: Array, whitened: Array) -> GaussianPosterior:

@@ -132,12 +132,12 @@ class GaussianProcess:
         """
         data.check(self._layout.groups.size, least=2)
         offset, scale = standardisation(data.y)
-        y = (data.y - offset) / scale
+        standard = Dataset(data.x, (data.y - offset) / scale, data.scaled_variance(scale))
         known = None if previous is None else self._stack(previous)
         if len(data) <= SAMPLED_POINTS:
-            layout, theta, search = self._sample(data.x, y, rng, known, previous)
+            layout, theta, search = self._sample(standard, rng, known, previous)
             return {**self._named(layout, theta, offset, scale), **search}
-        layout, theta = self._maximise(data.x, y, rng, known)
+        layout, theta = self._maximise(standard, rng, known)
         return self._named(layout, theta, offset, scale)
 
     def condition(self, parameters: Parameters, data: Dataset) -> GaussianPosterior:
@@ -156,23 +156,23 @@ class GaussianProcess:
         )
         offset, scale = float(parameters["offset"]), float(parameters["scale"])
         empty = GaussianPosterior.prior(kernel, NOISE_FLOOR + np.exp(log_noise), offset, scale)
-        return empty.extend(data.x, data.y)
+        return empty.extend(data.x, data.y, data.variance)
 
     def _sample(
-        self, x: Array, y: Array, rng: np.random.Generator, known: Array | None, previous: Parameters | None
+        self, data: Dataset, rng: np.random.Generator, known: Array | None, previous: Parameters | None
     ) -> tuple[Layout, Array, Parameters]:
         """Samples (S, k) of theta in a layout of the warps that pay, by a chain that begins at the latest known."""
-        count = self._samples * max(1, min(MOST_SAMPLES, SAMPLED_POINTS // y.size))
-        found = self._searched(y.size, previous)
+        count = self._samples * max(1, min(MOST_SAMPLES, SAMPLED_POINTS // len(data)))
+        found = self._searched(len(data), previous)
         if found is not None and known is not None:
-            density = Hyperposterior(x, y, found.layout)
+            density = Hyperposterior(data.x, data.y, found.layout, data.variance)
             start = known[-1, found.layout.within(self._layout)]
             samples = draw(density, found.mode, found.root, start, rng, count=count, burn_in=WARM_BURN_IN)
             if len(np.unique(samples, axis=0)) > count // LEAST_MOVES:
                 return found.layout, samples, found.named(self._layout)
-        layout, mode = self._search(x, y, rng, known)
-        density = Hyperposterior(x, y, layout)
-        found = _Search(layout, mode, jittered_cholesky(laplace_covariance(density, mode)), y.size)
+        layout, mode = self._search(data, rng, known)
+        density = Hyperposterior(data.x, data.y, layout, data.variance)
+        found = _Search(layout, mode, jittered_cholesky(laplace_covariance(density, mode)), len(data))
         start = mode if known is None else known[-1, layout.within(self._layout)]
         samples = draw(density, mode, found.root, start, rng, count=count, burn_in=COLD_BURN_IN)
         return layout, samples, found.named(self._layout)
@@ -187,30 +187,29 @@ class GaussianProcess:
         layout = Layout(self._layout.groups, self._layout.warped[previous["search_warps"] > 0.5])
         return _Search(layout, previous["search_mode"], previous["search_root"], rows)
 
-    def _maximise(self, x: Array, y: Array, rng: np.random.Generator, known: Array | None) -> tuple[Layout, Array]:
+    def _maximise(self, data: Dataset, rng: np.random.Generator, known: Array | None) -> tuple[Layout, Array]:
         """Mode (1, k) given all observations, sought from the better of the mode given some and the latest known.
 
         The warps known are kept: given some observations a warp may seem to pay, and given some others not.
         """
-        some = rng.permutation(y.size)[:SAMPLED_POINTS]
+        some = rng.permutation(len(data))[:SAMPLED_POINTS]
         keep = None if known is None else np.asarray(self._layout.split(known)[3].any(axis=0))
-        layout, start = self._search(x[some], y[some], rng, known, keep)
-        density = Hyperposterior(x, y, layout)
+        layout, start = self._search(data.some(some), rng, known, keep)
+        density = Hyperposterior(data.x, data.y, layout, data.variance)
         if known is not None:
             start = max(start, known[-1, layout.within(self._layout)], key=density)
         return layout, find_mode(density, [start], FINAL_ITERATIONS)[None]
 
     def _search(
         self,
-        x: Array,
-        y: Array,
+        data: Dataset,
         rng: np.random.Generator,
         known: Array | None,
         keep: NDArray[np.bool_] | None = None,
     ) -> tuple[Layout, Array]:
         """Find the warps that pay, besides those to `keep`, and the mode (k,) with these alone."""
         layout = self._layout
-        density = Hyperposterior(x, y, layout)
+        density = Hyperposterior(data.x, data.y, layout, data.variance)
         mode = find_mode(density, _starts(density, rng, known), ITERATIONS)
         if not layout.warped.size:
             return layout, mode
@@ -220,7 +219,8 @@ class GaussianProcess:
         kept = Layout(layout.groups, layout.warped[pays])
         if pays.all():
             return kept, mode
-        return kept, find_mode(Hyperposterior(x, y, kept), [mode[kept.within(layout)]], ITERATIONS)
+        density = Hyperposterior(data.x, data.y, kept, data.variance)
+        return kept, find_mode(density, [mode[kept.within(layout)]], ITERATIONS)
 
     def _named(self, layout: Layout, theta: Array, offset: float, scale: float) -> Parameters:
         full = np.zeros((theta.shape[0], self._layout.size))

@@ -26,14 +26,9 @@ from utilities.metric_constraints import (
     check_objectives,
     read_metric_constraint,
 )
+from utilities.returned import OBJECTIVE, SECONDS, Expected, check_values
 from utilities.surrogate import Array
 from utilities.trial import Outcome
-
-OBJECTIVE = "objective"
-"""Name of what an objective of one goal returns."""
-
-SECONDS = "seconds"
-"""Name of the wall time of an evaluation, where the objective returns no number of this name."""
 
 
 def make_goals(
@@ -146,12 +141,12 @@ class Goals:
 
     def check_values(self, objective: float | Sequence[float]) -> tuple[float, ...]:
         """Values of the objectives as they were told; ValueError where there are not as many as objectives."""
-        single = not isinstance(objective, Sequence | np.ndarray) or np.ndim(objective) == 0
-        values = (float(objective),) if single else tuple(map(float, objective))  # type: ignore[arg-type]
-        if len(values) != len(self.names):
-            wanted = f"{len(self.names)} values, one of each objective" if self.several else "one number"
-            raise ValueError(f"an outcome needs {wanted}; got {quoted(objective)}")
-        return values
+        return check_values(objective, len(self.names))
+
+    @property
+    def expected(self) -> Expected:
+        """What an outcome must hold."""
+        return Expected(self.names, self.targets)
 
     def check_metrics(self, metrics: Mapping[str, float]) -> None:
         """See that all that constraints are on is there; ValueError where something is missing."""

@@ -46,7 +46,7 @@ class Grid:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._parameters = list(space.varied.values())
+        self._parameters = space.axes
         self._shape = [parameter.grid_levels for parameter in self._parameters]
         self._combinations = math.prod(self._shape)
         self.size = self._count()

@@ -107,13 +107,16 @@ class Hyperposterior:
         Standardised observations.
     layout
         Which columns share lengthscales, which are warped.
+    variance : array (n,), optional
+        Known variance of each observation's noise, in standardised units: the noise learned comes on top.
     """
 
-    def __init__(self, x: Array, y: Array, layout: Layout) -> None:
+    def __init__(self, x: Array, y: Array, layout: Layout, variance: Array | None = None) -> None:
         self.layout = layout
         self.prior_mean, self.prior_deviation = layout.prior()
         self._x = x
         self._y = y
+        self._floor: Array | float = NOISE_FLOOR if variance is None else NOISE_FLOOR + variance
         self._log_x = LogCoordinates.of(x[:, layout.warped])
         self._membership = np.eye(layout.group_count)[layout.groups]
         self._buffers = np.empty((4, y.size, y.size))
@@ -136,7 +139,7 @@ class Hyperposterior:
         z = self._unscaled(log_a, log_b) * np.exp(-lengths)[self.layout.groups]
         covariance = matern52(squared_distances(z, z, out=self._buffers[0]), self._buffers[1])
         covariance *= math.exp(log_outputscale)
-        factor = cholesky(_add_mean_and_noise(covariance, math.exp(log_noise)), overwrite=True)
+        factor = cholesky(_add_mean_and_noise(covariance, self._floor + math.exp(log_noise)), overwrite=True)
         whitened, _ = lapack.dtrtrs(factor, self._y, lower=1)
         return _log_gaussian(whitened, factor)
 
@@ -163,7 +166,7 @@ class Hyperposterior:
         z = self._unscaled(log_a, log_b) * inverse_lengths
         signal, slope = self._signal_and_slope(z, math.exp(log_outputscale))
         np.copyto(self._buffers[2], signal)
-        factor = cholesky(_add_mean_and_noise(self._buffers[2], math.exp(log_noise)), overwrite=True)
+        factor = cholesky(_add_mean_and_noise(self._buffers[2], self._floor + math.exp(log_noise)), overwrite=True)
         whitened, _ = lapack.dtrtrs(factor, self._y, lower=1)
         value = _log_gaussian(whitened, factor) + self.log_prior(theta)
         grad_covariance = self._covariance_gradient(whitened, factor)
@@ -210,10 +213,10 @@ class Hyperposterior:
         return np.einsum("nw,nw->w", grad, slope_a), np.einsum("nw,nw->w", grad, slope_b)
 
 
-def _add_mean_and_noise(covariance: Array, noise: float) -> Array:
+def _add_mean_and_noise(covariance: Array, noise: Array | float) -> Array:
     """Add the variances of the constant mean and of the noise, in place."""
     covariance += MEAN_VARIANCE
-    covariance.flat[:: covariance.shape[0] + 1] += NOISE_FLOOR + noise
+    covariance.flat[:: covariance.shape[0] + 1] += noise
     return covariance
 
 

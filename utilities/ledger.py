@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from utilities.devices import Devices
-from utilities.display.progress import RunStatus, ShownFront, ShownTrial, WorkerStatus
+from utilities.display.judged import shown_front, shown_trial
+from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
 from utilities.goals import Goals
 from utilities.optimizer import Optimizer
-from utilities.standing import Incumbent, Prediction, Standing
+from utilities.standing import Standing
 from utilities.storage.study_file import Study
-from utilities.trial import Outcome, Trial, TrialRecord, TrialState
+from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 RECENT = 8
 _FEW = 5
@@ -58,6 +59,7 @@ class Ledger:
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
+    ended_here: int = 0
     retries: int = 0
     lost_ranks: list[str] = field(default_factory=list)
     _left_seconds: float = 0.0
@@ -70,7 +72,7 @@ class Ledger:
 
     @property
     def ended(self) -> int:
-        """Trials that ended, in this run or before."""
+        """Trials that ended, in this run or before; those that are paused have an outcome so far, and count."""
         return self.states.total()
 
     @property
@@ -124,6 +126,17 @@ class Ledger:
         for record in records:
             if record.outcome is not None:
                 self._count(record.trial, record.outcome)
+            elif record.paused:
+                self.states[TrialState.PAUSED] += 1
+
+    def promote(self) -> None:
+        """Note that a paused trial goes on."""
+        self.states[TrialState.PAUSED] -= 1
+
+    def close(self) -> None:
+        """Note that a paused trial is pruned."""
+        self.promote()
+        self.states[TrialState.PRUNED] += 1
 
     def seat(self, rank: int, host: str, now: float, devices: Devices = ()) -> None:
         """Note a worker that is ready, and the GPUs that it got."""
@@ -160,23 +173,23 @@ class Ledger:
         """Note that a worker's trial is left to the next run."""
         self.seats[rank].trial = None
 
-    def end(self, rank: int, trial: Trial, outcome: Outcome, now: float) -> None:
-        """Note that a worker's trial ended."""
+    def end_part(self, rank: int, outcome: Outcome, now: float) -> None:
+        """Note that a worker's evaluation ended: of a trial, with one of its budgets, or of a part of one."""
         self.seats[rank].trial = None
         self.busy_seconds += outcome.seconds
         self.evaluated += 1
         self.last_outcome = now
+
+    def count(self, trial: Trial, outcome: Outcome) -> None:
+        """Count a trial that ended, or was paused, in this run."""
+        self.ended_here += not trial.resumed
         self._count(trial, outcome)
 
     def _count(self, trial: Trial, outcome: Outcome) -> None:
         self.states[outcome.state] += 1
         if outcome.state is TrialState.FAIL:
             self.reasons[outcome.reason] += 1
-        complete = outcome.state is TrialState.COMPLETE
-        values = self._goals.values_of(outcome) if complete and self._goals.several else None
-        feasible = not complete or self._goals.keeps(outcome)
-        shown = ShownTrial(trial.number, trial.config, outcome.state, outcome.objective, values or (), feasible)
-        self.recent.appendleft(shown)
+        self.recent.appendleft(shown_trial(trial, outcome, self._goals))
 
     def busy_fraction(self, now: float) -> float | None:
         """Share of the workers' time since the first was ready that went into evaluations, in [0, 1]."""
@@ -189,9 +202,9 @@ class Ledger:
     def seconds_left(self, now: float) -> float | None:
         """Estimate of the seconds until the budget is spent, within the time limit."""
         limit = None if self.study.time_limit is None else max(0.0, self.began + self.study.time_limit - now)
-        if self.study.budget is None or not self.evaluated or self.first_worker is None:
+        if self.study.budget is None or not self.ended_here or self.first_worker is None:
             return limit
-        pace = (now - self.first_worker) / self.evaluated
+        pace = (now - self.first_worker) / self.ended_here
         by_budget = max(0, self.study.budget - self.ended) * pace
         return by_budget if limit is None else min(limit, by_budget)
 
@@ -218,7 +231,7 @@ class Ledger:
             workers=workers,
             recent=tuple(self.recent),
             phase=phase,
-            front=_front(optimizer),
+            front=shown_front(optimizer.goals, optimizer.standing),
             surrogate="" if fit is None else f"{fit[0]} fitted to {fit[2]} trials",
         )
 
@@ -236,7 +249,7 @@ class Ledger:
             "best": None if best is None else best._asdict(),
             "predicted_best": None if predicted is None else predicted._asdict(),
             "initial_best": None if initial is None else initial._asdict(),
-            "states": {state.value: count for state, count in self.states.items()},
+            "states": {state.value: count for state, count in self.states.items() if count},
             "failures": [[reason, count] for reason, count in self.reasons.most_common()],
             "wall_seconds": now - self.began,
             "evaluated": self.evaluated,
@@ -267,12 +280,6 @@ def found(optimizer: Optimizer) -> dict[str, Any]:
     if optimizer.goals.several:
         told["pareto"] = [trial._asdict() for trial in optimizer.best_trials]
     return told
-
-
-def _front(optimizer: Optimizer) -> ShownFront | None:
-    """The front as displays show it; None with a single objective."""
-    goals, standing = optimizer.goals, optimizer.standing
-    return ShownFront(goals.names, standing.size, standing.ideal) if goals.several else None
 
 
 def best_initial(records: Iterable[TrialRecord], goals: Goals) -> Incumbent | None:

@@ -13,7 +13,8 @@ V, s     eigenvectors (D, D) and eigenvalues (D,) of ``Phi^T Phi``; ``q = beta s
 z        (log alpha, log beta, lambda_, c, log Lambda), (3 + 2p,): what is slice-sampled
 
 Everything that the data say is in the Gram matrix ``[Phi B y]^T [Phi B y]``, so neither an evidence nor a posterior of
-the weights costs O(N). [P] has neither the Gram form nor the priors' numbers, which are ours.
+the weights costs O(N). Observations whose noise is known enter it with `row_weights`. [P] has neither the Gram form nor
+the priors' numbers, which are ours.
 
 Priors, for y of standard deviation 1 and x in about [0, 1]; all proper, so that two observations suffice:
 
@@ -47,6 +48,7 @@ LOG_BETA_MEAN, LOG_BETA_DEVIATION = 7.0, 2.0
 NOISE_FLOOR, NOISE_CEILING = 1e-6, 10.0
 BOTTOM_DEVIATION = 2.0
 CENTRE_MEAN, CENTRE_DEVIATION = 0.5, 0.25
+EXTRA_NOISE = float(np.exp(-LOG_BETA_MEAN))
 HORSESHOE_SCALE = 0.1
 CURVATURE_FLOOR, CURVATURE_CEILING = 1e-6, 1e3
 LEAST_FITTED_CURVATURE = 1e-4
@@ -79,9 +81,11 @@ class Gram:
         size = features + 2 * columns + 2
         return cls(np.zeros((size, size)), 0, features)
 
-    def add(self, phi: Array, x: Array, y: Array) -> Gram:
-        """Return the statistics with k more observations: `phi` (k, D), `x` (k, p), `y` (k,)."""
+    def add(self, phi: Array, x: Array, y: Array, weights: Array | None = None) -> Gram:
+        """Return the statistics with k more observations: `phi` (k, D), `x` (k, p), `y` (k,), `weights` (k,)."""
         rows = np.concatenate([phi, quadratic_basis(x), y[:, None]], axis=1)
+        if weights is not None:
+            rows *= np.sqrt(weights)[:, None]
         return Gram(self.matrix + rows.T @ rows, self.count + len(rows), self.features)
 
     @cached_property
@@ -128,6 +132,15 @@ def quadratic_basis(x: Array) -> Array:
     return np.concatenate([np.ones((len(x), 1)), x, x * x], axis=1)
 
 
+def row_weights(variance: Array | None) -> Array | None:
+    """Weights (N,) of observations whose noise has a known `variance` (N,), in standardised units; None gives None.
+
+    An observation of weight w has noise of variance 1 / (beta w). With 1/beta at `EXTRA_NOISE`, the median of its
+    prior, that is the known variance and what any finite basis needs besides; the evidence scales all of it.
+    """
+    return None if variance is None else np.asarray(EXTRA_NOISE / (EXTRA_NOISE + variance))
+
+
 def mean_coefficients(z: Array) -> Array:
     """Return theta (..., 1 + 2p) of hyperparameters `z` (..., 3 + 2p)."""
     p = (z.shape[-1] - 3) // 2
@@ -138,6 +151,8 @@ def mean_coefficients(z: Array) -> Array:
 
 def log_evidence(spectrum: Spectrum, z: Array) -> float:
     """Log density of y given hyperparameters `z` (3 + 2p,), the weights integrated out: [P] eq 7 in O(D p + p^2).
+
+    With observations of known noise, up to a constant, 1/2 sum log w of their `row_weights`.
 
     With ``b = V^T Phi^T r``, ``m^T K m = beta^2 sum b^2 / q`` completes the square of [P] eq 7.
     """
@@ -150,7 +165,9 @@ def log_evidence(spectrum: Spectrum, z: Array) -> float:
     return float(0.5 * (normaliser - misfit))
 
 
-def squared_misfits(spectrum: Spectrum, z: Array, phi: Array, x: Array, y: Array) -> Array:
+def squared_misfits(
+    spectrum: Spectrum, z: Array, phi: Array, x: Array, y: Array, weights: Array | None = None
+) -> Array:
     """Squared errors of new observations over their predictive variances ([P] eq 3 and 4): near 1 if z is honest.
 
     Parameters
@@ -165,13 +182,15 @@ def squared_misfits(spectrum: Spectrum, z: Array, phi: Array, x: Array, y: Array
         Their feature columns.
     y : array (m,)
         Their objectives.
+    weights : array (m,), optional
+        Their `row_weights`.
     """
     alpha, beta = np.exp(z[0]), np.exp(z[1])
     theta = mean_coefficients(z)
     q = beta * spectrum.values + alpha
     psi = phi @ spectrum.vectors
     mean = psi @ (beta * (spectrum.cross @ np.append(-theta, 1.0)) / q) + quadratic_basis(x) @ theta
-    variance = (psi * psi) @ (1.0 / q) + 1.0 / beta
+    variance = (psi * psi) @ (1.0 / q) + 1.0 / (beta if weights is None else beta * weights)
     return np.asarray((y - mean) ** 2 / variance)
 
 

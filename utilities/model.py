@@ -11,15 +11,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utilities.calibration import weights
+from utilities.curve_expert import CurveExpert
 from utilities.expert import Expert, View
-from utilities.fitting import fit_surrogate, labelled
+from utilities.fitting import FIDELITY, fit_surrogate, labelled
+from utilities.forecast import Forecast
+from utilities.learning_curves import CurveData, rows_of
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, FitState, Parameters
 
 DNGO_FROM, GP_UNTIL = 100, 800
 """Observations from which ``auto`` has a DNGO, and below which it has a Gaussian process."""
+
+REVISED = 0.02
+"""Share of the observations that have changed, from which on they are conditioned on anew: all of that stays linear."""
 
 _STRIDE = np.sqrt(2.0) - 1.0
 """Another than that of `utilities.portfolio`: which surrogate and which acquisition are independent choices."""
@@ -49,6 +56,8 @@ class Model:
         self._space, self._method, self._seed, self._name = space, method, seed, name
         self.hasty = False
         self._experts: dict[str, Expert] = {}
+        self._revisions = 0
+        self._curves = False
 
     def kinds(self, count: int) -> tuple[str, ...]:
         """Kinds of surrogate in use with `count` observations."""
@@ -60,19 +69,29 @@ class Model:
 
     def expert(self, kind: str) -> Expert:
         """The surrogate of that kind, whether it is in use or not."""
-        return self._experts.setdefault(kind, Expert(self._space, kind))
+        if kind not in self._experts:
+            self._experts[kind] = (CurveExpert if self._curves else Expert)(self._space, kind)
+        return self._experts[kind]
 
-    def due(self, count: int) -> str | None:
+    def follow(self, data: Dataset) -> None:
+        """Begin anew where trials have begun to report, or what they report is no longer learned from."""
+        if isinstance(data, CurveData) != self._curves:
+            self._curves, self._experts = not self._curves, {}
+
+    def due(self, count: int, rows: int | None = None) -> str | None:
         """Kind of surrogate whose refit is worth its time with `count` observations; None where none is.
 
-        Of several the one that knows the fewest of them: a GP, due all the time, would keep a DNGO from its turn.
+        `rows` is how many there are to fit to, where these are rows of curves. Of several kinds the one that knows the
+        fewest of them: a GP, due all the time, would keep a DNGO from its turn.
         """
-        due = [kind for kind in self.kinds(count) if self.expert(kind).due(count)]
+        rows = count if rows is None else rows
+        due = [kind for kind in self.kinds(count) if self.expert(kind).due(rows)]
         return min(due, key=lambda kind: self.expert(kind).fitted, default=None)
 
-    def overdue(self, count: int) -> bool:
+    def overdue(self, count: int, rows: int | None = None) -> bool:
         """Whether to propose any further would waste evaluations: every surrogate in use knows far too little."""
-        return all(self.expert(kind).overdue(count) for kind in self.kinds(count))
+        rows = count if rows is None else rows
+        return all(self.expert(kind).overdue(rows) for kind in self.kinds(count))
 
     @property
     def fitted(self) -> bool:
@@ -81,20 +100,48 @@ class Model:
 
     def observe(self, data: Dataset) -> None:
         """Judge what was foreseen of the newest rows of `data`, before anything is refitted to them."""
+        self.follow(data)
         for expert in self._ready(len(data)):
             expert.observe(data)
 
+    def heed(self, revisions: int, data: Dataset) -> None:
+        """Have what changed in the observations conditioned on anew, with `revisions` changes so far.
+
+        Rows of curves never change.
+        """
+        if not isinstance(data, CurveData) and revisions - self._revisions >= max(1.0, REVISED * len(data)):
+            self._revisions = revisions
+            for expert in self._experts.values():
+                expert.revise()
+
     def refit(self, data: Dataset) -> None:
         """Refit all that is due, here and now."""
+        rows = rows_of(data)
         for kind in self.kinds(len(data)):
             expert = self.expert(kind)
-            if expert.due(len(data)):
-                fit = fit_surrogate(labelled(kind, self._name), self._space, data, self._seed, expert.parameters)
-                expert.adopt(fit, len(data))
+            if expert.due(len(rows)):
+                fit = fit_surrogate(labelled(kind, self._name), self._space, rows, self._seed, expert.parameters)
+                expert.adopt(fit, len(rows))
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
-        """Take the result of a fit to the first `fitted` observations, made here or elsewhere."""
-        self.expert(kind).adopt(parameters, fitted)
+        """Take the result of a fit to the first `fitted` observations, made here or elsewhere.
+
+        One to other columns, begun before trials began to report, is passed over.
+        """
+        if not self._experts:
+            self._curves = FIDELITY in parameters
+        if self._curves == (FIDELITY in parameters):
+            self.expert(kind).adopt(parameters, fitted)
+
+    def forecast(self, data: Dataset, x: Array, running: NDArray[np.bool_]) -> Forecast | None:
+        """Forecast of the objectives of trials by their curves, see `CurveExpert.forecast`; None where nothing knows.
+
+        By a Gaussian process where one is in use, which knows a trial's own curve best.
+        """
+        self.follow(data)
+        experts = {expert.kind: expert for expert in self._ready(len(data)) if isinstance(expert, CurveExpert)}
+        expert = experts.get("gp") or next(iter(experts.values()), None)
+        return None if expert is None else expert.forecast(data, x, running)
 
     def shares(self, count: int) -> dict[str, float]:
         """Share of the proposals of each surrogate that can make any."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +19,24 @@ from utilities.acquisition import (
     NoPreference,
 )
 from utilities.basins import Outside
-from utilities.candidate_search import Whole, maximise, perturb
+from utilities.candidate_search import SWEEP, Whole, candidates_around, maximise, perturb
 from utilities.designs import sobol_points
 from utilities.errors import SpaceExhaustedError
 from utilities.expert import View
 from utilities.feasible import Constraint, Feasible, Probably, promise
+from utilities.forecast import Forecast
+from utilities.goal import Goal
 from utilities.goals import Goals
 from utilities.history import History
-from utilities.methods import ACQUISITIONS, KAPPA
+from utilities.learning_curves import CurveData
 from utilities.metric_feasibility import Feasibility, Limit, Meeting
 from utilities.prior import Believed, Prior
 from utilities.proposals import DesignProposer, PredictedBest, Proposal, new_config, new_configs
 from utilities.space import Space
+from utilities.subspace import Subspace
 from utilities.surrogate import Array, Dataset, FitState, Parameters, Posterior
 from utilities.target_models import FEWEST, TargetModels
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 from utilities.validity import Validity
 
 FANTASIES = 40
@@ -62,12 +64,8 @@ ENOUGH = 3
 """Outcomes of the design that the surrogate needs, the rest of it pending: fantasised, they keep its proposals apart.
 With 16 pending, to wait for all of them instead left regret a fifth higher after 50 evaluations."""
 
-
-class Goal(NamedTuple):
-    """What a model maximises to choose: one of ACQUISITIONS, and the standard deviations that ``ucb`` hopes for."""
-
-    acquisition: str = ACQUISITIONS[0]
-    kappa: float = KAPPA
+OPTIMA = 64
+"""Functions drawn to see where the optimum may be."""
 
 
 class ModelProposer:
@@ -93,14 +91,45 @@ class ModelProposer:
         self, space: Space, method: str, seed: int, initial: int, goal: Goal, goals: Goals, *, inline: bool
     ) -> None:
         self._space, self._seed, self._goal, self._goals, self._inline = space, seed, goal, goals, inline
-        self._initial = max(2, initial)
+        self._part: Space = space
+        self._initial = self._first = max(2, initial)
         self._prior = Prior(space)
         self._design = DesignProposer(space, "sobol", seed, origin="initial", prior=self._prior)
         self._models = TargetModels(space, method, seed, goals)
         self._model = self._models.first
         self._constraint = Constraint(space.groups)
-        self._whole = Whole.of(space)
+        self._everything = self._whole = Whole.of(space)
         self._passes = 0
+
+    def confine(self, part: Subspace, initial: int) -> None:
+        """From now on, propose within a part of the space; begin with a design while fewer trials were handed out."""
+        self._part, self._whole, self._initial = part, Whole.of(part), max(2, initial)
+        self._first = min(self._first, self._initial)
+        self._design.confine(part, initial, Prior(part))
+
+    def optima(self, history: History) -> Array | None:
+        """Minimisers (m, d) in the part of functions drawn from the posterior; None where there is no model yet.
+
+        Each is the best of some thousand candidates, those aside that would fail or break a constraint on metrics.
+        """
+        if self._in_design(history):
+            return None
+        self._update(history)
+        if not self._model.fitted:
+            return None
+        view = self._model.trusted(len(history.data)).view(history.data)
+        rng = np.random.default_rng([self._seed, 8, history.told])
+        anchors = self._anchors(view, view.posterior, history)
+        points = candidates_around(self._part, anchors, rng, SWEEP) if self._whole is None else self._whole.points
+        x = self._space.features(points)
+        validity = self._constraint.validity(*history.outcomes)
+        if validity is not None and (valid := validity.likely(x)).any():
+            points, x = points[valid], x[valid]
+        feasibility = self._feasibility(history, history.data.x[:0], rng)
+        if feasibility is not None and (kept := feasibility.likely(x)).any():
+            points, x = points[kept], x[kept]
+        draws = (view.posterior.draw(rng).value(x) for _ in range(OPTIMA))
+        return np.asarray(points[[int(np.argmin(values)) for values in draws]])
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next configuration: of the design while too little is known, then of the model."""
@@ -108,7 +137,7 @@ class ModelProposer:
         if self._in_design(history):
             return self._design.propose(history, ready)
         noise = self._noise(history)
-        if noise > DOUBTFUL_NOISE and not history.repeated:
+        if self._doubtful(noise, history):
             config = new_config(self._space, history.best_point(), history, ready, repeats=True)
             if config is not None:
                 return Proposal(config, "model")
@@ -131,7 +160,7 @@ class ModelProposer:
         if count == 1 or aimless or self._unfit(history) or not self._models.fitted(history):
             return [self.propose(history, ready)]
         noise = self._noise(history)
-        if noise > DOUBTFUL_NOISE and not history.repeated:
+        if self._doubtful(noise, history):
             return [self.propose(history, ready)]
         pending = np.vstack([history.pending, self._space.to_unit(ready)])
         turn = history.told + len(pending)
@@ -188,8 +217,21 @@ class ModelProposer:
             feasibility,
         )
         if set(names) == {"thompson"}:
-            return batches.draw(self._space, knowledge, len(names), rng, self._whole)
-        return batches.choose(self._space, knowledge, names, rng, self._whole)
+            return batches.draw(self._part, knowledge, len(names), rng, self._whole)
+        return batches.choose(self._part, knowledge, names, rng, self._whole)
+
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """Posterior mean (m,) at points (m, d), standardised; None where there is no model yet."""
+        if not self._model.fitted:
+            return None
+        posterior = self._model.trusted(len(history.data)).view(history.data).posterior
+        return np.asarray(posterior.predict(self._space.features(points))[0].mean(axis=(0, 1)))
+
+    def _doubtful(self, noise: float, history: History) -> bool:
+        """Whether the best configuration is to be evaluated again, to tell noise from ruggedness."""
+        if noise <= DOUBTFUL_NOISE or history.repeated:
+            return False
+        return not isinstance(self._part, Subspace) or bool(self._part.holds_points(history.best_point())[0])
 
     def _acquisition_name(self, history: History, pending: int, turn: int) -> str:
         name = self._goal.acquisition
@@ -198,7 +240,7 @@ class ModelProposer:
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
         self._models.observe(history)
-        if self._inline and self.fit_due(history):
+        if self._inline and not self._in_design(history) and self.fit_due(history):
             self._models.refit(history)
 
     def _noise(self, history: History) -> float:
@@ -228,7 +270,7 @@ class ModelProposer:
             acquisition = Feasible(acquisition, validity)
         if self._prior:
             acquisition = Believed(acquisition, self._prior, len(history.data))
-        return maximise(self._space, acquisition, rng, anchors, self._whole)
+        return maximise(self._part, acquisition, rng, anchors, self._whole)
 
     def _aim(
         self, name: str, turn: int, history: History, x_pending: Array, likely: Array, rng: np.random.Generator
@@ -263,9 +305,10 @@ class ModelProposer:
 
     def _search_valid(self, history: History, validity: Validity, rng: np.random.Generator) -> Array:
         # Few candidates: the very maximum lies in a corner, far from all failures, as long as there are corners left.
-        points = sobol_points(len(self._space), PROSPECTS, rng) if self._whole is None else self._whole.points
-        points = np.vstack([points, perturb(history.points, PROSPECTS, len(self._space), rng)])
-        points = self._space.snap(points)
+        part = self._part
+        points = part.spread(sobol_points(len(part), PROSPECTS, rng)) if self._whole is None else self._whole.points
+        around = perturb(part.gather(history.points), PROSPECTS, len(part), rng)
+        points = part.snap(np.vstack([points, part.spread(around)]))
         return points[np.argsort(-promise(validity, self._space.features(points)), kind="stable")]
 
     def _acquisition(
@@ -299,7 +342,7 @@ class ModelProposer:
 
     def _in_design(self, history: History) -> bool:
         """Whether the design goes on: until it is handed out, and enough of its outcomes are there to fit to."""
-        return history.told + history.waiting < self._initial or history.told < min(ENOUGH, self._initial)
+        return _few(history, self._initial)
 
     def _unfit(self, history: History) -> bool:
         """Whether there is too little to fit the surrogate to."""
@@ -311,8 +354,10 @@ class ModelProposer:
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """Minimiser of the posterior mean over the space."""
+        self._model.follow(history.data)
         if not self._model.fitted:
             return None
+        self._model.heed(history.revisions, history.data)
         expert = self._model.trusted(len(history.data))
         view = expert.view(history.data)
         rng = np.random.default_rng([self._seed, 6, history.told])
@@ -323,15 +368,18 @@ class ModelProposer:
         validity = self._constraint.validity(*history.outcomes)
         if validity is not None:
             acquisition = Probably(acquisition, validity)
-        ranked = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._whole)
+        ranked = maximise(self._space, acquisition, rng, self._anchors(view, view.posterior, history), self._everything)
         point = next((row[None] for row in ranked if self._space.allows(self._space.from_unit(row)[0])), ranked[:1])
         mean, variance = view.posterior.predict(self._space.features(point))
         spread = float(np.sqrt(np.mean(variance) + np.var(mean)))
         return PredictedBest(*expert.to_user(float(np.mean(mean)), spread), self._space.from_unit(point)[0])
 
     def fit_due(self, history: History) -> str | None:
-        """Kind of surrogate due for a refit, None where none is."""
-        return None if self._unfit(history) else self._models.due(history)
+        """Kind of surrogate due for a refit, None where none is; one may be while a later stage has its design."""
+        few = _few(history, self._first) or len(history.data) < FEWEST
+        if few and not self._foreseeable(history):
+            return None
+        return self._models.due(history)
 
     def data_of(self, kind: str, history: History) -> Dataset:
         """Observations that a surrogate of that kind is fitted to."""
@@ -344,6 +392,24 @@ class ModelProposer:
         """
         early = not self._models.fitted(history) or history.told < EARLY
         return early and not self._inline and not self._unfit(history) and self._models.overdue(history)
+
+    def forecast(self, history: History, trials: Sequence[Trial]) -> Forecast | None:
+        """What is foreseen of trials that may have reported, None where too little is known."""
+        data = history.data
+        if not isinstance(data, CurveData) or not self._model.fitted:
+            return None
+        x = self._space.features(self._space.to_unit([trial.config for trial in trials]))
+        running = np.array([history.is_pending(trial.number) for trial in trials])
+        return self._model.forecast(data, x, running)
+
+    def foresees(self, history: History) -> bool:
+        """Whether a trial may be ended by its forecast: enough completed that reported, and were learned from."""
+        return self._foreseeable(history) and self._model.fitted
+
+    def _foreseeable(self, history: History) -> bool:
+        """Whether curves tell enough to fit the surrogate to, whether or not the design is through."""
+        enough = history.curves.active and history.curves.completed >= ENOUGH
+        return enough and len(history.data) >= FEWEST
 
     def adopt(self, kind: str, parameters: Parameters, fitted: int) -> None:
         """Take a fit made elsewhere."""
@@ -366,6 +432,11 @@ class ModelProposer:
     def restore_calibration(self, tables: Mapping[str, Array]) -> None:
         """Take back the calibration of an earlier life of the study."""
         self._models.restore_calibration(tables)
+
+
+def _few(history: History, design: int) -> bool:
+    """Whether a design of so many trials is not handed out yet, or too few outcomes are there to fit to."""
+    return history.told + history.waiting < design or history.told < min(ENOUGH, design)
 
 
 def _promising(view: View, history: History) -> NDArray[np.intp]:

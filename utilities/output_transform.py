@@ -25,12 +25,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from utilities.surrogate import Array
+from utilities.surrogate import Array, Dataset
 
 BEYOND = 10.0
 """With 4, of Branin's slope that reaches over 7 s, an end of a front was missed in two runs of three."""
 
 _LOG_BASE = 1.5
+_DROWNED = 1e3
+"""Deviation of noise, in spreads of the transformed objectives, above which an observation says nothing at all."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,38 @@ class OutputTransform:
         """Transformed values of objectives, extended beyond the knots with the slope at each end."""
         return _interpolate(y, self.knots, self.images)
 
+    def apply_bounded(self, y: Array) -> Array:
+        """Transformed values that no further beyond the knots than these reach count as their bound.
+
+        For values other than those it was fitted to, which may be of any size: what a trial reports as it diverges.
+        """
+        reach = float(self.knots[-1] - self.knots[0]) or 1.0 + float(np.abs(self.knots[0]))
+        return self.apply(np.clip(y, self.knots[0] - reach, self.knots[-1] + reach))
+
     def invert(self, z: Array) -> Array:
         """Objectives of transformed values."""
         return _interpolate(z, self.images, self.knots)
+
+    def apply_variance(self, y: Array, variance: Array | None) -> Array | None:
+        """Variances (n,) of transformed values, given those of the noise of objectives `y` (n,); None gives None.
+
+        By the delta method, with the slope of the secant over one standard deviation to each side for the derivative,
+        as far as the knots reach: that between two knots depends on where two other objectives happen to lie, and
+        beyond the last of them nothing is known of it.
+        """
+        if variance is None:
+            return None
+        deviation = np.sqrt(variance)
+        low, high = (np.clip(y + step, self.knots[0], self.knots[-1]) for step in (-deviation, deviation))
+        rise, run = self.apply(high) - self.apply(low), high - low
+        with np.errstate(over="ignore"):
+            sent = np.where(run > 0.0, rise * (deviation / np.where(run > 0.0, run, 1.0)), deviation)
+        return np.asarray(np.minimum(sent, _DROWNED * max(float(np.ptp(self.images)), 1.0)) ** 2)
+
+    def apply_to(self, data: Dataset, *, bounded: bool = False) -> Dataset:
+        """Observations with transformed objectives, by `apply_bounded` where they are `bounded`."""
+        images = self.apply_bounded(data.y) if bounded else self.apply(data.y)
+        return Dataset(data.x, images, self.apply_variance(data.y, data.variance))
 
     def log_slope(self, y: Array) -> Array:
         """Log of the map's slope at objectives: what a density of transformed values gains in the user's units."""
@@ -90,9 +121,9 @@ class OutputTransform:
         return np.asarray(np.log(np.diff(self.images) / np.diff(self.knots))[segment])
 
 
-def identity_transform() -> OutputTransform:
-    """Transform that changes nothing."""
-    return OutputTransform(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+def identity_transform(low: float = 0.0, high: float = 1.0) -> OutputTransform:
+    """Transform that changes nothing, with knots at `low` and `high`."""
+    return OutputTransform(np.array([low, high]), np.array([low, high]))
 
 
 def _middle(y: Array) -> tuple[float, float]:

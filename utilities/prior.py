@@ -81,17 +81,18 @@ class Prior:
     """
 
     def __init__(self, space: Space) -> None:
-        self._slices = space.layout.slices
+        self._space, self._slices = space, space.layout.slices
         self._normals: list[tuple[int, bool, _Normal]] = []
         self._logs: list[tuple[int, Array]] = []
         self._likely: dict[int, float] = {}
         self._cumulated: dict[int, tuple[Array, Array]] = {}
+        low, high = space.bounds
         for column, parameter in enumerate(space.varied.values()):
             if parameter.likely is not None:
                 self._likely[column] = parameter.unit(parameter.likely)
-                self._take(column, parameter)
+                self._take(column, parameter, low[column], high[column])
 
-    def _take(self, column: int, parameter: Varied) -> None:
+    def _take(self, column: int, parameter: Varied, low: float, high: float) -> None:
         if parameter.one_hot:
             count = int(parameter.levels)
             density = np.full(count, 1.0 - parameter.sureness)
@@ -100,26 +101,30 @@ class Prior:
         else:
             normal = _Normal.of(parameter)
             self._normals.append((column, bool(parameter.when), normal))
-            density = normal.density((np.arange(_CELLS) + 0.5) / _CELLS)
+            density = normal.density(low + (high - low) * (np.arange(_CELLS) + 0.5) / _CELLS)
         total = np.append(0.0, np.cumsum(density))
-        self._cumulated[column] = total / total[-1], np.linspace(0.0, 1.0, len(total))
+        self._cumulated[column] = total / total[-1], np.linspace(low, high, len(total))
 
     def __bool__(self) -> bool:
         return bool(self._likely)
 
     def draw(self, points: Array) -> Array:
         """Points (m, d) of the prior from uniform ones: those of the same quantiles."""
-        drawn = points.copy()
+        drawn = self._space.spread(points).copy()
         for column, (quantiles, places) in self._cumulated.items():
             drawn[:, column] = np.interp(points[:, column], quantiles, places)
-        return drawn
+        return self._space.within(drawn)
+
+    def plain(self, points: Array) -> Array:
+        """Points (m, d) evenly over the space from uniform ones."""
+        return self._space.spread(points)
 
     def likeliest(self, points: Array) -> Array:
-        """`points` (m, d) with all likely values."""
-        moved = points.copy()
+        """Points (m, d) evenly over the space from uniform ones, but with all likely values."""
+        moved = self._space.spread(points).copy()
         for column, place in self._likely.items():
             moved[:, column] = place
-        return moved
+        return self._space.within(moved)
 
     def log_density(self, x: Array) -> Array:
         """Log of the density (m,) at `x` (m, p), of the active parameters, relative to the highest, above -DEPTH."""
@@ -213,5 +218,5 @@ class HalfByPrior:
     def block(self, first: int, count: int) -> Array:
         """Return `count` points (count, d) from number `first` on."""
         points, numbers = self._sequence.block(first, count), np.arange(first, first + count)
-        drawn = np.where((numbers % 2 == 1)[:, None], self._prior.draw(points), points)
+        drawn = np.where((numbers % 2 == 1)[:, None], self._prior.draw(points), self._prior.plain(points))
         return np.where((numbers == 0)[:, None], self._prior.likeliest(points), drawn)

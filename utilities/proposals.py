@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections import abc
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from utilities.designs import Filtered, RandomSequence, Sequence, SobolSequence
+from utilities.designs import Filtered, RandomSequence, Sequence, SobolSequence, Spread
 from utilities.errors import SpaceExhaustedError
+from utilities.forecast import Forecast
 from utilities.grid import Grid
 from utilities.history import History
 from utilities.prior import HalfByPrior, Prior
 from utilities.space import Space
+from utilities.subspace import Subspace
 from utilities.surrogate import Array, Dataset, FitState, Parameters
-from utilities.trial import Config
+from utilities.trial import Config, Trial
 
 
 class Proposal(NamedTuple):
-    """A configuration and where it came from: "initial", "model", "enqueued", or the design's name."""
+    """A configuration, where it came from ("initial", "model", "enqueued", or the method's name), and its stage."""
 
     config: Config
     origin: str
+    stage: int | None = None
 
 
 class PredictedBest(NamedTuple):
@@ -45,11 +49,26 @@ class Proposer(Protocol):
         `seconds` are what each of them may cost.
         """
 
+    def confine(self, part: Subspace, initial: int) -> None:
+        """From now on, propose within a part of the space; begin with a design while fewer trials were handed out."""
+
+    def optima(self, history: History) -> Array | None:
+        """Canonical points (m, d) of the part where the optimum may be, as often as it is likely; None if unknown."""
+
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """Expected outcome (m,) at canonical points (m, d), lower being better, on a scale of the model's own."""
+
     def skip(self, origin: str) -> None:
         """Note that a proposal of that origin was made in an earlier life of the study."""
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """Minimiser of the posterior mean, None without a model."""
+
+    def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
+        """What is foreseen of trials by their curves; None where too little is known."""
+
+    def foresees(self, history: History) -> bool:
+        """Whether `forecast` is good enough to end a trial by."""
 
     def fit_due(self, history: History) -> str | None:
         """Kind of surrogate due for a refit, None where none is."""
@@ -94,13 +113,28 @@ class DesignProposer:
     def __init__(
         self, space: Space, method: str, seed: int, origin: str | None = None, prior: Prior | None = None
     ) -> None:
-        self._space, self._method, self._seed = space, method, seed
+        self._method, self._seed = method, seed
         self.origin = origin or method
-        sequence: Sequence = (RandomSequence if method == "random" else SobolSequence)(len(space), seed)
-        sequence = HalfByPrior(sequence, prior) if prior else sequence
-        self._sequence = Filtered(sequence, space) if space.constraints else sequence
-        self._grid: Iterator[Array] = iter(Grid(space) if method == "grid" else ())
         self._drawn = 0
+        self._take(space, prior)
+
+    def _take(self, space: Space, prior: Prior | None) -> None:
+        self._space = space
+        sequence: Sequence = (RandomSequence if self._method == "random" else SobolSequence)(len(space), self._seed)
+        if prior:
+            sequence = HalfByPrior(sequence, prior)
+        elif isinstance(space, Subspace):
+            sequence = Spread(sequence, space)
+        self._sequence = Filtered(sequence, space) if space.constraints else sequence
+        self._grid: Iterator[Array] = iter(Grid(space) if self._method == "grid" else ())
+
+    def confine(self, part: Subspace, initial: int, prior: Prior | None = None) -> None:
+        """From now on, draw from a part of the space; a sequence goes on where it is, a grid begins anew."""
+        self._take(part, prior)
+
+    def optima(self, history: History) -> Array | None:
+        """None: there is no model."""
+        return None
 
     def propose(self, history: History, ready: list[Config]) -> Proposal:
         """Next point of the design that is new."""
@@ -114,6 +148,10 @@ class DesignProposer:
     ) -> list[Proposal]:
         """One: they cost next to nothing."""
         return [self.propose(history, ready)]
+
+    def foresee(self, history: History, points: Array) -> Array | None:
+        """None: there is no model."""
+        return None
 
     def skip(self, origin: str) -> None:
         """Count a point drawn earlier; a grid finds its place by itself."""
@@ -140,12 +178,20 @@ class DesignProposer:
         config = None if points is None else new_config(self._space, points, history, ready)
         if config is None:
             kept = " that was found to keep the constraints" if self._space.constraints else ""
-            raise SpaceExhaustedError(f"every configuration of the {self._method} design{kept} has been proposed")
+            raise SpaceExhaustedError(f"every configuration of the {self.origin} design{kept} has been proposed")
         return config
 
     def predict_best(self, history: History) -> PredictedBest | None:
         """None: there is no model."""
         return None
+
+    def forecast(self, history: History, trials: abc.Sequence[Trial]) -> Forecast | None:
+        """None: there is no model."""
+        return None
+
+    def foresees(self, history: History) -> bool:
+        """No: there is no model."""
+        return False
 
     def fit_due(self, history: History) -> str | None:
         """None: there is no model."""

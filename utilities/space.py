@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -26,21 +26,21 @@ from utilities.conditional import Wanted
 from utilities.conditions import Conditions
 from utilities.constraints import Constraints
 from utilities.errors import StudyError, nearest, quoted
+from utilities.feasibility import find_allowed
 from utilities.features import Features
 from utilities.parameters import Parameter, Varied, parse_parameter
 from utilities.scales import Array
+from utilities.slices import Slice
 from utilities.trial import Config
 
 INACTIVE = 0.5
 """Place of an inactive parameter in the unit cube."""
 
+Axis: TypeAlias = Varied | Slice
+"""What there is of a parameter."""
+
 _MANY = 8
 """Configurations from which on a parameter of all of them at once is cheaper than all parameters of one."""
-
-SEARCHED = 2**17
-"""Random points among which one that keeps the constraints must be."""
-
-_SEARCH_BLOCK = 4096
 
 _BLOCK = 1024
 """Configurations whose parameters are looked at one after the other: few enough to stay in the processor's cache."""
@@ -119,6 +119,32 @@ class Space:
         parameters = {name: parse_parameter(row, f"[{where}.{name}]") for name, row in table.items()}
         return cls(parameters, where, constraints, forbid)
 
+    @classmethod
+    def from_configspace(cls, configspace: Any) -> Space:
+        """Read a ``ConfigSpace.ConfigurationSpace``, with its conditions and forbidden clauses.
+
+        Raises
+        ------
+        StudyError
+            It has something without counterpart here: what.
+        """
+        from utilities.configspace_reader import read_configspace
+
+        return cls.from_dict(*read_configspace(configspace))
+
+    @classmethod
+    def from_optuna(cls, distributions: Any) -> Space:
+        """Read a dict of Optuna's distributions by name, or the distributions of a study's trials.
+
+        Raises
+        ------
+        StudyError
+            They have something without counterpart here: what.
+        """
+        from utilities.optuna_reader import read_distributions
+
+        return cls.from_dict(read_distributions(distributions))
+
     def restricted(self, constraints: Sequence[str], forbid: Sequence[Wanted]) -> Space:
         """Return the same space with these constraints in place of its own.
 
@@ -150,8 +176,13 @@ class Space:
     @property
     def cardinality(self) -> float:
         """Upper bound on the number of distinct configurations; infinite where a float is among the parameters."""
-        levels = [parameter.levels for parameter in self.varied.values()]
+        levels = [axis.levels for axis in self.axes]
         return math.inf if math.inf in levels else math.prod(levels)  # an int of 400 digits times inf overflows
+
+    @property
+    def conditions(self) -> Conditions:
+        """When parameters are active."""
+        return self._conditions
 
     def active(self, points: Array) -> NDArray[np.bool_]:
         """Which coordinates are active at each of `points` (m, d): (m, d)."""
@@ -298,8 +329,32 @@ class Space:
         """
         if self.cardinality > limit:
             return None
-        axes = [parameter.places() for parameter in self.varied.values()]
+        axes = [axis.places() for axis in self.axes]
         return self.allowed(np.unique(self.snap(np.array(list(itertools.product(*axes)))), axis=0))
+
+    # --- what `utilities.subspace` leaves of it ---------------------------------------------------------------------
+
+    @property
+    def axes(self) -> Sequence[Axis]:
+        """What there is of each parameter that is no constant: all."""
+        return list(self.varied.values())
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest place (d,) of each coordinate."""
+        return np.zeros(len(self)), np.ones(len(self))
+
+    def spread(self, points: Array) -> Array:
+        """Points (m, d) of this space for `points` (m, d) of the unit cube: these."""
+        return points
+
+    def gather(self, points: Array) -> Array:
+        """Points (m, d) of the unit cube that `spread` takes to `points` (m, d): these."""
+        return points
+
+    def within(self, points: Array) -> Array:
+        """Points (m, d) of this space nearest to `points` (m, d) of the unit cube: these."""
+        return points
 
     # --- features ---------------------------------------------------------------------------------------------------
 
@@ -327,33 +382,3 @@ class Space:
         Zero along all that is not continuous, and where it is inactive.
         """
         return self._features.pullback(points, self.active(points), grad)
-
-
-def find_allowed(space: Space) -> Array:
-    """Find a point (1, d) of `space` that keeps the constraints.
-
-    Raises
-    ------
-    StudyError
-        None does, or none of `SEARCHED` random ones: how many each constraint refuses.
-    """
-    rng = np.random.default_rng(0)
-    everything = space.enumerate_points()
-    refused, looked_at = np.zeros(len(space.constraints.texts), dtype=np.int64), 0
-    if everything is not None:
-        if len(everything):
-            return everything[:1]
-        raise StudyError(f"no configuration of the space keeps all of {'; '.join(space.constraints.texts)}")
-    for _ in range(SEARCHED // _SEARCH_BLOCK):
-        points = space.snap(rng.random((_SEARCH_BLOCK, len(space))))
-        kept = space.constraints.kept(points)
-        found = points[np.logical_and.reduce(kept)]
-        found = found[[space.allows(config) for config in space.from_unit(found)]]
-        if len(found):
-            return np.asarray(found[:1])
-        refused += [int(np.sum(~mask)) for mask in kept]
-        looked_at += len(points)
-    shares = "; ".join(
-        f"{text} refuses {count / looked_at:.4%}" for text, count in zip(space.constraints.texts, refused, strict=True)
-    )
-    raise StudyError(f"no configuration that keeps the constraints was found among {looked_at:,} at random: {shares}")

@@ -9,23 +9,7 @@ import numpy as np
 
 from utilities.goals import Goals
 from utilities.surrogate import Array
-from utilities.trial import Config
-
-
-class Incumbent(NamedTuple):
-    """The best trial so far: its objective is in the user's own direction."""
-
-    number: int
-    objective: float
-    config: Config
-
-
-class Prediction(NamedTuple):
-    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
-
-    objective: float
-    sd: float
-    config: Config
+from utilities.trial import Config, Incumbent
 
 
 class FrontTrial(NamedTuple):

@@ -49,17 +49,31 @@ class Dataset:
         Feature rows.
     y : array (n,)
         Objectives, to be minimised, in the user's units.
+    variance : array (n,), optional
+        Variance of each objective's noise as far as it is known, beside what a surrogate learns of noise; None where
+        nothing is known of any.
     """
 
     x: Array
     y: Array
+    variance: Array | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim != 2 or self.y.shape != (self.x.shape[0],):
             raise ValueError(f"x must be (n, p) and y (n,): got {self.x.shape} and {self.y.shape}")
+        if self.variance is not None and self.variance.shape != self.y.shape:
+            raise ValueError(f"variance must be (n,) as y: got {self.variance.shape} and {self.y.shape}")
 
     def __len__(self) -> int:
         return int(self.y.shape[0])
+
+    def some(self, rows: slice | NDArray[np.intp]) -> Dataset:
+        """Observations `rows` alone."""
+        return Dataset(self.x[rows], self.y[rows], None if self.variance is None else self.variance[rows])
+
+    def scaled_variance(self, scale: float) -> Array | None:
+        """Variance (n,) in units of `scale`."""
+        return None if self.variance is None else self.variance / scale**2
 
     def check(self, columns: int, least: int) -> None:
         """Raise ValueError unless there are at least `least` observations, of `columns` columns, all finite."""
@@ -67,6 +81,8 @@ class Dataset:
             raise ValueError(f"need at least {least} observations of {columns} columns: got x of shape {self.x.shape}")
         if not (np.isfinite(self.x).all() and np.isfinite(self.y).all()):
             raise ValueError("x and y must be finite: failed trials have no objective")
+        if self.variance is not None and not (np.isfinite(self.variance).all() and (self.variance >= 0.0).all()):
+            raise ValueError("variance must be finite and not negative")
 
 
 class DrawnFunction(Protocol):
@@ -99,8 +115,17 @@ class Posterior(Protocol):
     def noise(self) -> Array:
         """Variance (S,) of the observation noise of each component."""
 
-    def extend(self, x: Array, y: Array) -> Posterior:
-        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Cheaper than `condition`."""
+    def extend(self, x: Array, y: Array, variance: Array | None = None) -> Posterior:
+        """Posterior with `k` more observations: `x` (k, p), `y` (k,) in the user's units. Cheaper than `condition`.
+
+        The known `variance` (k,) of their noise is in the user's units squared.
+        """
+
+    def noise_of(self, variance: Array | None) -> Array:
+        """Variance (S, 1), or (S, k) given the known `variance` (k,), of the noise of observations.
+
+        `variance` is in the user's units squared, what is returned in standardised units.
+        """
 
     def fantasize(self, x_pending: Array, count: int, rng: np.random.Generator) -> Posterior:
         """Posterior with `count` sampled outcomes at the pending points (q, p): F = count.

@@ -9,6 +9,7 @@ import numpy as np
 from utilities.fitting import family, label_of, labelled
 from utilities.goals import Goals
 from utilities.history import History
+from utilities.learning_curves import rows_of
 from utilities.model import Model
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, FitState, Parameters, Posterior
@@ -31,6 +32,7 @@ class TargetModels:
     def __init__(self, space: Space, method: str, seed: int, goals: Goals) -> None:
         names = ("",) if goals.plain else goals.targets
         self.models = tuple(Model(space, method, seed, name) for name in names)
+        self._several = goals.several
         self._labels = tuple(label_of(labelled("", name)) for name in names)
 
     @property
@@ -40,7 +42,7 @@ class TargetModels:
 
     def data(self, history: History, target: int) -> Dataset:
         """Observations of a target: the completed trials that have it."""
-        if len(self.models) == 1:
+        if target == 0 and not self._several:
             return history.data
         y = history.targets[:, target]
         known = np.isfinite(y)
@@ -67,6 +69,7 @@ class TargetModels:
 
     def observe(self, history: History) -> None:
         """Judge what was foreseen of the newest outcomes, before anything is refitted to them."""
+        self.first.heed(history.revisions, self.data(history, 0))
         for target, model in enumerate(self.models):
             model.observe(self.data(history, target))
 
@@ -77,11 +80,12 @@ class TargetModels:
 
     def due(self, history: History) -> str | None:
         """Kind of the surrogate whose refit is due, of several the one that knows the fewest observations."""
-        found = [
-            (model.expert(kind).fitted, target, kind)
-            for target, model, data in self._enough(history)
-            if (kind := model.due(len(data))) is not None
-        ]
+        found: list[tuple[int, int, str]] = []
+        for target, model, data in self._enough(history):
+            model.follow(data)
+            kind = model.due(len(data), len(rows_of(data)))
+            if kind is not None:
+                found.append((model.expert(kind).fitted, target, kind))
         if not found:
             return None
         _, target, kind = min(found)
@@ -92,7 +96,7 @@ class TargetModels:
 
     def overdue(self, history: History) -> bool:
         """Whether to propose any further would waste evaluations: of some target far too little is known."""
-        return any(model.overdue(len(data)) for _, model, data in self._enough(history))
+        return any(model.overdue(len(data), len(rows_of(data))) for _, model, data in self._enough(history))
 
     def fitted(self, history: History) -> bool:
         """Whether something was learned of each target of which enough is known, and of the objectives anyway."""

@@ -6,9 +6,11 @@ None of these can be part of a cycle, so the garbage collector has no need to lo
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
+
+from utilities.budgets import Budget
 
 Value: TypeAlias = bool | int | float | str
 """What a parameter can be set to."""
@@ -17,11 +19,16 @@ Config: TypeAlias = dict[str, Value]
 """A configuration: active parameters only, by name."""
 
 
+Instance: TypeAlias = int | float | str | None
+"""A data period, a fold or a seed that configurations are evaluated on, by its name; None where there is none."""
+
+
 class TrialState(StrEnum):
-    """State of a trial, by Optuna's names."""
+    """State of a trial, by Optuna's names; PAUSED, between two budgets, is none of them."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
     COMPLETE = "COMPLETE"
     PRUNED = "PRUNED"
     FAIL = "FAIL"
@@ -39,13 +46,27 @@ class Trial(msgspec.Struct, frozen=True, gc=False):
     seed
         Seed for the objective's own randomness, the same whenever this trial is evaluated again.
     budget
-        Fidelity at which to evaluate; None means full.
+        What this evaluation may use in all, that of the earlier ones included; None in a study without budgets.
+    previous_budget
+        With how much it was evaluated before; 0 at first.
+    instance
+        Data period, fold or the like at which to evaluate; None where the study has none, and of a trial as a whole.
+    part
+        Place of this evaluation among those of a trial that has one on each instance; None likewise.
     """
 
     number: int
     config: Config
     seed: int = 0
-    budget: float | None = None
+    budget: Budget | None = None
+    previous_budget: Budget = 0
+    instance: Instance = None
+    part: int | None = None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on from what an evaluation with a smaller budget left."""
+        return self.previous_budget > 0
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -63,6 +84,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         Wall time of the evaluation.
     message
         Why it failed: one line of reason first, then the traceback or the tail of the output.
+    standard_error
+        Of the objective, where it is a mean over instances.
     """
 
     state: TrialState
@@ -70,6 +93,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     metrics: dict[str, float] = {}
     seconds: float = 0.0
     message: str = ""
+    standard_error: float | None = None
 
     @property
     def reason(self) -> str:
@@ -88,11 +112,34 @@ class Loss(msgspec.Struct, frozen=True, gc=False):
         Why: the worker was lost, the process killed.
     time
         Seconds since the epoch.
+    part
+        Which of a trial's evaluations it was; None where it has one alone.
     """
 
     worker: str
     reason: str
     time: float
+    part: int | None = None
+
+
+class Rung(msgspec.Struct, frozen=True, gc=False):
+    """An evaluation of a trial with less than the full budget.
+
+    Attributes
+    ----------
+    budget
+        With which it was evaluated.
+    outcome
+        COMPLETE, and what it came to.
+    worker, started, completed
+        As of `TrialRecord`.
+    """
+
+    budget: Budget
+    outcome: Outcome
+    worker: str
+    started: float | None
+    completed: float
 
 
 class TrialRecord(msgspec.Struct, gc=False):
@@ -112,6 +159,12 @@ class TrialRecord(msgspec.Struct, gc=False):
         Seconds since the epoch.
     losses
         Evaluations of it that were lost.
+    rungs
+        Its evaluations with smaller budgets, by ascending budget.
+    promoted
+        The trial as it was last promoted to a larger budget; None before.
+    parts
+        Outcomes of its evaluations on instances, by their place; empty where the study has no instances.
     """
 
     trial: Trial
@@ -121,10 +174,54 @@ class TrialRecord(msgspec.Struct, gc=False):
     started: float | None = None
     completed: float | None = None
     losses: list[Loss] = []
+    parts: dict[int, Outcome] = {}
+    rungs: tuple[Rung, ...] = ()
+    promoted: Trial | None = None
+
+    @property
+    def evaluation(self) -> Trial:
+        """The trial with the budgets of its latest evaluation, which may be still to come."""
+        latest = self.promoted or self.trial
+        if self.rungs and self.rungs[-1].budget > (latest.budget or 0):
+            return msgspec.structs.replace(latest, budget=self.rungs[-1].budget)  # its promotion is lost
+        return latest
+
+    @property
+    def budget(self) -> Budget | None:
+        """Of its latest evaluation; None in a study without budgets."""
+        return self.evaluation.budget
+
+    @property
+    def paused(self) -> bool:
+        """Whether it waits to be promoted: its latest evaluation ended at a smaller budget than the full one."""
+        return self.outcome is None and bool(self.rungs) and self.rungs[-1].budget == self.budget
+
+    @property
+    def begun(self) -> float | None:
+        """When its first evaluation began, in seconds since the epoch."""
+        return self.rungs[0].started if self.rungs else self.started
 
     @property
     def state(self) -> TrialState:
-        """WAITING, RUNNING, or the outcome's state."""
+        """WAITING, RUNNING, PAUSED, or the outcome's state."""
         if self.outcome is not None:
             return self.outcome.state
+        if self.paused:
+            return TrialState.PAUSED
         return TrialState.WAITING if self.started is None else TrialState.RUNNING
+
+
+class Incumbent(NamedTuple):
+    """The best trial so far: its objective is in the user's own direction."""
+
+    number: int
+    objective: float
+    config: Config
+
+
+class Prediction(NamedTuple):
+    """Where the posterior mean is best, and what is predicted there: mean and standard deviation, user's units."""
+
+    objective: float
+    sd: float
+    config: Config

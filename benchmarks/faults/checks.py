@@ -50,7 +50,7 @@ def outcomes(records: list[Record]) -> dict[int, Record]:
     return found
 
 
-def kept(before: Mapping[int, Record], after: Mapping[int, Record]) -> Iterator[Breach]:
+def kept(before: Mapping[Any, Record], after: Mapping[Any, Record]) -> Iterator[Breach]:
     """Every outcome that was in the journal is in it still, and the same."""
     for number, outcome in before.items():
         if number not in after:
@@ -70,17 +70,23 @@ def finished(
 ) -> Iterator[Breach]:
     """What must hold of a study that is through."""
     count = Counter(record["number"] for record in records if record["type"] == "finished")
+    yield from counted(count, may_lack=numbers_may_lack)
+    yield from table(folder, count)
+    yield from _values(records, log, faults)
+    yield from best(folder, records)
+
+
+def counted(count: Counter[int], *, may_lack: bool) -> Iterator[Breach]:
+    """As many outcomes as the budget, one a trial, the numbers consecutive unless they `may_lack`."""
     yield from (Breach("duplicated", f"trial {number} has {n} outcomes") for number, n in count.items() if n > 1)
     if len(count) != BUDGET:
         yield Breach("budget", f"{len(count)} outcomes for a budget of {BUDGET}")
-    if not numbers_may_lack and sorted(count) != list(range(len(count))):
+    if not may_lack and sorted(count) != list(range(len(count))):
         yield Breach("budget", f"the numbers are {sorted(count)}")
-    yield from _table(folder, count)
-    yield from _values(records, log, faults)
-    yield from _best(folder, records)
 
 
-def _table(folder: Path, count: Counter[int]) -> Iterator[Breach]:
+def table(folder: Path, count: Counter[int]) -> Iterator[Breach]:
+    """trials.csv has a row for each trial."""
     text = (folder / "runs" / "study" / "trials.csv").read_text()
     rows = [int(row["number"]) for row in csv.DictReader(text.splitlines())]
     if sorted(rows) != sorted(count):
@@ -95,15 +101,21 @@ def _values(records: list[Record], log: Log, faults: Mapping[int, str]) -> Itera
             if number in faults or outcome["objective"] != true or true not in log.ended.get(number, []):
                 yield Breach("invented", f"trial {number} has {outcome['objective']}; its configuration gives {true}")
         else:
-            reason = OBJECTIVE_FAULTS[faults[number]][1] if number in faults else None
-            lost = sum(record["type"] == "lost" and record["number"] == number for record in records)
-            if lost < RETRIES and (reason is None or not outcome["message"].startswith(reason)):
-                yield Breach("invented", f"trial {number} failed: {outcome['message'].partition(chr(10))[0]}")
+            yield from failure(records, number, outcome, faults)
 
 
-def _best(folder: Path, records: list[Record]) -> Iterator[Breach]:
+def failure(records: list[Record], number: int, outcome: Record, faults: Mapping[int, str]) -> Iterator[Breach]:
+    """A trial failed for the reason that was injected, or because its evaluation was lost too often."""
+    reason = OBJECTIVE_FAULTS[faults[number]][1] if number in faults else None
+    lost = sum(record["type"] == "lost" and record["number"] == number for record in records)
+    if lost < RETRIES and (reason is None or not outcome["message"].startswith(reason)):
+        yield Breach("invented", f"trial {number} failed: {outcome['message'].partition(chr(10))[0]}")
+
+
+def best(folder: Path, records: list[Record]) -> Iterator[Breach]:
+    """The best trial of summary.json is the best."""
     values = [outcome["objective"] for outcome in outcomes(records).values() if outcome["state"] == "COMPLETE"]
     told = json.loads((folder / "runs" / "study" / "summary.json").read_text())["best"]
-    best = None if told is None else told["objective"]
-    if best != min(values, default=None):
-        yield Breach("best", f"the best is said to be {best}, and is {min(values, default=None)}")
+    said = None if told is None else told["objective"]
+    if said != min(values, default=None):
+        yield Breach("best", f"the best is said to be {said}, and is {min(values, default=None)}")

@@ -6,14 +6,15 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.faults import checks
 from benchmarks.faults.checks import Breach
 from benchmarks.faults.injections import INJECTIONS, Injection, Strike
-from benchmarks.faults.study import BUDGET, OBJECTIVE_FAULTS, read_log, write_study
+from benchmarks.faults.kinds import KINDS
+from benchmarks.faults.study import BUDGET, OBJECTIVE_FAULTS
 from benchmarks.launching import ROOT_MAY, Finished, Launcher, Run
 
 RANKS = 4
@@ -51,11 +52,14 @@ class Scenario(NamedTuple):
         What runs it.
     faults
         Names of INJECTIONS, one a run, in this order; and of OBJECTIVE_FAULTS, each of some trial.
+    kind
+        Name of the kind of study, of KINDS.
     """
 
     seed: int
     setting: Setting
     faults: tuple[str, ...]
+    kind: str = "plain"
 
 
 class Report(NamedTuple):
@@ -90,10 +94,11 @@ class _Stage:
         self._injections = [INJECTIONS[name] for name in scenario.faults if name in INJECTIONS]
         own = [name for name in scenario.faults if name in OBJECTIVE_FAULTS]
         self._faults = dict(zip(self._rng.sample(range(BUDGET), len(own)), own, strict=True))
-        self._seen: dict[int, checks.Record] = {}
-        self._numbers_may_lack = False
+        self._kind = KINDS[scenario.kind]
+        self._seen: Mapping[Any, checks.Record] = {}
+        self._mended = False
         self.runs = 0
-        write_study(folder, self._rng.choice(("random", "sobol", "gp")), self._faults)
+        self._kind.write(folder, self._rng.choice(("random", "sobol", "gp")), self._faults)
 
     def play(self) -> Iterator[Breach]:
         for injection in self._injections:
@@ -110,13 +115,8 @@ class _Stage:
             if self.runs >= MOST_RUNS:
                 yield Breach("hangs", f"not through after {MOST_RUNS} runs; the last status is {status}")
                 return
-        yield from checks.finished(
-            self._folder,
-            checks.journal(self._folder),
-            read_log(self._folder),
-            self._faults,
-            numbers_may_lack=self._numbers_may_lack,
-        )
+        records = checks.journal(self._folder)
+        yield from self._kind.finished(self._folder, records, self._faults, mended=self._mended)
 
     def _run(self, injection: Injection | None) -> Iterator[Breach]:
         """Run or continue the study, struck or not; what it returns is the exit status."""
@@ -148,14 +148,14 @@ class _Stage:
         if target < 0:
             pause = self._rng.uniform(0.0, 2.0)
         while target >= 0 and time.monotonic() < start + STUCK_SECONDS / 2:
-            if len(checks.outcomes(checks.journal(self._folder))) >= min(base + target, BUDGET - 1):
+            if len(self._kind.settled(checks.journal(self._folder))) >= min(base + target, BUDGET - 1):
                 break
             time.sleep(0.01)
         run.pause(pause)
 
     def _look(self) -> Iterator[Breach]:
         """See that every outcome that was seen is still there."""
-        now = checks.outcomes(checks.journal(self._folder))
+        now = self._kind.settled(checks.journal(self._folder))
         yield from checks.kept(self._seen, now)
         self._seen = now
 
@@ -164,7 +164,7 @@ class _Stage:
 
     def _judge(self, ended: Finished, injection: Injection | None, sessions: int) -> Iterator[Breach]:
         setting, records = self._setting, checks.journal(self._folder)
-        through = len(checks.outcomes(records)) == BUDGET
+        through = self._kind.through(records)
         if checks.tracebacks(ended.err) > 0 and "Traceback" not in str(self._faults):
             yield Breach("tracebacks", ended.err[-600:])
         if injection is None:
@@ -176,15 +176,15 @@ class _Stage:
         if survives and started and ended.status != 0:
             yield Breach("status", f"{ended.status} of a run that must go on: {ended.err[-600:]}")
         if injection.graceful and (ended.status == RESUMABLE or through):
-            yield from checks.delivered(records, read_log(self._folder))
+            yield from self._kind.delivered(records, self._folder)
 
     def _damage(self, injection: Injection) -> Iterator[Breach]:
         assert injection.damage is not None
         to_mend = injection.damage(self._folder, self._rng)
         if to_mend:
-            self._numbers_may_lack = True
+            self._mended = True
             command = [str(self._setting.launcher.programs / "python"), "-m", "reverie.cli", "repair", "runs/study"]
             mended = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
             if mended.returncode != 0:
                 yield Breach("status", f"reverie repair: {mended.stdout}{mended.stderr}")
-        self._seen = checks.outcomes(checks.journal(self._folder))
+        self._seen = self._kind.settled(checks.journal(self._folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ OBJECTIVE_FAULTS = {
 }
 """What an objective can do, and the beginning of the reason for which its trial must fail."""
 
-_SOURCE = """\
+_START = """\
 import json, os, signal, sys, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -39,6 +40,9 @@ def note(line):
     os.close(log)
 
 
+"""
+
+_OBJECTIVE = """\
 def objective(config, trial):
     note(f"began {trial.number}")
     time.sleep(0.05 + 0.1 * config["y"])
@@ -59,8 +63,13 @@ class Log(NamedTuple):
 
 def write_study(folder: Path, method: str, faults: dict[int, str]) -> None:
     """Write study.json, train.py and the faults, by trial number, that this one is to have."""
+    write_files(folder, method, faults, _OBJECTIVE, {})
+
+
+def write_files(folder: Path, method: str, faults: dict[int, str], objective: str, tables: Mapping[str, Any]) -> None:
+    """Write the files of a study whose `objective` has ``<CASES>`` where it is to fail, and further `tables`."""
     cases = [f'        case "{name}":\n            {action}' for name, (action, _) in OBJECTIVE_FAULTS.items()]
-    (folder / "train.py").write_text(_SOURCE.replace("<CASES>", "\n".join(cases)))
+    (folder / "train.py").write_text(_START + objective.replace("<CASES>", "\n".join(cases)))
     (folder / "faults.json").write_text(json.dumps(faults))
     settings = {
         "objective": "train.py:objective",
@@ -71,7 +80,7 @@ def write_study(folder: Path, method: str, faults: dict[int, str]) -> None:
         "retries": RETRIES,
         "grace": 10,
     }
-    (folder / "study.json").write_text(json.dumps({"study": settings, "space": SPACE}))
+    (folder / "study.json").write_text(json.dumps({"study": settings, "space": SPACE, **tables}))
 
 
 def value(config: dict[str, Any]) -> float:

@@ -23,7 +23,7 @@ from benchmarks.regret.in_process import InProcess
 from benchmarks.regret.problems import TABLES, all_problems
 from benchmarks.regret.runner import execute
 from benchmarks.regret.subsets import Run
-from utilities import fitting, gaussian_process, optimizer
+from utilities import designs, fitting, gaussian_process
 from utilities.output_transform import identity_transform
 
 FOLDER = records.ROOT / "data" / "regret_analysis" / "ablation_runs"
@@ -71,7 +71,7 @@ def _no_companion() -> Iterator[None]:
 
 @contextmanager
 def _short_design() -> Iterator[None]:
-    with mock.patch.object(optimizer, "MOST_INITIAL", 10):
+    with mock.patch.object(designs, "MOST_INITIAL", 10):
         yield
 
 

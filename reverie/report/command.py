@@ -8,6 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from learning_objective.command_line import Parser
+from reverie.verbs.finding import find_run
+from reverie.verbs.speaking import add_run
 from utilities.display.text import clean, duration
 from utilities.errors import ReverieError, StudyError
 
@@ -15,6 +18,7 @@ _HELP = """\
 Write a report of a study, finished or running: figures and tables in one HTML file that needs no network. Nothing else
 in the run folder is touched.
 
+example:
   reverie report runs/digits                     writes runs/digits/report.html
   reverie report runs/digits --png figures       the figures as PNGs, too
   reverie report runs/digits --watch 60          again every minute; a browser that shows it follows"""
@@ -44,14 +48,20 @@ def main(arguments: Sequence[str], program: str) -> int:
         return 0
 
 
-def _parse(arguments: Sequence[str], program: str) -> argparse.Namespace | int:
-    parser = argparse.ArgumentParser(
+def make_parser(program: str) -> Parser:
+    """Parser of this verb."""
+    parser = Parser(
         prog=program, description=_HELP, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", metavar="RUN_FOLDER", type=Path, help="folder that holds a journal.jsonl")
+    add_run(parser, output=False)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of report.html in that folder")
     parser.add_argument("--png", type=Path, metavar="FOLDER", help="write each figure as a PNG there, too")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="write it again so often while the study runs")
+    return parser
+
+
+def _parse(arguments: Sequence[str], program: str) -> argparse.Namespace | int:
+    parser = make_parser(program)
     try:
         options = parser.parse_args(arguments)
     except SystemExit as end:
@@ -75,7 +85,7 @@ def _write(options: argparse.Namespace) -> bool:
     from utilities.storage.lock import held
 
     began = time.monotonic()
-    folder: Path = options.folder.parent if options.folder.name == "journal.jsonl" else options.folder
+    folder = find_run(options.run, "runs")
     evidence = read_evidence(folder)
     running = held(folder / "journal.jsonl")
     content = compose(evidence, running=running)

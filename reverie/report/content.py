@@ -71,6 +71,7 @@ def _facts(evidence: Evidence, running: bool) -> list[Fact]:
 
 _WORDS = (
     (TrialState.COMPLETE, "completed"),
+    (TrialState.PAUSED, "paused"),
     (TrialState.PRUNED, "ended early"),
     (TrialState.FAIL, "failed"),
     (TrialState.RUNNING, "under way"),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from reverie.report.evidence import Evidence
-from reverie.report.figure import GREEN, GREY, ORANGE, RED, Figure, Spec, axis, data, layered, told
+from reverie.report.figure import GREEN, GREY, ORANGE, PURPLE, RED, Figure, Spec, axis, data, layered, told
 from reverie.report.progress import good_range
+from utilities.budgets import as_fidelity
 from utilities.display.text import counted, number
 from utilities.trial import TrialState
 
@@ -17,7 +18,7 @@ MOST_CURVES = 150
 """Curves drawn: those of the best trials, and of the others evenly."""
 
 _STEPS = 120
-_COLOURS = {"best": GREEN, "COMPLETE": GREY, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": "#5bb7a6"}
+_COLOURS = {"best": GREEN, "COMPLETE": GREY, "PAUSED": PURPLE, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": "#5bb7a6"}
 
 
 def curves(evidence: Evidence) -> list[Figure]:
@@ -84,7 +85,9 @@ def curves(evidence: Evidence) -> list[Figure]:
 
 
 def rungs_of(tables: Mapping[str, Any], furthest: int) -> list[int]:
-    """Steps at which a rule of successive halving compares trials, up to the `furthest` reported."""
+    """Steps at which trials are compared by successive halving or by budgets, up to the `furthest` reported."""
+    if fidelity := tables.get("fidelity"):
+        return [budget for budget in as_fidelity(fidelity).budgets if isinstance(budget, int) and budget <= furthest]
     table = tables.get("early_stopping") or {}
     if table.get("rule") not in ("asha", "hyperband"):
         return []

@@ -111,6 +111,7 @@ class Evidence:
         """Seconds since the epoch of the latest thing that the journal tells of."""
         times = [self.began, *(session.time for session in self.sessions)]
         times += [trial.completed or trial.started or 0.0 for trial in self.trials.values()]
+        times += [rung.completed for trial in self.trials.values() for rung in trial.rungs]
         return max(times)
 
     @property
@@ -162,7 +163,7 @@ def read_evidence(folder: Path) -> Evidence:
         if number is not None and number not in replay.trials:
             continue  # its question was lost to damage that `reverie repair` takes out
         replay.apply(record)
-        if isinstance(record, Reported):
+        if isinstance(record, Reported) and record.part is None:  # each instance has a curve of its own
             reports[record.number][record.step] = record.value
     header = replay.header
     if header.objectives is not None:

@@ -17,7 +17,7 @@ Spec: TypeAlias = dict[str, Any]
 Row: TypeAlias = Mapping[str, Any]
 
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#3b7dd8", "#e08a1e", "#3a9d5d", "#d1495b", "#8a8f98", "#8e6bbf"
-STATES = {"COMPLETE": BLUE, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": GREEN, "WAITING": GREY}
+STATES = {"COMPLETE": BLUE, "PAUSED": PURPLE, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": GREEN, "WAITING": GREY}
 MOST_POINTS = 3000
 """Points of a figure at most: more make a browser slow, and show nothing more."""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from reverie.report.evidence import Evidence, value_of
 from utilities.errors import ReverieError
 from utilities.fitting import condition, fit_surrogate, label_of, transform_of
-from utilities.goals import OBJECTIVE
+from utilities.returned import OBJECTIVE
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 from utilities.trial import Config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from reverie.report.evidence import Evidence, value_of
 from reverie.report.figure import BLUE, GREY, STATES, Figure, Row, Spec, axis, data, told
 from reverie.report.progress import time_unit
 from utilities.display.text import counted, duration, number
+from utilities.trial import TrialRecord, TrialState
 
 MOST_WORKERS = 48
 """Workers with a line each; of more it is shown how many are busy."""
@@ -44,18 +46,22 @@ def workers(evidence: Evidence) -> list[Figure]:
 
 
 def _spans(evidence: Evidence) -> list[dict[str, Any]]:
-    return [
-        {
-            "worker": trial.worker or "?",
-            "trial": trial.trial.number,
-            "start": trial.started - evidence.began,
-            "end": (trial.completed or evidence.latest) - evidence.began,
-            "state": trial.state.value,
-            "value": value_of(trial),
-        }
-        for trial in evidence.trials.values()
-        if trial.started is not None
-    ]
+    return [span for trial in evidence.trials.values() for span in _spans_of(trial, evidence)]
+
+
+def _spans_of(trial: TrialRecord, evidence: Evidence) -> Iterator[dict[str, Any]]:
+    """The evaluations of a trial; those with less than the full budget count as paused."""
+    own = {"trial": trial.trial.number}
+    for rung in trial.rungs:
+        if rung.started is not None:
+            times = {"start": rung.started - evidence.began, "end": rung.completed - evidence.began}
+            value = float("nan") if rung.outcome.objective is None else rung.outcome.objective
+            yield own | times | {"worker": rung.worker or "?", "state": TrialState.PAUSED.value, "value": value}
+    closed = trial.rungs and trial.rungs[-1].budget == trial.budget
+    if trial.started is not None and not closed:
+        end = trial.completed or evidence.latest
+        times = {"start": trial.started - evidence.began, "end": end - evidence.began}
+        yield own | times | {"worker": trial.worker or "?", "state": trial.state.value, "value": value_of(trial)}
 
 
 def _line(worker: str, spans: list[dict[str, Any]]) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def _incumbent(status: RunStatus, width: int) -> Lines:
 def _counts(status: RunStatus) -> Text:
     shown = (
         (TrialState.COMPLETE, "complete", ""),
+        (TrialState.PAUSED, "paused", "cyan"),
         (TrialState.PRUNED, "pruned", "yellow"),
         (TrialState.FAIL, "failed", "red"),
     )
@@ -198,7 +199,8 @@ def _recent(status: RunStatus, width: int, room: int) -> Lines:
 
 
 def _ending(trial: ShownTrial) -> Text:
-    style = "yellow" if trial.state is TrialState.PRUNED or not trial.feasible else ""
+    usual = "" if trial.feasible else "yellow"
+    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, usual)
     if trial.values:
         return Text("  ".join(number(value, 4) for value in trial.values), style)
     if trial.objective is None:

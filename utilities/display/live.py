@@ -10,12 +10,12 @@ import io
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
-from utilities.display.frame import frame
+from utilities.display.frame import Lines, frame
 from utilities.display.progress import RunStatus
 from utilities.display.terminal import Terminal
 from utilities.display.text import clean, emit
@@ -41,10 +41,18 @@ class LiveDisplay:
         Where to draw; `close` closes it.
     clock
         Seconds of a clock that never goes back.
+    layout
+        Makes lines of a status, for a width, a height, and whether in ASCII alone.
     """
 
-    def __init__(self, terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        clock: Callable[[], float] = time.monotonic,
+        layout: Callable[[Any, int, int, bool], Lines] = frame,
+    ) -> None:
         self._terminal = terminal
+        self._layout = layout
         self._clock = clock
         self._console = Console(file=io.StringIO(), force_terminal=True, force_interactive=False, highlight=False)
         self._ascii_only = not terminal.encoding.lower().startswith("utf")
@@ -98,7 +106,7 @@ class LiveDisplay:
             return
         columns, rows = self._terminal.size()
         # One column stays free: a full line would leave the cursor waiting to wrap, and terminals differ in what then.
-        lines = [self._styled(text) for text in frame(status, columns - 1, rows - 2, self._ascii_only)]
+        lines = [self._styled(text) for text in self._layout(status, columns - 1, rows - 2, self._ascii_only)]
         self._terminal.write(self._home() + self._body(lines))
         self._drawn = lines
 

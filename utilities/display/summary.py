@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from utilities.display.comparison import comparison_lines, rerun_lines
 from utilities.display.text import clean, counted, duration, listed, number, printable, setting, shorten, uncertain
 from utilities.trial import Config, TrialState
 
@@ -12,7 +13,14 @@ _LABEL = 15
 _SHOWN = 10
 _REASONS = 3
 _REASON_LENGTH = 90
-_ORDER = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING)
+_ORDER = (
+    TrialState.COMPLETE,
+    TrialState.PAUSED,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+    TrialState.RUNNING,
+    TrialState.WAITING,
+)
 _WORDS = {TrialState.FAIL: "failed"}
 
 
@@ -26,9 +34,10 @@ def final_summary(summary: Mapping[str, Any]) -> str:
     summary
         ``best``, ``initial_best``: {number, objective, config}; ``predicted_best``: {objective, sd, config};
         ``pareto``: [{number, values, config}] with ``objectives``, their names; ``metric_constraints``, and how many
-        trials are ``feasible``; ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``;
+        trials are ``feasible``; ``borders``: as `utilities.borders.Border`; ``fidelity``: {name, spent, rungs:
+        [{budget, trials}]}; ``states``: trials by state; ``failures``: [(reason, count)]; ``wall_seconds``;
         ``busy_fraction`` in [0, 1]; ``lost_ranks``: names of ranks that died; ``retries``: evaluations that were
-        repeated;
+        repeated; ``rerun``, ``significance``: see `utilities.display.comparison`;
         ``seconds_per_proposal``: {median, p99}; ``method``; ``seed``; ``folder``; ``status``: "finished" or why it
         stopped; ``resume_command``; ``versions``: by package.
 
@@ -41,6 +50,9 @@ def final_summary(summary: Mapping[str, Any]) -> str:
         _status(summary),
         _evaluated(summary),
         _predicted(summary.get("predicted_best")),
+        _borders(summary.get("borders") or ()),
+        rerun_lines(summary.get("rerun")),
+        comparison_lines(summary.get("significance")),
         _course(summary),
         _resume(summary.get("resume_command")),
     )
@@ -77,6 +89,8 @@ def _evaluated(summary: Mapping[str, Any]) -> list[str]:
     best, initial = _found(summary.get("best")), _found(summary.get("initial_best"))
     if not best:
         states = summary.get("states") or {}
+        if any(rung["trials"] for rung in (summary.get("fidelity") or {}).get("rungs", ())):
+            return ["No trial has had the full budget yet"]
         if states.get(TrialState.COMPLETE) and summary.get("metric_constraints"):
             return [_none_keeps(summary)]
         return ["No trial succeeded"] if states and not states.get(TrialState.COMPLETE) else []
@@ -105,6 +119,19 @@ def _predicted(predicted: Mapping[str, Any] | None) -> list[str]:
     return ["Predicted best point", line, *_config(predicted.get("config") or {})]
 
 
+def _borders(borders: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not borders:
+        return []
+    return ["At a border of its range: widen that where it is no natural end", *map(_border, borders)]
+
+
+def _border(border: Mapping[str, Any]) -> str:
+    side, also = border["border"], " and in the predicted best" if border["predicted"] else ""
+    how = f"{'lower' if side == 'low' else 'raise'} {side} to {number(border['widen_to'])}"
+    where = f"near {side} = {number(border['value'])} in {border['trials']} of the {border['of']} best trials"
+    return f"  {clean(border['parameter'])}: {where}{also}: {how}"
+
+
 def _config(config: Config) -> list[str]:
     names = {clean(name): setting(value) for name, value in config.items()}
     width = max(map(len, names), default=0)
@@ -115,6 +142,7 @@ def _course(summary: Mapping[str, Any]) -> list[str]:
     busy, wall = summary.get("busy_fraction"), summary.get("wall_seconds")
     return [
         *_fact("Trials", _trials(summary.get("states") or {})),
+        *_fact("Budgets", _budgets(summary.get("fidelity") or {})),
         *_fact("Feasible", _feasible(summary)),
         *_failures(summary.get("failures") or ()),
         *_fact("Lost", printable(listed(summary.get("lost_ranks") or []))),
@@ -146,6 +174,13 @@ def _feasible(summary: Mapping[str, Any]) -> str:
         return ""
     kept = listed([printable(text) for text in summary["metric_constraints"]])
     return f"{summary.get('feasible', 0):,} of those that completed: {kept}"
+
+
+def _budgets(fidelity: Mapping[str, Any]) -> str:
+    if not fidelity:
+        return ""
+    rungs = ", ".join(f"{rung['trials']:,} to {rung['budget']:g}" for rung in fidelity["rungs"] if rung["trials"])
+    return clean(f"{fidelity['spent']:g} {fidelity['name']} in all: {rungs}") if rungs else ""
 
 
 def _failures(failures: Sequence[tuple[str, int]]) -> list[str]:

@@ -9,6 +9,8 @@ Layout; n trials in the order of their numbers, d parameters, k improvements of 
     /parameter_names      (d,) names of the columns of inputs
     /trials/              number, origin, state, worker, objective, started, completed, seconds (n,), inputs (n, d)
                           with several objectives values (n, k), under constraints on metrics feasible (n,), 0 or 1
+    /evaluations/         number, budget, objective, seconds, started, completed (m,), in a study with budgets: of the m
+                          evaluations that ended, one for each rung that a trial reached
     /pareto/number        (k,), with several objectives: trials that no feasible other dominates
     /incumbent/           number, objective, completed (k,): each trial that was the best when it completed
     /surrogate/KIND/      a float64 array a parameter; attribute: rows (trials fitted to); of /surrogate: method
@@ -88,6 +90,8 @@ class Contents:
         The surrogate as last fitted, None where there is none.
     versions
         Version of each package by name.
+    evaluations
+        Columns (m,) of the m evaluations, see `utilities.storage.rung_table`; None in a study without budgets.
     """
 
     study: Mapping[str, Mapping[str, Any]]
@@ -95,6 +99,7 @@ class Contents:
     trials: TrialTable
     model: StoredModel | None
     versions: Mapping[str, str]
+    evaluations: Mapping[str, Array] | None = None
 
 
 def write_archive(path: Path, contents: Contents) -> None:
@@ -129,6 +134,10 @@ def _write(file: Any, contents: Contents) -> None:
     file.create_group("versions").attrs.update(contents.versions)
     file["parameter_names"] = _strings(contents.names)
     _write_trials(file.create_group("trials"), contents.trials)
+    if contents.evaluations is not None:
+        group = file.create_group("evaluations")
+        for column, values in contents.evaluations.items():
+            group[column] = values
     incumbent = file.create_group("incumbent")
     for column in ("number", "objective", "completed"):
         incumbent[column] = contents.trials[column][best]

@@ -21,6 +21,12 @@ def _number(value: float, where: str, least: float = -math.inf) -> float:
     return float(value)
 
 
+def _probability(value: float, where: str) -> float:
+    if not 0.0 < value < 1.0:
+        raise StudyError(f"{where} must be a number between 0 and 1; got {show(value)}")
+    return float(value)
+
+
 def _from(least: int) -> Rule:
     return Rule(int, lambda value, where: integer(value, where, least))
 
@@ -29,6 +35,8 @@ _RULES: dict[str, Rule] = {
     "rule": Rule(str, one_of(NAMES)),
     "min_steps": _from(1),
     "max_steps": _from(1),
+    "probability": Rule(float, _probability),
+    "guided": Rule(bool, lambda value, _: bool(value)),
     "eta": _from(2),
     "min_trials": _from(1),
     "patience": _from(1),
@@ -36,11 +44,12 @@ _RULES: dict[str, Rule] = {
     "lower": Rule(float, _number),
     "upper": Rule(float, _number),
 }
-_OF_ALL = ("rule", "min_steps")
+_OF_ALL = ("rule", "min_steps", "max_steps", "probability")
 _OF_RULE = {
-    "asha": ("eta",),
-    "hyperband": ("max_steps", "eta"),
+    "asha": ("eta", "guided"),
+    "hyperband": ("eta", "guided"),
     "median": ("min_trials",),
+    "model": (),
     "patience": ("patience", "min_delta"),
     "threshold": ("lower", "upper"),
 }
@@ -78,10 +87,10 @@ def _check_use(values: Mapping[str, Any], here: str) -> None:
         if key not in (*_OF_ALL, *_OF_RULE[rule]):
             of = " or ".join(name for name, keys in _OF_RULE.items() if key in keys)
             raise StudyError(f"{here} {key} is of rule {of}; got rule {rule}")
-    if rule == "hyperband":
+    if rule == "hyperband" and "max_steps" not in values:
+        raise StudyError(f"{here} rule hyperband needs max_steps, the step of a trial that runs to its end")
+    if "max_steps" in values:
         least = values.get("min_steps", 1)
-        if "max_steps" not in values:
-            raise StudyError(f"{here} rule hyperband needs max_steps, the step of a trial that runs to its end")
         if values["max_steps"] < least:
             raise StudyError(f"{here} max_steps must not be below min_steps, {least}; got {values['max_steps']}")
     if rule == "threshold":

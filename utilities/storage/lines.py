@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from utilities.storage.records import intact
 
-_NAMED = re.compile(rb'\{"type":"(asked|started|reported|lost|finished)",(?:"trial":\{)?"number":(\d{1,18})')
-_KIND = re.compile(rb'\{"type":"(header|session|asked|started|reported|lost|finished)"')
+_NAMED = re.compile(rb'\{"type":"(asked|started|reported|lost|measured|finished)",(?:"trial":\{)?"number":(\d{1,18})')
+_KIND = re.compile(rb'\{"type":"(header|session|asked|started|reported|lost|measured|finished)"')
 _NUMBER = re.compile(rb'"number":(\d{1,18})')
 _MOST_NAMED = 50
 

@@ -20,8 +20,8 @@ from utilities.display.text import printable
 from utilities.errors import JournalRefusedError
 
 
-class _Holder(msgspec.Struct, frozen=True):
-    """A process that holds a journal.
+class Holder(msgspec.Struct, frozen=True):
+    """A process that holds a journal. No two runs are by equal ones.
 
     Attributes
     ----------
@@ -43,9 +43,14 @@ class _Holder(msgspec.Struct, frozen=True):
         return f"pid {self.pid} on {printable(self.host)} since {when}"
 
     @property
+    def near(self) -> bool:
+        """Whether it runs, or ran, on this host."""
+        return self.host == socket.gethostname()
+
+    @property
     def gone(self) -> bool:
         """Whether it ran on this host and does not any more."""
-        return self.host == socket.gethostname() and _birth(self.pid) != self.born
+        return self.near and _birth(self.pid) != self.born
 
 
 def take(file: FileIO, journal: Path) -> list[str]:
@@ -80,10 +85,15 @@ def release(journal: Path) -> None:
     _note(journal).unlink(missing_ok=True)
 
 
+def holder(journal: Path) -> Holder | None:
+    """Process that the note beside `journal` names: it has it, or did not end orderly; None without a note."""
+    return _read(_note(journal))
+
+
 def held(journal: Path) -> bool:
     """Whether a run has `journal`, as far as its note tells: a look that takes no lock."""
-    holder = _read(_note(journal))
-    return holder is not None and not holder.gone
+    by = holder(journal)
+    return by is not None and not by.gone
 
 
 def _take_by_note(note: Path, journal: Path) -> list[str]:
@@ -100,14 +110,14 @@ def _take_by_note(note: Path, journal: Path) -> list[str]:
     return messages
 
 
-def _refusal(journal: Path, holder: _Holder | None) -> str:
+def _refusal(journal: Path, holder: Holder | None) -> str:
     return (
         f"{journal}: {holder or 'another process'} is running this study; wait for its end, or give this run "
         "another name or --output"
     )
 
 
-def _takeover(journal: Path, holder: _Holder) -> str:
+def _takeover(journal: Path, holder: Holder) -> str:
     return f"{journal}: the run of {holder} did not end orderly; its folder has been taken over"
 
 
@@ -116,14 +126,14 @@ def _note(journal: Path) -> Path:
 
 
 def _write(note: Path, mode: str = "wb") -> None:
-    holder = _Holder(socket.gethostname(), os.getpid(), time.time(), _birth(os.getpid()))
+    holder = Holder(socket.gethostname(), os.getpid(), time.time(), _birth(os.getpid()))
     with note.open(mode) as file:
         file.write(msgspec.json.encode(holder) + b"\n")
 
 
-def _read(note: Path) -> _Holder | None:
+def _read(note: Path) -> Holder | None:
     try:
-        return msgspec.json.decode(note.read_bytes(), type=_Holder)
+        return msgspec.json.decode(note.read_bytes(), type=Holder)
     except (OSError, ValueError):
         return None
 

@@ -15,10 +15,13 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from utilities.trial import Config, Outcome, Trial, TrialState
+from utilities.budgets import Budget, Fidelity
+from utilities.stage_plan import Begun
+from utilities.trial import Config, Instance, Outcome, Trial, TrialState
 
-FORMAT = 2
-"""Version of the journal's format that this code writes. 1 had no record `Lost`."""
+FORMAT = 3
+"""Version of the journal's format that this code writes. 1 had no record `Lost`; 2 no stages, no budgets, no instances,
+and none of `Begun`, `Paused`, `Promoted`, `Measured`."""
 
 BEGINNING = b'{"type":"header",'
 """How every journal begins."""
@@ -46,12 +49,18 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     Attributes
     ----------
     name, direction, objectives, directions, metric_constraints, objective, command, seed, method, acquisition, kappa,
-    constraints, forbid, enqueue, warm_start
+    constraints, forbid, stages, enqueue, warm_start
         As in the study.
     ranks_per_worker, gpus_per_worker, threads_per_worker, keep_best
         As in the study when it began.
     space
         Canonical table of the space.
+    fidelity
+        The budgets with which trials are evaluated; None where there are none.
+    instances
+        What each trial is evaluated on, a part each; None where a trial is one evaluation.
+    folder
+        Folder of the study file; empty in journals of older versions.
     observed
         What the studies of `warm_start` had observed: they are not read again.
     created
@@ -76,8 +85,12 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
     kappa: float | None = None
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    stages: list[dict[str, Any]] = []
     enqueue: list[dict[str, Any]] = []
     warm_start: list[str] | None = None
+    fidelity: Fidelity | None = None
+    instances: list[Instance] | None = None
+    folder: str = ""
     observed: list[Observation] = []
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
@@ -89,7 +102,11 @@ class Header(msgspec.Struct, frozen=True, tag="header", kw_only=True):
 
 
 class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
-    """A run that begins or continues the study: its start in seconds since the epoch, size, host and settings."""
+    """A run that begins or continues the study: its start in seconds since the epoch, size, host and settings.
+
+    `study` is all of it, as a study file has it, with which the run goes by; `folder` is what relative paths in it are
+    relative to, `source` its file or the name of a benchmark. Journals of older versions lack them.
+    """
 
     time: float
     ranks: int
@@ -101,11 +118,15 @@ class SessionStart(msgspec.Struct, frozen=True, tag="session", kw_only=True):
     kappa: float | None = None
     constraints: list[str] | None = None
     forbid: list[dict[str, Any]] | None = None
+    stages: list[dict[str, Any]] = []
     metric_constraints: list[str] | None = None
     ranks_per_worker: int = 1
     gpus_per_worker: float | None = None
     threads_per_worker: int | None = None
     keep_best: int | None = None
+    study: dict[str, Any] | None = None
+    folder: str = ""
+    source: str = ""
 
 
 class Asked(msgspec.Struct, frozen=True, tag="asked"):
@@ -115,24 +136,26 @@ class Asked(msgspec.Struct, frozen=True, tag="asked"):
     origin: str
 
 
-class Started(msgspec.Struct, frozen=True, tag="started"):
-    """A worker began to evaluate a trial, at `time` in seconds since the epoch."""
+class Started(msgspec.Struct, frozen=True, tag="started", omit_defaults=True):
+    """A worker began to evaluate a trial, or a part of it, at `time` in seconds since the epoch."""
 
     number: int
     worker: str
     time: float
+    part: int | None = None
 
 
 class Reported(msgspec.Struct, frozen=True, tag="reported"):
-    """A trial reported an intermediate value, at `time` in seconds since the epoch."""
+    """A trial, or a part of it, reported an intermediate value, at `time` in seconds since the epoch."""
 
     number: int
     step: int
     value: float
     time: float
+    part: int | None = None
 
 
-class Lost(msgspec.Struct, frozen=True, tag="lost"):
+class Lost(msgspec.Struct, frozen=True, tag="lost", omit_defaults=True):
     """An evaluation came to nothing by no fault of the trial, at `time` in seconds since the epoch: it waits again.
 
     `reason` says why: the worker was lost, the process killed.
@@ -142,6 +165,37 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
     worker: str
     reason: str
     time: float
+    part: int | None = None
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured"):
+    """A trial was evaluated on an instance, its `part`; `started` and `completed` in seconds since the epoch."""
+
+    number: int
+    part: int
+    outcome: Outcome
+    worker: str
+    started: float
+    completed: float
+
+
+class Paused(msgspec.Struct, frozen=True, tag="paused"):
+    """A trial was evaluated with less than the full budget, and waits; times in seconds since the epoch."""
+
+    number: int
+    budget: Budget
+    outcome: Outcome
+    worker: str
+    started: float | None
+    completed: float
+
+
+class Promoted(msgspec.Struct, frozen=True, tag="promoted"):
+    """A paused trial goes on from the budget `previous` to `budget`."""
+
+    number: int
+    budget: Budget
+    previous: Budget
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
@@ -154,17 +208,29 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
-Record: TypeAlias = Header | SessionStart | Asked | Started | Reported | Lost | Finished
+Record: TypeAlias = (
+    Header | SessionStart | Begun | Asked | Started | Reported | Lost | Measured | Paused | Promoted | Finished
+)
 
 _NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
 
 
-class _StoredOutcome(msgspec.Struct, frozen=True):
+class _StoredOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     state: TrialState
     objective: float | _NonFinite | None
     metrics: dict[str, float | _NonFinite]
     seconds: float
     message: str
+    standard_error: float | None = None
+
+
+class _StoredMeasured(msgspec.Struct, frozen=True, tag="measured"):
+    number: int
+    part: int
+    outcome: _StoredOutcome
+    worker: str
+    started: float
+    completed: float
 
 
 class _StoredFinished(msgspec.Struct, frozen=True, tag="finished"):
@@ -175,11 +241,21 @@ class _StoredFinished(msgspec.Struct, frozen=True, tag="finished"):
     completed: float
 
 
-class _StoredReported(msgspec.Struct, frozen=True, tag="reported"):
+class _StoredPaused(msgspec.Struct, frozen=True, tag="paused"):
+    number: int
+    budget: Budget
+    outcome: _StoredOutcome
+    worker: str
+    started: float | None
+    completed: float
+
+
+class _StoredReported(msgspec.Struct, frozen=True, tag="reported", omit_defaults=True):
     number: int
     step: int
     value: float | _NonFinite
     time: float
+    part: int | None = None
 
 
 class _Beginning(msgspec.Struct, frozen=True):
@@ -187,7 +263,19 @@ class _Beginning(msgspec.Struct, frozen=True):
     format: int = 0
 
 
-_Stored: TypeAlias = Header | SessionStart | Asked | Started | _StoredReported | Lost | _StoredFinished
+_Stored: TypeAlias = (
+    Header
+    | SessionStart
+    | Begun
+    | Asked
+    | Started
+    | _StoredReported
+    | Lost
+    | _StoredMeasured
+    | _StoredPaused
+    | Promoted
+    | _StoredFinished
+)
 _decoder: msgspec.json.Decoder[_Stored] = msgspec.json.Decoder(_Stored)
 
 
@@ -233,10 +321,16 @@ def format_of(body: bytes) -> int | None:
 
 def _store(record: Record) -> _Stored:
     if isinstance(record, Reported):
-        return _StoredReported(record.number, record.step, _store_number(record.value), record.time)
+        return _StoredReported(record.number, record.step, _store_number(record.value), record.time, record.part)
     if isinstance(record, Finished):
         outcome = _store_outcome(record.outcome)
         return _StoredFinished(record.number, outcome, record.worker, record.started, record.completed)
+    if isinstance(record, Paused):
+        outcome = _store_outcome(record.outcome)
+        return _StoredPaused(record.number, record.budget, outcome, record.worker, record.started, record.completed)
+    if isinstance(record, Measured):
+        outcome = _store_outcome(record.outcome)
+        return _StoredMeasured(record.number, record.part, outcome, record.worker, record.started, record.completed)
     if isinstance(record, Lost):
         return msgspec.structs.replace(record, reason=_printable(record.reason))
     return record
@@ -249,6 +343,7 @@ def _store_outcome(outcome: Outcome) -> _StoredOutcome:
         {_printable(name): _store_number(value) for name, value in outcome.metrics.items()},
         outcome.seconds,
         _printable(outcome.message),
+        outcome.standard_error,
     )
 
 
@@ -265,14 +360,20 @@ def _printable(text: str) -> str:
 
 def _restore(stored: _Stored) -> Record:
     if isinstance(stored, _StoredReported):
-        return Reported(stored.number, stored.step, float(stored.value), stored.time)
+        return Reported(stored.number, stored.step, float(stored.value), stored.time, stored.part)
     if isinstance(stored, _StoredFinished):
         outcome = _restore_outcome(stored.outcome)
         return Finished(stored.number, outcome, stored.worker, stored.started, stored.completed)
+    if isinstance(stored, _StoredPaused):
+        outcome = _restore_outcome(stored.outcome)
+        return Paused(stored.number, stored.budget, outcome, stored.worker, stored.started, stored.completed)
+    if isinstance(stored, _StoredMeasured):
+        outcome = _restore_outcome(stored.outcome)
+        return Measured(stored.number, stored.part, outcome, stored.worker, stored.started, stored.completed)
     return stored
 
 
 def _restore_outcome(stored: _StoredOutcome) -> Outcome:
     metrics = {name: float(value) for name, value in stored.metrics.items()}
     objective = None if stored.objective is None else float(stored.objective)
-    return Outcome(stored.state, objective, metrics, stored.seconds, stored.message)
+    return Outcome(stored.state, objective, metrics, stored.seconds, stored.message, stored.standard_error)

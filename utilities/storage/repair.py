@@ -7,29 +7,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from utilities.errors import JournalError, StudyError
 from utilities.space import Space
 from utilities.storage import lock
 from utilities.storage.archive import ArchiveError, read_study
 from utilities.storage.atomic import replace_file, set_aside
+from utilities.storage.fidelity_table import FIDELITY, parse_fidelity
 from utilities.storage.journal import check_format, decode
 from utilities.storage.lines import Line, name_lines, read_lines
 from utilities.storage.records import (
     Asked,
-    Finished,
     Header,
-    Lost,
     Record,
-    Reported,
     SessionStart,
-    Started,
     encode_record,
     format_of,
     intact,
 )
 from utilities.storage.replay import ContradictionError, Replay, questions_first
-from utilities.storage.resumption import OF_A_RUN
+from utilities.storage.resumption import OF_A_RUN, OF_A_TRIAL
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.study_file import Study
 
@@ -174,8 +174,11 @@ def _header_of_archive(archive: Path) -> Header:
         method=study["method"],
         acquisition=study.get("acquisition"),
         kappa=study.get("kappa"),
+        stages=msgspec.convert(tables.get("stage", []), list[dict[str, Any]]),
+        fidelity=None if FIDELITY not in tables else parse_fidelity(tables[FIDELITY], str(archive)),
         created=time.time(),
         versions=versions,
+        instances=study.get("instances"),
         ranks_per_worker=study.get("ranks_per_worker", 1),
         gpus_per_worker=study.get("gpus_per_worker"),
         threads_per_worker=study.get("threads_per_worker"),
@@ -214,7 +217,7 @@ def _asked_twice(records: Iterable[Record]) -> set[int]:
 def _trial_of(record: Record) -> int | None:
     if isinstance(record, Asked):
         return record.trial.number
-    return record.number if isinstance(record, Started | Reported | Lost | Finished) else None
+    return record.number if isinstance(record, OF_A_TRIAL) else None
 
 
 def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repair) -> None:
@@ -235,6 +238,9 @@ def _rebuild(folder: Path, header: Header, last: SessionStart | None, done: Repa
         seed=run.seed,
         constraints=run.constraints,
         forbid=run.forbid,
+        stages=run.stages,
+        fidelity=header.fidelity,
+        instances=header.instances,
         space=Space.from_dict(header.space),
         folder=folder,
         source=str(done.journal),

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from sys import intern
 
+from msgspec.structs import replace
+
 from utilities.errors import ReverieError, StudyError
 from utilities.space import Space
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, Started
-from utilities.trial import Loss, Trial, TrialRecord
+from utilities.stage_plan import Begun
+from utilities.storage.records import (
+    Asked,
+    Finished,
+    Header,
+    Lost,
+    Measured,
+    Paused,
+    Promoted,
+    Record,
+    Reported,
+    Started,
+)
+from utilities.trial import Loss, Rung, Trial, TrialRecord
 
 
 class ContradictionError(ReverieError):
@@ -27,6 +41,8 @@ class Replay:
     ----------
     trials
         By number.
+    stages
+        Those that have begun, in order.
     header, space
         The first record, and the space that it tells of.
     """
@@ -35,6 +51,7 @@ class Replay:
         self.trials: dict[int, TrialRecord] = {}
         self.header = header
         self.space = Space.from_dict(header.space)
+        self.stages: list[Begun] = []
 
     def apply(self, record: Record) -> bool:
         """Change the trials by what happened; returns whether that was news.
@@ -49,13 +66,21 @@ class Replay:
                 return self._ask(record)
             case Started():
                 trial = self.known(record.number)
-                if trial.outcome is not None:
-                    return False
+                if trial.outcome is not None or (record.part is not None and trial.started is not None):
+                    return trial.outcome is None
                 trial.worker, trial.started = intern(record.worker), record.time
             case Lost():
                 return self._lose(record)
+            case Paused():
+                return self._pause(record)
+            case Promoted():
+                return self._promote(record)
+            case Measured():
+                return self._measure(record)
             case Finished():
                 return self._finish(record)
+            case Begun():
+                return self._begin(record)
             case Reported():
                 self.known(record.number)
             case Header():
@@ -93,13 +118,50 @@ class Replay:
         except StudyError as error:
             raise ContradictionError(f"trial {trial.number} is of another space: {error}") from None
 
+    def _begin(self, record: Begun) -> bool:
+        if record in self.stages:
+            return False
+        if self.stages and record.stage <= self.stages[-1].stage:
+            raise ContradictionError(f"stage {record.stage} begins after stage {self.stages[-1].stage}")
+        self.stages.append(record)
+        return True
+
     def _lose(self, record: Lost) -> bool:
         trial = self.known(record.number)
-        loss = Loss(record.worker, record.reason, record.time)
+        loss = Loss(record.worker, record.reason, record.time, record.part)
         if trial.outcome is not None or loss in trial.losses:
             return False
         trial.losses.append(loss)
-        trial.started, trial.worker = None, ""
+        if record.part is None:
+            trial.started, trial.worker = None, ""
+        return True
+
+    def _measure(self, record: Measured) -> bool:
+        trial = self.known(record.number)
+        if trial.outcome is not None or record.part in trial.parts:
+            return False
+        trial.parts[record.part] = record.outcome
+        if trial.started is None:
+            trial.started, trial.worker = record.started, intern(record.worker)
+        return True
+
+    def _pause(self, record: Paused) -> bool:
+        """Give a trial a rung: the first outcome at a budget stands."""
+        trial = self.known(record.number)
+        if any(rung.budget == record.budget for rung in trial.rungs):
+            return False
+        rung = Rung(record.budget, record.outcome, intern(record.worker), record.started, record.completed)
+        trial.rungs = tuple(sorted((*trial.rungs, rung), key=lambda rung: rung.budget))
+        if trial.paused:
+            trial.started, trial.worker = None, ""
+        return True
+
+    def _promote(self, record: Promoted) -> bool:
+        """Have a trial go on with a larger budget than any it had."""
+        trial = self.known(record.number)
+        if record.budget <= ((trial.promoted or trial.trial).budget or 0):
+            return False
+        trial.promoted = replace(trial.trial, budget=record.budget, previous_budget=record.previous)
         return True
 
     def _finish(self, record: Finished) -> bool:

@@ -7,15 +7,28 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from utilities.budgets import Fidelity
 from utilities.errors import JournalError, StudyError
 from utilities.storage.lines import repair_command
-from utilities.storage.records import Asked, Finished, Header, Lost, Record, Reported, SessionStart, Started
+from utilities.storage.records import (
+    Asked,
+    Finished,
+    Header,
+    Lost,
+    Measured,
+    Paused,
+    Promoted,
+    Record,
+    Reported,
+    SessionStart,
+    Started,
+)
 from utilities.storage.replay import ContradictionError, Replay
 from utilities.storage.study_file import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
-PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", "metric_constraints")
+PROPOSING = ("method", "acquisition", "kappa", "seed", "constraints", "forbid", "metric_constraints", "stages")
 """Settings of a study that shape its proposals, and may change from run to run."""
 
 _HINTS = ("likely", "sure")
@@ -23,10 +36,11 @@ _HINTS = ("likely", "sure")
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
 
-IDENTITY = ("direction", "objectives", "directions", "objective", "command")
-"""What a study is beside its space: with another it is another study."""
+OF_A_TRIAL = (Started, Reported, Lost, Measured, Paused, Promoted, Finished)
+"""Records that tell of a trial that was asked."""
 
-_OF_A_TRIAL = (Started, Reported, Lost, Finished)
+IDENTITY = ("direction", "objectives", "directions", "objective", "command", "instances")
+"""What a study is beside its space: with another it is another study."""
 
 
 class Resumption:
@@ -73,7 +87,7 @@ class Resumption:
             return
         if isinstance(record, SessionStart):
             self._last = record
-        elif isinstance(record, _OF_A_TRIAL) and record.number not in self._replay.trials:
+        elif isinstance(record, OF_A_TRIAL) and record.number not in self._replay.trials:
             self._early.setdefault(record.number, []).append((self._line, record))
         else:
             self._apply(self._replay, self._line, record)
@@ -95,7 +109,7 @@ class Resumption:
             self._apply(self._replay, line, record)
         self._replay.trials = dict(sorted(self._replay.trials.items()))
         for trial in self._replay.trials.values():
-            if trial.outcome is None:
+            if trial.outcome is None and not trial.parts:
                 trial.started, trial.worker = None, ""
         return self._replay
 
@@ -141,6 +155,7 @@ class Resumption:
                 {key: getattr(study, key) for key in IDENTITY},
             )
         ]
+        lines += [f"[fidelity] {line}" for line in _changes(_rungs(header.fidelity), _rungs(study.fidelity))]
         then, now = map(_unhinted, (header.space, study.space.to_dict()))
         lines += [f"[space.{name}] is gone" for name in then if name not in now]
         lines += [f"[space.{name}] is new" for name in now if name not in then]
@@ -158,8 +173,13 @@ def _unhinted(space: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     return {name: {k: v for k, v in table.items() if k not in _HINTS} for name, table in space.items()}
 
 
+def _rungs(fidelity: Fidelity | None) -> dict[str, Any]:
+    """What of a fidelity makes the rungs; the brackets of new trials, and the name, may change from run to run."""
+    return {} if fidelity is None else {"low": fidelity.low, "high": fidelity.high, "eta": fidelity.eta}
+
+
 def _another(line: str) -> str:
-    return f"{'other' if line.startswith(('constraints', 'forbid', 'metric_')) else 'another'} {line}"
+    return f"{'other' if line.startswith(('constraints', 'forbid', 'metric_', 'stages')) else 'another'} {line}"
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -7,12 +7,14 @@ import math
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from utilities.errors import StudyError
+from utilities.stage_plan import Begun
 from utilities.storage.atomic import replace_file, set_aside
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
@@ -22,7 +24,10 @@ from utilities.storage.records import (
     Finished,
     Header,
     Lost,
+    Measured,
     Observation,
+    Paused,
+    Promoted,
     Record,
     Reported,
     SessionStart,
@@ -30,6 +35,7 @@ from utilities.storage.records import (
 )
 from utilities.storage.replay import Replay
 from utilities.storage.resumption import OF_A_RUN, PROPOSING, Resumption
+from utilities.storage.stored_study import origin_of
 from utilities.storage.study_file import Study
 from utilities.storage.trials_csv import TrialsCsv
 from utilities.storage.warm_start import observations
@@ -81,7 +87,8 @@ class RunFolder:
         self._unwritten: list[TrialRecord] = []
         self._unsynced: list[int] = []
         self._goals = study.goals
-        self._csv = TrialsCsv(folder / "trials.csv", list(study.space.parameters), self._goals)
+        names, budgets = list(study.space.parameters), study.fidelity is not None
+        self._csv = TrialsCsv(folder / "trials.csv", names, self._goals, budgets=budgets)
         if replay is None:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())
@@ -164,8 +171,12 @@ class RunFolder:
             kappa=study.kappa,
             constraints=study.constraints,
             forbid=study.forbid,
+            stages=study.stages,
             enqueue=study.enqueue,
+            fidelity=study.fidelity,
             warm_start=study.warm_start,
+            instances=study.instances,
+            folder=str(study.folder.absolute()),
             observed=observed,
             created=time.time(),
             versions=self._versions,
@@ -180,34 +191,72 @@ class RunFolder:
         """What other studies had observed when this one began."""
         return self._replay.header.observed
 
+    @property
+    def stages(self) -> list[Begun]:
+        """Stages that have begun."""
+        return self._replay.stages
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether each trial is evaluated on instances, a part each."""
+        return self._study.instances is not None
+
+    @property
+    def first_seed(self) -> int:
+        """Seed of the study when it began."""
+        return self._replay.header.seed
+
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def session(self, ranks: int, now: float) -> None:
         """Note that a run of `ranks` processes begins, at `now` in seconds since the epoch."""
         study, host = self._study, socket.gethostname()
         settings = {key: getattr(study, key) for key in (*PROPOSING, *OF_A_RUN)}
-        self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings))
+        self._note(SessionStart(time=now, ranks=ranks, host=host, budget=study.budget, **settings, **origin_of(study)))
+
+    def stage(self, begun: Begun) -> None:
+        """Note that a stage begins; its first trial is noted next."""
+        self._note(begun)
 
     def asked(self, trial: Trial, origin: str) -> None:
         """Note a new trial and where its configuration came from."""
         self._note(Asked(trial, origin))
 
-    def started(self, number: int, worker: str, now: float) -> None:
+    def started(self, number: int, worker: str, now: float, part: int | None = None) -> None:
         """Note that `worker` (``3@node7``) begins to evaluate a trial, at `now` in seconds since the epoch."""
-        self._note(Started(number, worker, now))
+        self._note(Started(number, worker, now, part))
 
-    def reported(self, number: int, step: int, value: float, now: float) -> None:
+    def reported(self, number: int, step: int, value: float, now: float, part: int | None = None) -> None:
         """Note an intermediate value of a trial."""
-        self._note(Reported(number, step, value, now))
+        self._note(Reported(number, step, value, now, part))
 
-    def lost(self, number: int, reason: str, now: float) -> None:
+    def lost(self, number: int, reason: str, now: float, part: int | None = None) -> None:
         """Note that a trial's evaluation was lost, at `now` in seconds since the epoch: it waits again."""
-        self._note(Lost(number, self._replay.known(number).worker, reason, now))
+        self._note(Lost(number, self._replay.known(number).worker, reason, now, part))
+
+    def measured(self, number: int, part: int, outcome: Outcome, worker: str, completed: float) -> None:
+        """Note what came of a part of a trial, on `worker`, at `completed` in seconds since the epoch."""
+        self._note(Measured(number, part, outcome, worker, completed - outcome.seconds, completed))
+
+    def paused(self, trial: Trial, outcome: Outcome, completed: float) -> None:
+        """Note what a trial came to at a budget that is not the full one. The first outcome there stands."""
+        record = self._replay.known(trial.number)
+        if trial.budget is not None:
+            self._note(Paused(trial.number, trial.budget, outcome, record.worker, record.started, completed))
+
+    def promoted(self, trial: Trial) -> None:
+        """Note that a paused trial goes on, with a larger budget."""
+        if trial.budget is not None:
+            self._note(Promoted(trial.number, trial.budget, trial.previous_budget))
 
     def finished(self, number: int, outcome: Outcome, completed: float) -> None:
         """Note a trial's outcome. The first one stands: another of the same trial is ignored."""
         record = self._replay.known(number)
-        self._note(Finished(number, outcome, record.worker, record.started, completed))
+        latest = record.rungs[-1] if record.paused else record
+        self._note(Finished(number, outcome, latest.worker, latest.started, completed))
+        if record.parts:  # each had a folder in it, and those that kept nothing have gone
+            with suppress(OSError):
+                (self.folder / "trials" / str(number)).rmdir()
 
     def sync(self, *, rows: bool = True) -> None:
         """Put everything noted on disk: the journal with one fsync, then the rows of trials.csv.
@@ -226,7 +275,7 @@ class RunFolder:
         """
         self._journal.sync()
         if self._kept is not None:
-            self._kept.note(self.records[number] for number in self._unsynced)
+            self._kept.note(self.records[number] for number in self.unsynced)
         self._unsynced.clear()
         if rows and self.has_rows:
             self._write_rows()
@@ -234,12 +283,29 @@ class RunFolder:
     def _write_rows(self) -> None:
         with writing(self._csv.path, "the table of trials"):
             if self._earlier is not None:
-                if self._csv.restore(self._earlier):
+                if self._csv.restore(self._earlier, self._paused):
                     self.messages.append(f"{self._csv.path} did not match the journal and has been written anew")
                 self._earlier = None
             ended, self._unwritten = self._unwritten, []
             if ended or self._csv.stale:
                 self._csv.append(ended)
+
+    @property
+    def _paused(self) -> list[TrialRecord]:
+        return [record for record in self.records.values() if record.paused]
+
+    def conclude(self) -> None:
+        """Give the trials that are paused a row of trials.csv, as pruned: the study is through.
+
+        Raises
+        ------
+        DiskError
+            As of `sync`.
+        """
+        self.sync()
+        with writing(self._csv.path, "the table of trials"):
+            self._write_rows()
+            self._csv.conclude(self._paused)
 
     @property
     def has_rows(self) -> bool:
@@ -248,14 +314,15 @@ class RunFolder:
 
     @property
     def unsynced(self) -> list[int]:
-        """Trials whose outcome is not on disk yet."""
-        return list(self._unsynced)
+        """Trials whose outcome, or whose value at a rung, is not on disk yet."""
+        return list(dict.fromkeys(self._unsynced))
 
     def _note(self, record: Record) -> None:
         if self._replay.apply(record):
             self._journal.append(record)
             if isinstance(record, Finished):
                 self._unwritten.append(self.records[record.number])
+            if isinstance(record, Finished | Paused):
                 self._unsynced.append(record.number)
 
     # --- the other files --------------------------------------------------------------------------------------------
@@ -271,6 +338,7 @@ class RunFolder:
             The disk takes no more for now, or the folder cannot be written; the old file is as it was.
         """
         from utilities.storage.archive import Contents, StoredModel, write_archive
+        from utilities.storage.rung_table import rung_columns
         from utilities.storage.trial_table import TrialTable
 
         if fits:
@@ -278,7 +346,8 @@ class RunFolder:
         if self._table is None:
             self._table = TrialTable(space, self._goals)
         self._table.update(self.records)
-        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions)
+        evaluations = None if self._study.fidelity is None or self.in_parts else rung_columns(self.records.values())
+        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions, evaluations)
         with writing(self._archive, "the archive"):
             write_archive(self._archive, contents)
         self._archive_due = False

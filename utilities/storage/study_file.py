@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from utilities.budgets import Fidelity
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError, nearest
+from utilities.goal_rules import check_goals
 from utilities.methods import acquisition_misuse
 from utilities.metric_constraints import check_directions
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
+from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
+from utilities.storage.race_rules import check_race
+from utilities.storage.space_file import KEY, read_space_file
+from utilities.storage.stage_tables import TABLE as STAGE
+from utilities.storage.stage_tables import read_stages
 from utilities.storage.study_rules import RULES, check_key, name_of_study
 from utilities.storage.tables import read_tables, show
+from utilities.trial import Instance
 
 if TYPE_CHECKING:
     from utilities.goals import Goals
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 Direction: TypeAlias = Literal["minimize", "maximize"]
 Isolation: TypeAlias = Literal["process", "none"]
 
-_TABLES = ("study", "space", "enqueue", TABLE)
+_TABLES = ("study", "space", "enqueue", STAGE, TABLE, FIDELITY)
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -87,10 +95,20 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         Seconds that running trials get once a time limit or a signal ends the run.
     isolation
         Whether the objective runs in a child process of its worker or inside it.
+    instances
+        What each configuration is evaluated on, a part each; None where a trial is one evaluation.
+    first_instances
+        How many of them every configuration gets.
+    race_alpha
+        Probability with which a comparison gives up a configuration that equals the best; 0 lets all finish.
     early_stopping
         The rule by which trials are ended early; None means that none is.
+    fidelity
+        The budgets with which trials are evaluated; None means that there are none.
     enqueue
         Configurations, whole or in part, that come first.
+    stages
+        Tables of the stages, from coarse to fine, see `utilities.stage_plan`; none means that there are none.
     space
         The parameters.
     folder
@@ -126,8 +144,13 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     max_consecutive_failures: int = 25
     grace: float = 30.0
     isolation: Isolation = "process"
+    instances: list[Instance] | None = None
+    first_instances: int | None = None
+    race_alpha: float | None = None
     early_stopping: Settings | None = None
+    fidelity: Fidelity | None = None
     enqueue: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
     space: Space
     folder: Path
     source: str
@@ -148,8 +171,12 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         tables: dict[str, Any] = {"study": own, "space": self.space.to_dict()}
         if self.enqueue:
             tables["enqueue"] = self.enqueue
+        if self.stages:
+            tables[STAGE] = self.stages
         if self.early_stopping is not None:
             tables[TABLE] = msgspec.to_builtins(self.early_stopping)
+        if self.fidelity is not None:
+            tables[FIDELITY] = msgspec.to_builtins(self.fidelity)
         return tables
 
 
@@ -164,22 +191,45 @@ def read_study(path: Path) -> Study:
     StudyError
         Whatever is wrong with the file: its path, the key, the rule, the value received, the nearest known name.
     """
-    source = str(path)
-    tables = read_tables(path)
+    return study_of(read_tables(path), str(path), path.absolute().parent, path.stem)
+
+
+def study_of(tables: Any, source: str, folder: Path, stem: str) -> Study:
+    """Check the tables of a study file.
+
+    Parameters
+    ----------
+    tables
+        As a file has them, or `Study.to_dict`.
+    source, folder
+        As of the study.
+    stem
+        Name of the study where the tables have none.
+
+    Raises
+    ------
+    StudyError
+        As of `read_study`.
+    """
     _check_tables(tables, source)
     fields = _study_fields(tables["study"], source)
     if "name" not in fields:
-        fields["name"] = name_of_study(path.stem, f"{source}: [study] name is missing and the file's name")
+        fields["name"] = name_of_study(stem, f"{source}: [study] name is missing and the file's name")
     if TABLE in tables:
         fields[TABLE] = parse_early_stopping(tables[TABLE], source)
-        if "objectives" in fields:
-            rule = "goes by the values of one objective, which trials report; with objectives no trial is ended early"
-            raise StudyError(f"{source}: [{TABLE}] {rule}: leave it out")
-    space = _space(tables["space"], fields, source)
+    if FIDELITY in tables:
+        fields[FIDELITY] = parse_fidelity(tables[FIDELITY], source)
+    check_rule(fields.get(FIDELITY), fields.get(TABLE), source)
+    table, others = _table_of_space(tables["space"], folder, source)
+    fields |= {key: [*fields.get(key, ()), *found] for key, found in others.items() if found}
+    space = _space(table, fields, source)
     enqueue = _enqueue(tables.get("enqueue", []), space, source)
-    study = Study(enqueue=enqueue, space=space, folder=path.absolute().parent, source=source, **fields)
+    if STAGE in tables:
+        fields |= read_stages(tables[STAGE], space, fields, source)
+    study = Study(enqueue=enqueue, space=space, folder=folder, source=source, **fields)
     _check_placeholders(study)
-    _check_acquisition(study)
+    _check_method(study)
+    check_race(study)
     return study
 
 
@@ -236,15 +286,25 @@ def override(
         key: RULES[key].check(value, f"--{key.replace('_', '-')}") for key, value in given.items() if value is not None
     }
     changed: Study = msgspec.structs.replace(study, **changes)
-    _check_acquisition(changed)
+    _check_method(changed)
     return changed
 
 
-def _check_acquisition(study: Study) -> None:
+def _check_method(study: Study) -> None:
+    """See that what is tuned for goes with how, and with the other tables."""
     several = study.objectives is not None
     misuse = acquisition_misuse(study.method, study.acquisition, study.kappa, several=several)
     if misuse:
         raise StudyError(f"{study.source}: [study] {misuse}")
+    check_goals(
+        study.objectives or (),
+        study.method,
+        constrained=bool(study.metric_constraints),
+        fidelity=f"[{FIDELITY}]" * (study.fidelity is not None),
+        stages=f"[[{STAGE}]]" * bool(study.stages),
+        early_stopping=f"[{TABLE}]" * (study.early_stopping is not None),
+        source=f"{study.source}: ",
+    )
 
 
 def _check_tables(tables: Any, source: str) -> None:
@@ -276,6 +336,14 @@ def _study_fields(table: Mapping[str, Any], source: str) -> dict[str, Any]:
         got = "both" if "objective" in fields else "neither"
         raise StudyError(f"{source}: [study] must have exactly one of objective and command; got {got}")
     return fields
+
+
+def _table_of_space(table: dict[str, Any], folder: Path, source: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Table of the parameters, and constraints that come with it where it names a file of ConfigSpace's."""
+    if set(table) != {KEY} or not isinstance(table[KEY], str):
+        return table, {}
+    parameters, constraints, forbid = read_space_file(table[KEY], folder, f"{source}: [space] {KEY}")
+    return parameters, {"constraints": constraints, "forbid": forbid}
 
 
 def _check_goals(fields: Mapping[str, Any], here: str) -> None:
@@ -324,7 +392,8 @@ def _enqueue(points: Any, space: Space, source: str) -> list[dict[str, Any]]:
 
 
 def _check_placeholders(study: Study) -> None:
-    known = list(study.space.parameters)
+    known = [*study.space.parameters, *(PLACEHOLDERS if study.fidelity is not None else ())]
+    known += ["instance"] if study.instances else []
     for i, argument in enumerate(study.command or ()):
         where = f"{study.source}: [study] command[{i}]"
         for match in _BRACES.finditer(argument):
@@ -332,5 +401,6 @@ def _check_placeholders(study: Study) -> None:
                 rule = f"{where} must have its braces in pairs, or doubled where a plain one is meant"
                 raise StudyError(f"{rule}; got {show(argument)}")
             if match[1] is not None and match[1] not in known:
-                hint = nearest(match[1], known)
+                needs = f" It needs a table [{FIDELITY}]." if match[1] in PLACEHOLDERS else ""
+                hint = needs or nearest(match[1], known)
                 raise StudyError(f"{where}: {match[0]} must name a parameter; known: {', '.join(known)}.{hint}")

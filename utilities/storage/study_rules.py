@@ -15,9 +15,16 @@ import msgspec
 from utilities.errors import StudyError, nearest
 from utilities.methods import ACQUISITIONS, METHODS
 from utilities.metric_constraints import check_direction, check_objectives, read_metric_constraint
+from utilities.storage.race_rules import instances, race_alpha
 from utilities.storage.tables import LARGEST, show
 
-_KINDS = {"int": "an integer", "float": "a number", "str": "a string", "array": "a list of strings"}
+_KINDS = {
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "array": "a list of strings",
+}
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -279,5 +286,8 @@ RULES: dict[str, Rule] = {
     "retries": Rule(int, lambda value, where: integer(value, where, 0)),
     "max_consecutive_failures": Rule(int, lambda value, where: integer(value, where, 1)),
     "grace": Rule(str | float, parse_duration),
+    "instances": Rule(int | list[Any] | None, instances, "a list of text and numbers, or how many there are"),
+    "first_instances": Rule(int | None, lambda value, where: integer(value, where, 2)),
+    "race_alpha": Rule(float | None, race_alpha),
     "isolation": Rule(str, one_of(("process", "none"))),
 }

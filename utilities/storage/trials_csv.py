@@ -5,6 +5,9 @@ user_attrs_origin, user_attrs_*``: times in local time without a zone, as Optuna
 microseconds; the duration as pandas writes one; what a trial has not got is empty. With several objectives
 ``values_0, values_1, ...`` stand in place of ``value``, and under constraints on metrics ``user_attrs_feasible`` after
 ``user_attrs_origin``. The file follows from the journal and is written anew where it does not match.
+
+In a study with budgets ``user_attrs_budget`` follows the origin: that of the trial's last evaluation. Once such a study
+is through, trials that are still paused stand at the end, as pruned; a run that continues it takes them out.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from utilities.goals import Goals
 from utilities.storage.atomic import replace_file
@@ -37,18 +42,28 @@ class TrialsCsv:
         Names of the parameters of the space.
     goals
         What trials are judged by.
+    budgets
+        Whether trials have budgets.
     """
 
-    def __init__(self, path: Path, parameters: Sequence[str], goals: Goals = _PLAIN) -> None:
-        self.path, self._goals = path, goals
-        self._notes = (*_NOTES, _FEASIBLE) if goals.constraints else _NOTES
+    def __init__(self, path: Path, parameters: Sequence[str], goals: Goals = _PLAIN, *, budgets: bool = False) -> None:
+        self.path, self._goals, self._budgets = path, goals, budgets
         self._parameters = list(parameters)
+        extra = (_FEASIBLE,) if goals.constraints else ()
+        self._notes = (*_NOTES, *extra, "budget") if budgets else (*_NOTES, *extra)
         self._records: list[TrialRecord] = []
         self._metrics: dict[str, str] = {}
         self._size = -1
 
-    def restore(self, records: Iterable[TrialRecord]) -> bool:
+    def restore(self, records: Iterable[TrialRecord], paused: Sequence[TrialRecord] = ()) -> bool:
         """Take over the trials that ended before; write the file anew where it does not hold just these.
+
+        Parameters
+        ----------
+        records
+            They, in the order in which they ended.
+        paused
+            Those that wait at a rung, as given to `conclude` if that was the last thing to happen.
 
         Returns
         -------
@@ -60,11 +75,31 @@ class TrialsCsv:
         self._widen(self._records)
         there = self.path.exists()
         lacks_rows, matches = self._compare() if there else (True, False)
+        expected = matches or lacks_rows or (bool(paused) and any(self._with(paused)._compare()))
         if matches:
             self._size = self.path.stat().st_size
         else:
             self._replace()
-        return there and not (matches or lacks_rows)
+        return there and not expected
+
+    def _with(self, paused: Sequence[TrialRecord]) -> TrialsCsv:
+        """Table that has the paused trials at its end."""
+        table = TrialsCsv(self.path, self._parameters, budgets=len(self._notes) > len(_NOTES))
+        table._records = [*self._records, *paused]
+        table._widen(table._records)
+        return table
+
+    def conclude(self, paused: Sequence[TrialRecord]) -> None:
+        """Write the trials that are paused after those that ended, as pruned.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written; it is as it was.
+        """
+        if paused:
+            self._with(paused)._replace()
+            self._size = 0  # another than it has: a row that followed would have it written anew
 
     def _compare(self) -> tuple[bool, bool]:
         """Whether the file only lacks the table's last rows, and whether it is the table."""
@@ -114,7 +149,7 @@ class TrialsCsv:
         """Give each metric a column; returns whether there is a new one."""
         before = len(self._metrics)
         for record in records:
-            for name in record.outcome.metrics if record.outcome else ():
+            for name in _final(record).metrics if record.outcome or record.paused else ():
                 if name not in self._metrics:
                     self._metrics[name] = self._free_column(name)
         return len(self._metrics) > before
@@ -136,21 +171,21 @@ class TrialsCsv:
             yield _lines(map(self._row, self._records[first : first + _PART]))
 
     def _row(self, record: TrialRecord) -> list[object]:
-        outcome, config = record.outcome, record.trial.config
-        if outcome is None:
-            raise ValueError(f"trial {record.trial.number} has not ended: it has no row")
+        outcome, config = _final(record), record.trial.config
+        completed = record.rungs[-1].completed if record.paused else record.completed
         return [
             record.trial.number,
             *self._values(outcome),
             outcome.state.value,
-            _local(record.started),
-            _local(record.completed),
-            _duration(record.started, record.completed),
+            _local(record.begun),
+            _local(completed),
+            _duration(record.begun, completed),
             *map(config.get, self._parameters),
             " ".join(outcome.reason.split()),
-            record.worker,
+            record.rungs[-1].worker if record.paused else record.worker,
             record.origin,
             *self._feasible(outcome),
+            *[record.budget][: self._budgets],
             *map(outcome.metrics.get, self._metrics),
         ]
 
@@ -165,6 +200,15 @@ class TrialsCsv:
         if not self._goals.constraints:
             return []
         return [self._goals.keeps(outcome) if outcome.state is TrialState.COMPLETE else None]
+
+
+def _final(record: TrialRecord) -> Outcome:
+    """Outcome of a trial; of a paused one what it would be if it were never promoted."""
+    if record.paused:
+        return replace(record.rungs[-1].outcome, state=TrialState.PRUNED)
+    if record.outcome is None:
+        raise ValueError(f"trial {record.trial.number} has not ended: it has no row")
+    return record.outcome
 
 
 def _local(seconds: float | None) -> str | None:

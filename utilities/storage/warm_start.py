@@ -8,17 +8,13 @@ this space. The others are left out, and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from io import FileIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utilities.errors import JournalError, StudyError
+from utilities.errors import StudyError
 from utilities.goals import make_goals
-from utilities.storage.journal import check_format, decode
-from utilities.storage.lines import read_lines
-from utilities.storage.records import Header, Observation, Record
-from utilities.storage.replay import Replay, questions_first
+from utilities.storage.reading import read_trials
+from utilities.storage.records import Header, Observation
+from utilities.storage.replay import Replay
 from utilities.storage.tables import show
 from utilities.trial import Config, TrialState
 
@@ -47,7 +43,7 @@ def observations(study: Study) -> tuple[list[Observation], list[str]]:
     messages: list[str] = []
     for i, name in enumerate(study.warm_start or ()):
         where = f"{study.source}: [study] warm_start[{i}]"
-        replay = _replay(study.folder / name / "journal.jsonl", where)
+        replay = read_trials(study.folder / name / "journal.jsonl", where)
         _check_goals(replay.header, study, f"{where} must have the same", name)
         found, left_out = _take(replay, study, name)
         taken += found
@@ -97,31 +93,3 @@ def _of_space(config: Config, space: Space) -> Config | None:
         return space.validate(space.with_constants(known))
     except StudyError:
         return None
-
-
-def _replay(path: Path, where: str) -> Replay:
-    """Trials in a journal that another run may be writing: whole lines alone are read."""
-    try:
-        with FileIO(path) as file:
-            records = list(_records(file, path))
-    except OSError as error:
-        rule = "must be the folder of an earlier study"
-        raise StudyError(f"{where} {rule}; cannot read {path}: {error.strerror or error}") from None
-    except JournalError as error:
-        raise StudyError(f"{where}: {error}") from None
-    if not records or not isinstance(records[0], Header):
-        raise StudyError(f"{where} must be the folder of an earlier study; {path} is empty")
-    replay = Replay(records[0])
-    for _, record in questions_first(records[1:]):
-        replay.apply(record)
-    return replay
-
-
-def _records(file: FileIO, path: Path) -> Iterator[Record]:
-    first = True
-    for line in read_lines(file):
-        if line.body is not None:
-            if first:
-                check_format(line.body, path)
-            first = False
-            yield decode(line, path)

@@ -1,0 +1,1 @@
+"""How many epochs of training early stopping saves, on Fashion-MNIST, against others; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""Epochs that early stopping with a model of learning curves saves, on YAHPO Gym's LCBench."""

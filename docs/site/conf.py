@@ -1,0 +1,17 @@
+"""Settings of Sphinx for the site."""
+
+project = "Reverie"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = "Reverie"
+html_copy_source = False
+html_show_sphinx = False
+root_doc = "index"
+myst_heading_anchors = 4
+myst_enable_extensions = ["attrs_inline"]
+suppress_warnings = ["myst.header", "toc.not_included"]
+exclude_patterns = ["site"]
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+nitpicky = False

@@ -1,0 +1,1 @@
+"""How ``reverie init`` comes to a study file: ranges around defaults, what source code tells, known kinds of models."""

@@ -1,0 +1,157 @@
+"""The race over instances: stages, the test, what is estimated of a configuration that has seen some of them."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
+
+from utilities.racing import ALPHA, FIRST, Race, Verdict, stages
+
+COUNT = 10
+
+
+def run(race: Race, number: int, values: np.ndarray) -> Verdict:
+    """Let a configuration run the race alone, to its end."""
+    race.enter(number)
+    while True:
+        for part in race.wanted(number):
+            race.take(number, part, float(values[part]))
+        verdict = race.judge(number)
+        if verdict is not Verdict.GO_ON:
+            return verdict
+
+
+def seen(race: Race, number: int, values: np.ndarray) -> int:
+    return COUNT - len([part for part in race.order if np.isnan(race._runners[number].losses[race._place[part]])])
+
+
+@given(st.integers(2, 30), st.integers(2, 200))
+def test_stages_grow_to_all_instances(first: int, count: int) -> None:
+    sizes = stages(first, count)
+    assert (sizes[0], sizes[-1]) == (min(first, count), count)
+    assert all(a < b <= -(-3 * a // 2) for a, b in pairwise(sizes))
+
+
+def test_the_order_is_common_and_random() -> None:
+    orders = [Race(COUNT, seed).order for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert all(sorted(order) == list(range(COUNT)) for order in orders)
+
+
+def test_the_first_has_all_instances_and_a_hopeless_one_the_first_few() -> None:
+    rng, race = np.random.default_rng(0), Race(COUNT, 0)
+    difficulty = 10.0 * rng.standard_normal(COUNT)
+    assert run(race, 0, difficulty + 0.1 * rng.standard_normal(COUNT)) is Verdict.COMPLETE
+    assert run(race, 1, difficulty + 5.0 + 0.1 * rng.standard_normal(COUNT)) is Verdict.GIVE_UP
+    assert seen(race, 1, difficulty) == FIRST
+    assert run(race, 2, difficulty - 5.0 + 0.1 * rng.standard_normal(COUNT)) is Verdict.COMPLETE
+
+
+def test_without_a_level_all_have_all_instances() -> None:
+    race = Race(COUNT, 0, alpha=0.0)
+    for number in range(4):
+        race.enter(number)
+        assert race.wanted(number) == race.order
+        for part in race.order:
+            race.take(number, part, float(100 * number + part))
+        assert race.judge(number) is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_before_there_are_others_to_go_by_it_is_the_paired_t_test(seed: int) -> None:
+    rng, race = np.random.default_rng(seed), Race(COUNT, 0, first=6, alpha=0.3)
+    one, other = rng.standard_normal(COUNT), 0.4 + rng.standard_normal(COUNT)
+    run(race, 0, one)
+    race.enter(1)
+    first = race.wanted(1)
+    for part in first:
+        race.take(1, part, float(other[part]))
+    p = ttest_rel(other[first], one[first], alternative="greater").pvalue
+    assert (race.judge(1) is Verdict.GIVE_UP) == (p <= 0.3)
+
+
+def test_until_one_has_all_instances_only_the_foremost_goes_on() -> None:
+    race = Race(COUNT, 0)
+    for number in (0, 1):
+        race.enter(number)
+    for number, level in ((1, 0.0), (0, 1.0)):
+        for part in race.wanted(number):
+            race.take(number, part, level)
+    assert race.judge(0) is Verdict.WAIT
+    assert race.judge(1) is Verdict.GO_ON
+    race.leave(1)
+    assert race.judge(0) is Verdict.GO_ON
+
+
+def test_each_comparison_gives_up_an_equal_one_as_often_as_it_may() -> None:
+    given_up = 0
+    for seed in range(600):
+        rng, race = np.random.default_rng(seed), Race(COUNT, seed)
+        difficulty = 3.0 * rng.standard_normal(COUNT)
+        run(race, 0, difficulty + rng.standard_normal(COUNT))
+        race.enter(1)
+        for part in race.wanted(1):
+            race.take(1, part, float(difficulty[part] + rng.standard_normal()))
+        given_up += race.judge(1) is Verdict.GIVE_UP
+    assert given_up / 600 == pytest.approx(ALPHA, abs=4.0 * np.sqrt(ALPHA * (1.0 - ALPHA) / 600))
+
+
+# --- what is estimated ------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 1000), st.integers(2, 9))
+@settings(max_examples=30, deadline=None)
+def test_who_has_all_instances_has_their_mean_and_who_has_some_is_adjusted(seed: int, count: int) -> None:
+    rng, race = np.random.default_rng(seed), Race(COUNT, seed, first=count, alpha=0.99)
+    difficulty = 100.0 * rng.standard_normal(COUNT)
+    levels = [0.0, -1.0, -2.0]
+    for number, level in enumerate(levels):
+        assert run(race, number, level + difficulty) is Verdict.COMPLETE
+        assert race.estimate(number).mean == pytest.approx(level + difficulty.mean())
+    assert run(race, 3, 7.0 + difficulty) is Verdict.GIVE_UP
+    assert race.estimate(3).mean == pytest.approx(7.0 + difficulty.mean())
+    assert race.promise(3) == pytest.approx(7.0 + difficulty.mean())
+
+
+def test_standard_errors_are_those_of_the_estimates() -> None:
+    scores: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(60):
+        rng, race = np.random.default_rng(seed), Race(COUNT, seed)
+        difficulty = 2.0 * rng.standard_normal(COUNT)
+        for number in range(12):
+            level = 1.0 * (number % 3 == 2)
+            verdict = run(race, number, level + difficulty + 0.5 * rng.standard_normal(COUNT))
+            estimate = race.estimate(number)
+            if number >= 4:
+                error = estimate.mean - level - difficulty.mean()
+                scores[verdict is Verdict.COMPLETE].append(error / estimate.error)
+    for found in scores.values():
+        assert 0.75 < np.std(found) < 1.4
+
+
+def test_a_resumed_race_knows_what_it_knew() -> None:
+    rng, race, again = np.random.default_rng(3), Race(COUNT, 3), Race(COUNT, 3)
+    difficulty = rng.standard_normal(COUNT)
+    table = [0.3 * (n % 2) + difficulty + 0.1 * rng.standard_normal(COUNT) for n in range(8)]
+    for number, values in enumerate(table):
+        run(race, number, values)
+        parts = race.order[: seen(race, number, values)]
+        again.resume(number, [(part, float(values[part])) for part in parts], ended=True)
+    for number in range(8):
+        assert again.estimate(number) == race.estimate(number)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e200, 1.7e308])
+def test_no_size_of_losses_is_too_much(size: float) -> None:
+    race, rng = Race(4, 0), np.random.default_rng(0)
+    for number in range(8):
+        race.enter(number)
+        verdict = Verdict.GO_ON
+        while verdict is Verdict.GO_ON:
+            for part in race.wanted(number):
+                race.take(number, part, size * float(rng.uniform(-1.0, 1.0)))
+            verdict = race.judge(number)
+        assert np.isfinite(race.estimate(number)).all()

@@ -1,0 +1,286 @@
+"""A race of configurations over instances: each goes on only while it may be among the best (F-Race, irace).
+
+Symbols
+-------
+K        instances, in an order common to all configurations: whoever has n of them has the first n
+y[c, i]  loss of configuration c on instance i, to be minimised; y[c, i] = mu[c] + b[i] + e[c, i]
+b        effects (K,) of the instances, which sum to 0
+stages   n_1 < n_2 < ... = K: numbers of instances at which a configuration is judged
+
+Whoever has reached a stage is compared with the incumbents, the mean of the best `BEST` of those that have all
+instances, on the instances that it has: a paired test, as in F-Race (Birattari et al. 2002; Lopez-Ibanez et al. 2016,
+irace). It is a one-sided t-test of the differences d, whose variance is moderated by that of others (Smyth 2004,
+equation 3):
+
+    s~^2 = (nu_0 s_0^2 + (n - 1) s^2) / (nu_0 + n - 1)        t = mean(d) / (s~ / sqrt n) on nu_0 + n - 1 degrees
+
+for s^2 of two or three differences is next to nothing to go by. Each comparison gives up a configuration that equals
+given incumbents with probability `alpha`: that costs little, for it is no better, and saves the more the larger it is.
+
+Instances differ in difficulty, and who was given up has seen some of them only. So its objective is the mean of
+``y - b`` over these (two-way additive model), b being estimated from those that have all.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtr
+
+from utilities.surrogate import Array
+
+FIRST, ALPHA = 3, 0.4
+"""Instances that every configuration gets, and the error rate of each comparison, by default."""
+
+BEST = 3
+"""Complete configurations whose mean a configuration is compared with. The best one alone is the luckiest, too: against
+it others are given up that are as good, and with as many evaluations the search ends worse."""
+
+GROWTH = 1.5
+"""Growth of the number of instances from stage to stage: those of a stage can be evaluated at the same time."""
+
+PRIOR_DEGREES = 3.0
+"""nu_0: degrees of freedom that the variances of others count for."""
+
+NEIGHBOURS, LEAST_NEIGHBOURS = 20, 3
+"""Configurations, the best, of which the variance and the effects are taken; fewer than so many say nothing of it."""
+
+
+_LARGEST = 1e300
+"""Size up to which losses are told apart: differences of larger ones overflow."""
+
+
+class Verdict(Enum):
+    """What becomes of a configuration that has reached a stage."""
+
+    WAIT = "wait"
+    GO_ON = "go on"
+    GIVE_UP = "give up"
+    COMPLETE = "complete"
+
+
+class Estimate(NamedTuple):
+    """Mean loss over all instances, and its standard error."""
+
+    mean: float
+    error: float
+
+
+@dataclass
+class _Runner:
+    """A configuration in the race: its losses by the place of the instance in the common order, and its stage."""
+
+    losses: Array
+    stage: int
+    count: int = 0
+
+
+def stages(first: int, count: int) -> list[int]:
+    """Numbers of instances, of `count` in all, at which a configuration is judged, `first` the first of them."""
+    sizes = [min(first, count)]
+    while sizes[-1] < count:
+        sizes.append(min(count, math.ceil(GROWTH * sizes[-1])))
+    return sizes
+
+
+class Race:
+    """Who is in the race, how far, and what is known of it. Losses are to be minimised.
+
+    Parameters
+    ----------
+    count
+        Number K of instances.
+    seed
+        Of the order in which configurations get them.
+    first
+        How many of them every configuration gets.
+    alpha
+        Probability with which a comparison gives up a configuration that equals the incumbents; 0 gives none up.
+
+    Attributes
+    ----------
+    order
+        Instances in the order in which every configuration gets them.
+    """
+
+    def __init__(self, count: int, seed: int, first: int | None = None, alpha: float | None = None) -> None:
+        self._count = count
+        self._stages = stages(min(FIRST, count) if first is None else first, count)
+        self._alpha = ALPHA if alpha is None else alpha
+        self.order: list[int] = np.random.default_rng([seed, 8]).permutation(count).tolist()
+        self._place = {part: place for place, part in enumerate(self.order)}
+        self._runners: dict[int, _Runner] = {}
+        self._live: dict[int, _Runner] = {}
+        self._ranked: list[tuple[float, int]] = []
+        self._known: tuple[Array, int] | None = None
+        self._best: Array = np.empty(0)
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    def enter(self, number: int) -> None:
+        """Let a configuration into the race."""
+        runner = _Runner(np.full(self._count, np.nan), self._stages[0] if self._alpha > 0.0 else self._count)
+        self._runners[number] = self._live[number] = runner
+
+    def take(self, number: int, part: int, loss: float) -> None:
+        """Note the loss of a configuration on an instance."""
+        runner = self._runners[number]
+        runner.losses[self._place[part]] = min(max(loss, -_LARGEST), _LARGEST)
+        runner.count += 1
+
+    def leave(self, number: int) -> None:
+        """Take a configuration that failed out of the race."""
+        del self._runners[number], self._live[number]
+
+    def resume(self, number: int, losses: Iterable[tuple[int, float]], *, ended: bool) -> None:
+        """Let a configuration of an earlier run in: its losses by instance, and whether it has ended the race."""
+        self.enter(number)
+        runner = self._runners[number]
+        for part, loss in losses:
+            self.take(number, part, loss)
+        if ended:
+            self._end(number)
+        else:
+            runner.stage = max(runner.stage, next(size for size in self._stages if size >= runner.count))
+
+    # --- who goes on ------------------------------------------------------------------------------------------------
+
+    def wanted(self, number: int) -> list[int]:
+        """Instances up to a configuration's present stage that it lacks, in their order."""
+        runner = self._runners[number]
+        return [self.order[place] for place in range(runner.stage) if np.isnan(runner.losses[place])]
+
+    def judge(self, number: int) -> Verdict:
+        """Decide about a configuration that lacks no instance of its stage; it goes on, has ended, or waits.
+
+        Until one has all instances, only the foremost goes on, and all others wait for it: there is nothing to compare
+        them with that has been seen on more than they have.
+        """
+        runner = self._live[number]
+        if runner.stage == self._count:
+            self._end(number)
+            return Verdict.COMPLETE
+        if self._ranked:
+            if self._worse(runner, self._best):
+                self._end(number)
+                return Verdict.GIVE_UP
+        elif number != self._foremost():
+            return Verdict.WAIT
+        runner.stage = next(size for size in self._stages if size > runner.stage)
+        return Verdict.GO_ON
+
+    def _end(self, number: int) -> None:
+        runner = self._live.pop(number)
+        if runner.count == self._count:
+            insort(self._ranked, (_mean(runner.losses), number))
+            self._known = None
+            best = [self._runners[other].losses for _, other in self._ranked[:BEST]]
+            self._best = np.asarray(np.mean(best, axis=0))
+
+    def _foremost(self) -> int:
+        """Of those in the race, the one with the most instances; of equals the best of these, then the earliest."""
+
+        def rank(number: int) -> tuple[int, float, int]:
+            runner = self._live[number]
+            return -runner.stage, self.promise(number), number
+
+        return min(self._live, key=rank)
+
+    def _worse(self, runner: _Runner, incumbent: Array) -> bool:
+        """Whether a configuration is significantly worse than `incumbent` (K,) on the instances that it has."""
+        difference = runner.losses[: runner.stage] - incumbent[: runner.stage]
+        mean = _mean(difference)
+        if mean <= 0.0:
+            return False
+        variance, degrees = self._moderated(_variance(difference), len(difference), against=incumbent)
+        if variance == 0.0:
+            return True
+        t = mean / math.sqrt(variance / len(difference))
+        return bool(stdtr(degrees, -t) <= self._alpha)
+
+    # --- what is known ----------------------------------------------------------------------------------------------
+
+    def estimate(self, number: int) -> Estimate:
+        """Mean loss over all instances, adjusted for those that were not seen, and its standard error.
+
+        The error is that of a mean of n residuals, and where n < K that of the effects subtracted besides, which come
+        from m configurations: ``s~^2 (1/n + (1/n - 1/K) / m)``.
+        """
+        runner = self._runners[number]
+        seen = ~np.isnan(runner.losses)
+        count = int(seen.sum())
+        effects, others = self._effects()
+        residual = (runner.losses - effects)[seen]
+        if others < 2:  # what is the instance's and what is noise cannot be told yet
+            return Estimate(_mean(residual), math.sqrt(_variance(runner.losses[seen]) / count))
+        among = count == self._count
+        own = _variance(residual) * (others / (others - 1) if among else others / (others + 1))
+        variance, _ = self._moderated(own, count, against=None)
+        share = 1.0 / count + (1.0 / count - 1.0 / self._count) / others
+        return Estimate(_mean(residual), math.sqrt(variance * share))
+
+    def promise(self, number: int) -> float:
+        """Mean loss so far, adjusted likewise: of several that may go on the lowest first; those without any last."""
+        runner = self._runners[number]
+        seen = ~np.isnan(runner.losses)
+        if not seen.any():
+            return math.inf
+        return _mean((runner.losses - self._effects()[0])[seen])
+
+    def _effects(self) -> tuple[Array, int]:
+        """Effects (K,) of the instances, and of how many configurations they are the median: the best complete ones."""
+        if self._known is None:
+            self._known = np.zeros(self._count), 0
+            best = [self._runners[number].losses for _, number in self._ranked[:NEIGHBOURS]]
+            if best:
+                effects = np.median([losses - _mean(losses) for losses in best], axis=0)
+                self._known = effects - _mean(effects), len(best)
+        return self._known
+
+    def _moderated(self, own: float, count: int, against: Array | None) -> tuple[float, float]:
+        """Variance s~^2 moderated by that of the neighbours, and its degrees of freedom.
+
+        Parameters
+        ----------
+        own
+            Variance of a configuration's `count` differences or residuals.
+        count
+            Their number.
+        against
+            What the differences are from; None for residuals.
+        """
+        degrees = count - 1.0
+        common = self._common_variance(against)
+        if common is None:
+            return own, degrees
+        total = PRIOR_DEGREES + degrees
+        return (PRIOR_DEGREES * common + degrees * own) / total, total
+
+    def _common_variance(self, against: Array | None) -> float | None:
+        """Pooled variance s_0^2 of the neighbours' differences or residuals; None where there are too few of them."""
+        reference, others = self._effects() if against is None else (against, 0)
+        first = 0 if against is None else BEST  # those that `against` is the mean of
+        rows = [self._runners[number] for _, number in self._ranked[first : first + NEIGHBOURS]]
+        if len(rows) < LEAST_NEIGHBOURS:
+            return None
+        inside = others / (others - 1) if others > 1 else 1.0  # the effects were taken from these very rows
+        return inside * _mean(np.array([_variance(row.losses - reference) for row in rows]))
+
+
+def _mean(values: Array) -> float:
+    size = max(1.0, float(np.abs(values).max()))
+    return float(np.mean(values / size)) * size  # divided first: the sum of values of 1e308 overflows
+
+
+def _variance(values: Array) -> float:
+    """Variance of at least one value, 0 of one alone; at most `_LARGEST`, for squares of 1e200 overflow."""
+    if len(values) < 2:
+        return 0.0
+    size = max(1.0, float(np.abs(values).max()))
+    return min(float(np.var(values / size, ddof=1)) * size * size, _LARGEST)
