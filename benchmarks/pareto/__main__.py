@@ -26,6 +26,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "data" / "pareto"
 EVALUATIONS = 60
 MARKS = (20, 40, 60)
 PENDING = (1, 16)
+_FEWEST = 3
 
 
 class Run(NamedTuple):
@@ -108,7 +109,8 @@ def report() -> str:
         "",
         f"{EVALUATIONS} evaluations, one or 16 at a time. Given is the mean share of the largest hypervolume that was",
         "missed or, of the single objective of `gardner2`, how far the best feasible trial lies above the optimum;",
-        "with a 95 % bootstrap interval over the seeds. Regenerate: `python -m benchmarks.pareto run`, `report`.",
+        "with a 95 % bootstrap interval over the seeds, where there are three or more. Regenerate:",
+        "`python -m benchmarks.pareto run`, `report`.",
     ]
     for problem in PROBLEMS:
         best = largest(problem)
@@ -129,6 +131,8 @@ def report() -> str:
 def _interval(values: np.ndarray) -> str:
     if not np.isfinite(values).all():
         return f"none feasible in {np.sum(~np.isfinite(values))} of {len(values)}"
+    if len(values) < _FEWEST:
+        return f"{values.mean():.4f}"
     means = np.random.default_rng(0).choice(values, (10_000, len(values))).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return f"{values.mean():.4f} ({low:.4f} to {high:.4f})"
