@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reverie import cli
@@ -154,6 +154,7 @@ def test_thinned_rows_keep_order_and_ends(rows: list[int], most: int) -> None:
     assert kept[-1:] == rows[-1:]
 
 
+@example([5e-324], 1.0)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.sampled_from([1.0, -1.0]))
 def test_the_good_range_has_the_best_value(values: list[float], sign: float) -> None:
     low, high = good_range(np.array(values), sign)

@@ -30,7 +30,9 @@ def time_unit(seconds: float) -> tuple[str, float]:
 
 def view(low: float, high: float, values: Any) -> list[float]:
     """Range of an axis that shows the good values well: a few very bad ones are cut off at its edge."""
-    span = high - low or abs(high) or 1.0
+    span = high - low
+    if span <= 1e-9 * max(abs(low), abs(high), 1e-300):
+        span = abs(high) if abs(high) > 1e-100 else 1.0
     return [low - 0.03 * span, high + 0.03 * span] if len(values) else [0.0, 1.0]
 
 
