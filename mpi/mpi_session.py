@@ -30,7 +30,6 @@ from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial, found
-from utilities.optimizer import Optimizer
 from utilities.rungs import concluded, rung_counts
 from utilities.stage_plan import describe
 from utilities.standings import comparison
@@ -39,6 +38,7 @@ from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.stop_request import StopRequest, StopRequests
 from utilities.storage.study_file import Study
 from utilities.storage.tables import LARGEST
+from utilities.study_optimizer import make_optimizer
 
 __all__ = ["Plan", "Session", "check_ranks", "cut_off_grid", "make_plan", "prepare_study", "resume_command"]
 
@@ -122,21 +122,7 @@ class Session:
         )
         reports: list[tuple[int, int, float, float]] = []
         self._run = RunFolder.open(plan.output, study, partial(recall, rule, reports))
-        self._optimizer = Optimizer(
-            study.space,
-            study.method,
-            study.seed,
-            direction=study.direction,
-            directions=study.directions,
-            objectives=study.objectives,
-            metric_constraints=study.metric_constraints,
-            acquisition=study.acquisition,
-            kappa=study.kappa,
-            stages=study.stages,
-            fidelity=self._fidelity,
-            refit="external" if trainers else "inline",
-            max_steps=None if study.early_stopping is None else study.early_stopping.max_steps,
-        )
+        self._optimizer = make_optimizer(study, self._fidelity, refit="external" if trainers else "inline")
         self._resume(reports)
         self._display = make_display()
         self._told = 0

@@ -15,9 +15,9 @@ from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.resources import Resources
 from utilities.devices import Devices, GpuPool, find, offered
 from utilities.display.text import clean, duration, listed, number, printable, setting
-from utilities.optimizer import Optimizer
 from utilities.storage.study_file import Study
 from utilities.storage.warm_start import observations
+from utilities.study_optimizer import make_optimizer
 from utilities.trial import Outcome, Trial, TrialState
 
 _LOOK_SECONDS = 0.02
@@ -55,19 +55,7 @@ def evaluate_one(study: Study, spec: ObjectiveSpec, folder: Path, tell: Callable
 
 def first_trial(study: Study) -> Trial:
     """Trial with which a new run of the study begins."""
-    optimizer = Optimizer(
-        study.space,
-        study.method,
-        study.seed,
-        direction=study.direction,
-        directions=study.directions,
-        objectives=study.objectives,
-        metric_constraints=study.metric_constraints,
-        acquisition=study.acquisition,
-        kappa=study.kappa,
-        stages=study.stages,
-        fidelity=study.fidelity,
-    )
+    optimizer = make_optimizer(study, study.fidelity)
     for observation in observations(study)[0]:
         values = optimizer.goals.observed(observation.objective, observation.metrics)
         optimizer.observe(observation.config, values, observation.metrics)
