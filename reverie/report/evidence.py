@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.errors import JournalError, StudyError
+from utilities.errors import StudyError
 from utilities.goals import Goals, make_goals
 from utilities.space import Space
 from utilities.storage.archive import ArchiveError, StoredModel, read_model, read_study
-from utilities.storage.journal import check_format, decode
-from utilities.storage.lines import read_lines
-from utilities.storage.records import Asked, Header, Record, Reported, SessionStart
-from utilities.storage.replay import Replay
+from utilities.storage.chronicle import Chronicle
+from utilities.storage.records import Header, SessionStart
 from utilities.trial import TrialRecord, TrialState
 
 Array = NDArray[np.float64]
@@ -137,55 +133,27 @@ def read_evidence(folder: Path) -> Evidence:
     path = folder / "journal.jsonl"
     if not path.is_file():
         raise StudyError(f"{folder}: a run folder must hold a journal.jsonl; this one has none")
-    sessions: list[SessionStart] = []
-    reports: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    replay: Replay | None = None
-    waiting: list[Record] = []
-    with FileIO(path, "r") as file:
-        for line in read_lines(file):
-            if line.body is None:
-                continue  # torn, or being written at this moment
-            if replay is None:
-                check_format(line.body, path)
-                replay = _begin(decode(line, path), path)
-                continue
-            record = decode(line, path)
-            if isinstance(record, SessionStart):
-                sessions.append(record)
-            elif isinstance(record, Asked):
-                replay.apply(record)
-            else:
-                waiting.append(record)
-    if replay is None:
+    chronicle = Chronicle(folder)
+    chronicle.read()
+    if not chronicle.begun:
         raise StudyError(f"{path}: the journal has no header yet; try again when the run has begun")
-    for record in waiting:
-        number = getattr(record, "number", None)
-        if number is not None and number not in replay.trials:
-            continue  # its question was lost to damage that `reverie repair` takes out
-        replay.apply(record)
-        if isinstance(record, Reported) and record.part is None:  # each instance has a curve of its own
-            reports[record.number][record.step] = record.value
-    header = replay.header
+    header = chronicle.header
     if header.objectives is not None:
         front = "summary.json has the front, trials.csv the values"
         raise StudyError(f"{folder}: a report is of one objective; this study has {len(header.objectives)}: {front}")
     return Evidence(
         folder=folder,
         header=header,
-        sessions=sessions,
-        trials=replay.trials,
-        reports=dict(reports),
+        sessions=chronicle.runs,
+        trials=chronicle.trials,
+        reports={
+            number: {step: value for step, (value, _) in steps.items()} for number, steps in chronicle.reports.items()
+        },
         summary=_summary(folder),
         tables=_tables(folder, header),
-        model=_model(folder, replay.space),
-        space=replay.space,
+        model=_model(folder, chronicle.replay.space),
+        space=chronicle.replay.space,
     )
-
-
-def _begin(record: Record, path: Path) -> Replay:
-    if not isinstance(record, Header):
-        raise JournalError(f"{path}: a journal must begin with its header; line 1 is none")
-    return Replay(record)
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -54,10 +54,8 @@ class Chronicle:
     reports
         Intermediate values: by trial and step the value and its time, in seconds since the epoch. Those on instances
         are left out: each has its own.
-    session
-        How the latest run began; None before the first.
-    sessions
-        Number of runs.
+    runs
+        How each run began, in their order.
     ended_before
         Number of trials that had ended when the latest run began.
     latest
@@ -78,8 +76,8 @@ class Chronicle:
         self.ended: list[TrialRecord] = []
         self.running: dict[int, TrialRecord] = {}
         self.reports: dict[int, dict[int, tuple[float, float]]] = {}
-        self.session: SessionStart | None = None
-        self.sessions = self.ended_before = self.damaged = 0
+        self.runs: list[SessionStart] = []
+        self.ended_before = self.damaged = 0
         self.latest: float | None = None
 
     @property
@@ -99,6 +97,16 @@ class Chronicle:
     def begun(self) -> bool:
         """Whether the journal has its header."""
         return self._replay is not None
+
+    @property
+    def session(self) -> SessionStart | None:
+        """How the latest run began; None before the first."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def sessions(self) -> int:
+        """Number of runs."""
+        return len(self.runs)
 
     @property
     def header(self) -> Header:
@@ -185,7 +193,7 @@ class Chronicle:
             trial.started, trial.worker = None, ""
         self.running.clear()
         self._parts.clear()
-        self.session, self.sessions = record, self.sessions + 1
+        self.runs.append(record)
         self.ended_before, self.latest = len(self.ended), record.time
 
     def _apply(self, replay: Replay, record: Record) -> None:
