@@ -24,7 +24,7 @@ _SILENT_PROBES = 2
 _BUFFER_BYTES = 4096
 _LEAVING_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 0.5
-"""MPICH's launcher ends the ranks as soon as it hears of an abort, and loses what it has not read by then."""
+"""A launcher that hears of an abort, or of a rank that leaves without MPI_Finalize, loses what it has not read by then."""
 
 
 class MasterLostError(ReverieError):
@@ -199,6 +199,7 @@ class Post:
         with suppress(MasterLostError):
             self._notice_the_dead()
         if self.gone:
+            time.sleep(_LAST_WORDS_SECONDS)
             _end_process(status)
         # Not MPI.Finalize, which keeps the interpreter to itself: the watch could not end a wait for a lost launcher.
         getattr(ctypes.CDLL(self._mpi.__file__), "MPI_Finalize", self._mpi.Finalize)()
