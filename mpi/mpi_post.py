@@ -24,7 +24,7 @@ _SILENT_PROBES = 2
 _BUFFER_BYTES = 4096
 _LEAVING_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 0.5
-"""A launcher that hears of an abort, or of a rank that leaves without MPI_Finalize, loses what it has not read by then."""
+"""A launcher that hears of an abort, or of a rank that left without MPI_Finalize, loses what it has not read yet."""
 
 
 class MasterLostError(ReverieError):

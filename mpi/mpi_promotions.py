@@ -45,8 +45,7 @@ class Promotions:
 
     def any(self, *, last: bool) -> bool:
         """Whether a trial is to be promoted; see `utilities.rungs.Rungs.candidate` for `last`."""
-        rungs = self._optimizer.rungs
-        return rungs is not None and rungs.candidate(last=last) is not None
+        return self._optimizer.promotable(last=last)
 
     def next(self, *, last: bool) -> Trial | None:
         """The trial that goes on; None where none does."""

@@ -70,7 +70,7 @@ def test_the_bracket_of_a_trial_depends_on_seed_and_number_alone() -> None:
         ({"high": 9}, "low is missing: the budget of the first evaluation"),
         (
             {"low": 1, "hihg": 9},
-            "hihg is not a known key; known keys: name, low, high, eta, brackets. Did you",
+            "hihg is not a known key; known keys: name, low, high, eta, brackets, guided. Did you",
         ),
         ({"low": "1", "high": 9}, "low must be a number; got '1'"),
         ({"low": True, "high": 9}, "low must be a number; got True"),
@@ -85,6 +85,9 @@ def test_the_bracket_of_a_trial_depends_on_seed_and_number_alone() -> None:
         ({"low": 1, "high": 9, "eta": 1}, "eta must be an integer of at least 2; got 1"),
         ({"low": 1, "high": 9, "brackets": 4}, "brackets must be from 1 to 3, the number of rungs (1, 3, 9); got 4"),
         ({"low": 1, "high": 9, "brackets": 0}, "brackets must be from 1 to 3"),
+        ({"low": 1, "high": 9, "guided": "yes"}, "guided must be true or false; got 'yes'"),
+        ({"low": 1, "high": 9, "guided": 1}, "guided must be true or false; got 1"),
+        ({"low": 1, "high": 9, "eta": True}, "eta must be an integer; got True"),
         ({"low": 1, "high": 9, "name": "a\nb"}, "name must be printable"),
     ],
 )

@@ -1,12 +1,14 @@
 """Which trial is promoted: against a search through everything, in any order of outcomes."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from utilities.budgets import Fidelity
+from utilities.early_stopping import MOST_COMPARED
 from utilities.rungs import Rungs, concluded, in_order, rung_counts
 from utilities.trial import Outcome, Rung, Trial, TrialRecord, TrialState
 
@@ -131,19 +133,26 @@ def test_few_trials_end_with_one_that_had_the_full_budget() -> None:
     assert rungs.candidate(last=True) is None
 
 
-def test_trials_are_ranked_by_the_score() -> None:
-    seen = []
+@given(st.lists(st.floats(-9.0, 9.0), min_size=1, max_size=130, unique=True), st.integers(0, 129))
+def test_guided_rungs_rank_the_latest_by_what_is_foreseen(finals: list[float], leaving: int) -> None:
+    rungs = halving([float(number) for number in range(len(finals))])
+    if leaving < len(finals):
+        rungs.leave(leaving)
+    asked = list(range(len(finals)))[-MOST_COMPARED:]
 
-    def score(number: int, budget: float, value: float) -> float:
-        seen.append((number, budget, value))
-        return -value
+    def foresee(numbers: Sequence[int]) -> list[float]:
+        assert list(numbers) == asked
+        return [finals[number] for number in numbers]
 
-    rungs = Rungs(Fidelity(low=1, high=9), 0, score)
-    for number in range(3):
-        rungs.begin(number, 1)
-        rungs.pause(number, 1, float(number))
-    assert rungs.candidate() == 2
-    assert seen == [(0, 1, 0.0), (1, 1, 1.0), (2, 1, 2.0)]
+    best = sorted(asked, key=lambda number: finals[number])[: len(asked) // 3]
+    expected = next((number for number in best if number != leaving), None)
+    assert rungs.candidate(foresee=foresee) == expected
+
+
+def test_values_rank_while_nothing_is_foreseen() -> None:
+    rungs = halving([2.0, 1.0, 3.0])
+    assert rungs.candidate(foresee=lambda numbers: None) == 1
+    assert rungs.candidate(foresee=lambda numbers: [3.0, 2.0, 1.0]) == 2
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

@@ -26,8 +26,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "high": (int, float),
     "eta": (int,),
     "brackets": (int,),
+    "guided": (bool,),
 }
-_TOLD: dict[tuple[type, ...], str] = {(str,): "text", (int, float): "a number", (int,): "an integer"}
+_TOLD: dict[tuple[type, ...], str] = {
+    (str,): "text",
+    (int, float): "a number",
+    (int,): "an integer",
+    (bool,): "true or false",
+}
 _ENDS = {"low": "first", "high": "last"}
 _DIGITS = 12
 _LONGEST_NAME = 60
@@ -48,6 +54,8 @@ class Fidelity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         One trial in so many is promoted from each rung to the next, which is about so many times as far.
     brackets
         Of Hyperband: trials begin at one of so many rungs, and are ranked among those that began at the same.
+    guided
+        Whether rungs are ranked by the objectives that a model foresees with the full budget.
     """
 
     name: str = "budget"
@@ -55,6 +63,7 @@ class Fidelity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     high: Budget
     eta: int = 3
     brackets: int = 1
+    guided: bool = False
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -144,6 +153,6 @@ def as_fidelity(values: Fidelity | Mapping[str, Any], where: str = "fidelity") -
             raise StudyError(f"{where} {key} is missing: the budget of the {_ENDS[key]} evaluation of a trial")
     for key, value in values.items():
         kinds = _KINDS[key]
-        if isinstance(value, bool) or not isinstance(value, kinds):
+        if isinstance(value, bool) != (kinds == (bool,)) or not isinstance(value, kinds):
             raise StudyError(f"{where} {key} must be {_TOLD[kinds]}; got {value!r}")
     return check_fidelity(Fidelity(**values), where)

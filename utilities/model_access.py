@@ -38,6 +38,11 @@ class ModelAccess:
         trials = [self._asked[number] for number in numbers]
         return self._proposer.forecast(self._history, trials) if trials else None
 
+    def foresee_finals(self, numbers: Sequence[int]) -> list[float] | None:
+        """Median of each trial's `forecast`, to be minimised; None where no trial may be judged by it."""
+        forecast = self.forecast(numbers) if self.foresees else None
+        return None if forecast is None else [float(median) for median in forecast.summary()[0]]
+
     @property
     def foresees(self) -> bool:
         """Whether a trial may be ended by its `forecast`: from three completed trials that reported on, once fitted."""

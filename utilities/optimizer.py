@@ -139,7 +139,7 @@ class Optimizer(ModelAccess):
         self._ready: deque[tuple[Proposal, int]] = deque()
         self.origins: dict[int, str] = {}
         rungs = None if fidelity is None else Rungs(as_fidelity(fidelity), seed)
-        self._pauses = None if rungs is None else Pauses(rungs, self._history, self._asked)
+        self._pauses = None if rungs is None else Pauses(rungs, self._history, self._asked, self.foresee_finals)
 
     # --- ask --------------------------------------------------------------------------------------------------------
 
@@ -181,6 +181,10 @@ class Optimizer(ModelAccess):
     def promote(self, *, last: bool = False) -> Trial | None:
         """Trial that goes on with a larger budget; None where none does. For `last` see `Rungs.candidate`."""
         return None if self._pauses is None else self._pauses.promote(last=last)
+
+    def promotable(self, *, last: bool = False) -> bool:
+        """Whether promote() would give a trial."""
+        return self._pauses is not None and self._pauses.candidate(last=last) is not None
 
     def ask_batch(self, count: int) -> list[Trial]:
         """Propose `count` trials, fewer where a finite space has no more."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from utilities.history import History
-from utilities.rungs import Rungs, in_order
+from utilities.rungs import Foresee, Rungs, in_order
 from utilities.trial import Outcome, Trial, TrialRecord
 
 
@@ -22,25 +22,36 @@ class Pauses:
         What the model knows: of a paused trial its latest value, as if that were final.
     trials
         All that were asked, by number; each as it was last handed out.
+    foresee
+        By what guided rungs rank.
     """
 
-    def __init__(self, rungs: Rungs, history: History, trials: dict[int, Trial]) -> None:
+    def __init__(self, rungs: Rungs, history: History, trials: dict[int, Trial], foresee: Foresee) -> None:
         self.rungs, self._history, self._trials = rungs, history, trials
+        self._foresee = foresee if rungs.fidelity.guided else None
+        self._candidates: dict[bool, int | None] = {}
 
     def begin(self, trial: Trial) -> None:
         """Note a new trial, or one of an earlier run."""
         if trial.budget is not None:
             self.rungs.begin(trial.number, trial.budget)
 
+    def candidate(self, *, last: bool) -> int | None:
+        """Number of the trial that is to be promoted next, see `Rungs.candidate`; found anew once a trial has moved."""
+        if last not in self._candidates:
+            self._candidates[last] = self.rungs.candidate(last=last, foresee=self._foresee)
+        return self._candidates[last]
+
     def promote(self, *, last: bool) -> Trial | None:
         """Trial that goes on with a larger budget; None where none does. See `Rungs.candidate` for `last`."""
-        number = self.rungs.candidate(last=last)
+        number = self.candidate(last=last)
         if number is None:
             return None
         trial = self._trials[number]
         return self._go_on(replace(trial, budget=self.rungs.next_budget(number), previous_budget=trial.budget))
 
     def _go_on(self, trial: Trial) -> Trial:
+        self._candidates.clear()
         self.rungs.leave(trial.number)
         self._trials[trial.number] = trial
         self._history.go_on(trial.number)
@@ -51,6 +62,7 @@ class Pauses:
 
         `variance` is what is known of that of its noise.
         """
+        self._candidates.clear()
         budget = self._trials[number].budget
         if budget is None or self.rungs.is_full(budget):
             self.rungs.completed += 1
@@ -61,6 +73,7 @@ class Pauses:
 
     def give_up(self, number: int) -> None:
         """Promote a paused trial no more; what it came to stays known."""
+        self._candidates.clear()
         self._history.drop(number)
         self.rungs.leave(number)
 

@@ -4,6 +4,10 @@ A trial is evaluated with a small budget, paused, and promoted to the next rung 
 that reached its own (Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2). Nobody
 waits for a rung to fill: whoever is free takes a promotable trial of the highest rung, else a new trial.
 
+Guided, the latest `MOST_COMPARED` trials of a rung are ranked by the objectives that a model foresees with the full
+budget, anew each time: what is foreseen of a trial changes with what others come to. Where nothing is foreseen yet,
+values rank.
+
 Symbols
 -------
 n   trials that reached a rung      eta   one in so many of them is promoted
@@ -12,28 +16,24 @@ n   trials that reached a rung      eta   one in so many of them is promoted
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from utilities.budgets import Budget, Fidelity
+from utilities.early_stopping import MOST_COMPARED
 from utilities.trial import Rung, TrialRecord, TrialState
 
-Score: TypeAlias = Callable[[int, Budget, float], float]
-"""From a trial's number, a budget and its value there, to be minimised: what it is ranked by, lower being better."""
-
-
-def by_value(number: int, budget: Budget, value: float) -> float:
-    """Rank a trial by its value at the rung."""
-    return value
+Foresee: TypeAlias = Callable[[Sequence[int]], Sequence[float] | None]
+"""From trials' numbers: their objectives with the full budget as foreseen, lower being better; None without a model."""
 
 
 class _Place(NamedTuple):
-    """Where a paused trial waits."""
+    """Where a paused trial waits, with its value there."""
 
     bracket: int
     level: int
-    score: float
+    value: float
 
 
 class _Level:
@@ -42,17 +42,26 @@ class _Level:
     def __init__(self) -> None:
         self.reached: list[tuple[float, int]] = []
         self.waiting: list[tuple[float, int]] = []
+        self.latest: deque[int] = deque(maxlen=MOST_COMPARED)
 
     def enter(self, entry: tuple[float, int]) -> None:
         insort(self.reached, entry)
         insort(self.waiting, entry)
+        self.latest.append(entry[1])
 
     def leave(self, entry: tuple[float, int]) -> None:
         del self.waiting[bisect_left(self.waiting, entry)]
 
-    def promotable(self, eta: int) -> bool:
-        """Whether the best that waits is among the best 1/eta of all that were there."""
-        return bool(self.waiting) and bisect_left(self.reached, self.waiting[0]) < len(self.reached) // eta
+    def candidate(self, eta: int, foresee: Foresee | None) -> int | None:
+        """The best that waits, if it is among the best 1/eta; None where none is."""
+        share = len(self.reached) // eta
+        if not self.waiting or not share:
+            return None
+        if foresee is not None and (foreseen := foresee(self.latest)) is not None:
+            ranked = [number for _, number in sorted(zip(foreseen, self.latest, strict=True))]
+            waiting = {number for _, number in self.waiting}
+            return next((number for number in ranked[: max(1, len(ranked) // eta)] if number in waiting), None)
+        return self.waiting[0][1] if bisect_left(self.reached, self.waiting[0]) < share else None
 
 
 class Rungs:
@@ -64,8 +73,6 @@ class Rungs:
         The rungs.
     seed
         Of the study: from it each trial has its bracket.
-    score
-        By what trials are ranked; asked once, when a trial reaches a rung.
 
     Attributes
     ----------
@@ -75,10 +82,10 @@ class Rungs:
         Number of trials that were evaluated with the full budget.
     """
 
-    def __init__(self, fidelity: Fidelity, seed: int, score: Score = by_value) -> None:
+    def __init__(self, fidelity: Fidelity, seed: int) -> None:
         self.fidelity = fidelity
         self._budgets, self._eta = fidelity.budgets, fidelity.eta
-        self._seed, self._score = seed, score
+        self._seed = seed
         self._levels = [[_Level() for _ in self._budgets[:-1]] for _ in range(fidelity.brackets)]
         self._brackets: dict[int, int] = {}
         self._places: dict[int, _Place] = {}
@@ -98,9 +105,9 @@ class Rungs:
 
     def pause(self, number: int, budget: Budget, value: float) -> None:
         """Note that a trial came to a value, to be minimised, at a budget that is not the full one."""
-        place = _Place(self._brackets[number], self._level(budget), self._score(number, budget, value))
+        place = _Place(self._brackets[number], self._level(budget), value)
         self._places[number] = place
-        self._levels[place.bracket][place.level].enter((place.score, number))
+        self._levels[place.bracket][place.level].enter((value, number))
 
     def is_paused(self, number: int) -> bool:
         """Whether a trial waits at a rung."""
@@ -111,7 +118,7 @@ class Rungs:
         """Numbers of the trials that wait at a rung, in ascending order."""
         return sorted(self._places)
 
-    def candidate(self, *, last: bool = False) -> int | None:
+    def candidate(self, *, last: bool = False, foresee: Foresee | None = None) -> int | None:
         """Number of the trial that is to be promoted next; None where none is.
 
         Parameters
@@ -119,14 +126,16 @@ class Rungs:
         last
             Whether nothing else is left to do. Where no trial has had the full budget by then, the best one of the
             highest rung goes on all the same: a study should not end without a result.
+        foresee
+            By what trials are ranked where the rungs are guided; their values without.
         """
         for level in range(len(self._budgets) - 2, -1, -1):
             for bracket in self._levels:
-                if bracket[level].promotable(self._eta):
-                    return bracket[level].waiting[0][1]
+                if (number := bracket[level].candidate(self._eta, foresee)) is not None:
+                    return number
         if not last or self.completed:
             return None
-        waiting = [(-place.level, place.score, number) for number, place in self._places.items()]
+        waiting = [(-place.level, place.value, number) for number, place in self._places.items()]
         return min(waiting)[2] if waiting else None
 
     def next_budget(self, number: int) -> Budget:
@@ -136,7 +145,7 @@ class Rungs:
     def leave(self, number: int) -> None:
         """Take a paused trial from its rung: it goes on, or has ended. There, others are still ranked against it."""
         place = self._places.pop(number)
-        self._levels[place.bracket][place.level].leave((place.score, number))
+        self._levels[place.bracket][place.level].leave((place.value, number))
 
     def _level(self, budget: Budget) -> int:
         return min(range(len(self._budgets)), key=lambda level: abs(self._budgets[level] - budget))
