@@ -24,7 +24,7 @@ from utilities.standings import Standing, comparison, given_up, standings
 from utilities.storage.reading import read_trials
 from utilities.storage.records import Header
 from utilities.storage.resumption import OF_A_RUN
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.tables import SUFFIXES
 from utilities.trial import TrialRecord
 

@@ -36,7 +36,7 @@ from utilities.standings import comparison
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.stop_request import StopRequest, StopRequests
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.tables import LARGEST
 from utilities.study_optimizer import make_optimizer
 

@@ -10,7 +10,7 @@ import pytest
 from mpi.mpi_ahead import BLIND, HELD_SHARE, MOST, PARTS, SHARE, SINGLY, Ahead
 from utilities.ledger import Ledger
 from utilities.space import Space
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, Trial, TrialState
 
 

@@ -24,7 +24,7 @@ from utilities.space import Space
 from utilities.storage.records import Asked, Finished, Header, Measured, decode_record, encode_record, intact
 from utilities.storage.repair import repair
 from utilities.storage.replay import Replay
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 INSTANCES = ["spring", "summer", "autumn", "winter", "leap"]

@@ -21,7 +21,7 @@ from utilities.budgets import Fidelity
 from utilities.methods import METHODS
 from utilities.parameters import KINDS
 from utilities.space import Space
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("docs", "examples", "learning_objective")

@@ -15,7 +15,8 @@ from utilities.errors import StudyError
 from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 from utilities.storage.warm_start import observations
 from utilities.trial import Outcome, Trial, TrialState
 

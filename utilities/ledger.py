@@ -11,11 +11,11 @@ from typing import Any
 
 from utilities.devices import Devices
 from utilities.display.judged import shown_front, shown_trial
-from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
 from utilities.goals import Goals
 from utilities.optimizer import Optimizer
 from utilities.standing import Standing
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 RECENT = 8

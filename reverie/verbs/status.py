@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import act, add_run, duration, parser
-from utilities.display.progress import ShownTrial, WorkerStatus
+from utilities.display.run_status import ShownTrial, WorkerStatus
 from utilities.display.study_status import Running, StudyStatus, as_table, plain_lines, study_frame
 from utilities.display.terminal import Terminal, watching_terminal
 from utilities.display.text import emit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utilities.display.progress import ShownFront, ShownTrial
+from utilities.display.run_status import ShownFront, ShownTrial
 from utilities.goals import Goals
 from utilities.standing import Standing
 from utilities.trial import Outcome, Trial, TrialState

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from utilities.display.progress import RunStatus, ShownTrial
+from utilities.display.run_status import RunStatus, ShownTrial
 from utilities.display.text import clean, counted, duration, listed, number, setting, shorten
 from utilities.trial import TrialState, Value
 

@@ -31,7 +31,7 @@ from utilities.storage.records import (
 from utilities.storage.replay import ContradictionError, Replay, questions_first
 from utilities.storage.resumption import OF_A_RUN, OF_A_TRIAL
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 
 @dataclass

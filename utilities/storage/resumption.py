@@ -24,7 +24,7 @@ from utilities.storage.records import (
     Started,
 )
 from utilities.storage.replay import ContradictionError, Replay
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 

@@ -20,7 +20,7 @@ from utilities.trial import Config, TrialState
 
 if TYPE_CHECKING:
     from utilities.space import Space
-    from utilities.storage.study_file import Study
+    from utilities.storage.study import Study
 
 _ELSEWHERE = "with a value or a combination that is not of this space"
 _DIFFERS = "with other parameters"
