@@ -92,7 +92,7 @@ def plan_rerun(options: RerunOptions) -> tuple[Study, Path, Rerun]:
         study = open_study(Options(study=options.target))
     folder = given if study is None else Path(options.output) / study.name
     folder = folder.parent if folder.name == "journal.jsonl" else folder
-    replay = read_trials(folder / "journal.jsonl", f"rerun: {folder}")
+    replay = read_trials(folder, f"rerun: {folder}")
     header = replay.header
     study = _study_of(header, folder) if study is None else study
     best = _best(replay.trials.values(), header.direction, options.top)
@@ -163,7 +163,7 @@ def _refuse_others(folder: Path, best: Iterable[Standing]) -> None:
     journal = folder / "journal.jsonl"
     if not journal.exists() or journal.stat().st_size == 0:
         return
-    earlier = read_trials(journal, f"rerun: {folder}").header.enqueue
+    earlier = read_trials(folder, f"rerun: {folder}").header.enqueue
     if earlier != [standing.config for standing in best]:
         raise StudyError(
             f"rerun: {folder} holds a rerun of other configurations, for the study has gone on since: choose another "

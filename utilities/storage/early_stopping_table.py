@@ -9,7 +9,7 @@ from typing import Any
 from utilities.early_stopping import NAMES, Settings
 from utilities.errors import StudyError
 from utilities.storage.study_rules import Rule, check_key, integer, one_of
-from utilities.storage.tables import show
+from utilities.storage.tables import as_table, show
 
 TABLE = "early_stopping"
 
@@ -71,8 +71,7 @@ def parse_early_stopping(table: Any, source: str) -> Settings:
         Whatever is wrong with it: the key, the rule, the value received.
     """
     here = f"{source}: [{TABLE}]"
-    if not isinstance(table, Mapping):
-        raise StudyError(f"{here} must be a table; got {show(table)}")
+    table = as_table(table, here)
     if "rule" not in table:
         raise StudyError(f"{here} rule is missing: one of {', '.join(NAMES)}")
     values = {key: check_key(_RULES, key, value, here) for key, value in table.items()}

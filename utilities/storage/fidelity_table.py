@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from utilities.budgets import Fidelity, as_fidelity
 from utilities.early_stopping import Settings
 from utilities.errors import StudyError
-from utilities.storage.tables import show
+from utilities.storage.tables import as_table
 
 FIDELITY = "fidelity"
 """Name of the table."""
@@ -35,9 +34,7 @@ def parse_fidelity(table: Any, source: str) -> Fidelity:
         Whatever is wrong with it: the key, the rule, the value received.
     """
     here = f"{source}: [{FIDELITY}]"
-    if not isinstance(table, Mapping):
-        raise StudyError(f"{here} must be a table; got {show(table)}")
-    return as_fidelity(table, here)
+    return as_fidelity(as_table(table, here), here)
 
 
 def check_rule(fidelity: Fidelity | None, rule: Settings | None, source: str) -> None:
