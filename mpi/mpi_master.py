@@ -318,7 +318,7 @@ class Master:
     @property
     def status(self) -> int:
         """Exit status of the run."""
-        succeeded = self._optimizer.standing.completed > 0 or self.ledger.states[TrialState.PAUSED] > 0
+        succeeded = self._optimizer.incumbents.completed > 0 or self.ledger.states[TrialState.PAUSED] > 0
         return self.ending.status(succeeded=succeeded)
 
     # --- while nothing arrives --------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from utilities.devices import Devices
 from utilities.display.judged import shown_front, shown_trial
 from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
 from utilities.goals import Goals
+from utilities.incumbents import Incumbents
 from utilities.optimizer import Optimizer
-from utilities.standing import Standing
 from utilities.storage.study import Study
 from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
@@ -231,7 +231,7 @@ class Ledger:
             workers=workers,
             recent=tuple(self.recent),
             phase=phase,
-            front=shown_front(optimizer.goals, optimizer.standing),
+            front=shown_front(optimizer.goals, optimizer.incumbents),
             surrogate="" if fit is None else f"{fit[0]} fitted to {fit[2]} trials",
         )
 
@@ -276,7 +276,7 @@ def _judged_by(goals: Goals) -> dict[str, Any]:
 
 def found(optimizer: Optimizer) -> dict[str, Any]:
     """What summary.json says of the front, of several objectives, and of how many trials are feasible."""
-    told: dict[str, Any] = {"feasible": optimizer.standing.feasible} if optimizer.goals.constraints else {}
+    told: dict[str, Any] = {"feasible": optimizer.incumbents.feasible} if optimizer.goals.constraints else {}
     if optimizer.goals.several:
         told["pareto"] = [trial._asdict() for trial in optimizer.best_trials]
     return told
@@ -284,11 +284,11 @@ def found(optimizer: Optimizer) -> dict[str, Any]:
 
 def best_initial(records: Iterable[TrialRecord], goals: Goals) -> Incumbent | None:
     """Best feasible trial of the initial design; None with several objectives."""
-    standing = Standing(goals)
+    incumbents = Incumbents(goals)
     for record in records:
         outcome = record.outcome
         if record.origin == "initial" and outcome is not None and outcome.state is TrialState.COMPLETE:
             values = goals.values_of(outcome)
             if values is not None:
-                standing.note(record.trial.number, record.trial.config, values, feasible=goals.keeps(outcome))
-    return standing.best
+                incumbents.note(record.trial.number, record.trial.config, values, feasible=goals.keeps(outcome))
+    return incumbents.best

@@ -25,6 +25,7 @@ from utilities.goal import goal_of
 from utilities.goal_rules import check_goals
 from utilities.goals import make_goals
 from utilities.history import History
+from utilities.incumbents import FrontTrial, Incumbents
 from utilities.methods import check_choice
 from utilities.pauses import Pauses
 from utilities.proposal_queue import ProposalQueue
@@ -34,7 +35,6 @@ from utilities.rungs import Rungs
 from utilities.space import Space
 from utilities.staged_proposer import StagedProposer
 from utilities.stages import Stages
-from utilities.standing import FrontTrial, Standing
 from utilities.storage.stage_tables import parse_stages
 from utilities.surrogate import Array, Dataset
 from utilities.telling import Telling
@@ -126,7 +126,7 @@ class Optimizer(Telling):
         budgets = None if fidelity is None else as_fidelity(fidelity)
         full = budgets.high if budgets is not None and max_steps is None else max_steps
         self._history = History(self.space, full, len(self.goals.targets))
-        self.standing = Standing(self.goals)
+        self.incumbents = Incumbents(self.goals)
         self.stages = Stages(self.space, parse_stages(stages, self.space))
         design = design_size(len(self.space)) if initial is None else initial
         proposer = make_proposer(method, self.space, seed, design, goal, self.goals, inline=refit == "inline")
@@ -226,12 +226,12 @@ class Optimizer(Telling):
     @property
     def best(self) -> Incumbent | None:
         """Best completed trial that is feasible, None before the first; None with several objectives."""
-        return self.standing.best
+        return self.incumbents.best
 
     @property
     def best_trials(self) -> list[FrontTrial]:
         """Feasible trials that no other dominates, by their first objective; with one objective, the best."""
-        return self.standing.front
+        return self.incumbents.front
 
     @property
     def rungs(self) -> Rungs | None:

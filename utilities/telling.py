@@ -9,20 +9,20 @@ from typing import Any
 
 from utilities.errors import StudyError
 from utilities.goals import Goals
+from utilities.incumbents import Incumbents
 from utilities.model_access import ModelAccess
 from utilities.pauses import Pauses
 from utilities.rungs import in_order
 from utilities.space import Space
-from utilities.standing import Standing
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 
 class Telling(ModelAccess):
-    """What an optimiser is told; it has goals, a standing, and, where there are budgets, trials that are paused."""
+    """What an optimiser is told; it has goals, incumbents, and, where there are budgets, trials that are paused."""
 
     space: Space
     goals: Goals
-    standing: Standing
+    incumbents: Incumbents
     origins: dict[int, str]
     _pauses: Pauses | None
     _sign: float
@@ -104,7 +104,7 @@ class Telling(ModelAccess):
             return
         self._history.complete(number, entry.objective, variance, entry.targets, feasible=entry.feasible, pruned=pruned)
         if not pruned:
-            self.standing.note(number, self._asked[number].config, values, feasible=entry.feasible)
+            self.incumbents.note(number, self._asked[number].config, values, feasible=entry.feasible)
 
     def give_up(self, number: int) -> None:
         """Promote a paused trial no more; what it came to stays known."""

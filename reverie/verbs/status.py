@@ -20,7 +20,7 @@ from utilities.display.study_status import Running, StudyStatus, as_table, plain
 from utilities.display.terminal import Terminal, watching_terminal
 from utilities.display.text import emit
 from utilities.errors import StudyError
-from utilities.storage.standing import State, stand
+from utilities.storage.run_state import State, run_state
 from utilities.storage.study_rules import parse_duration
 from utilities.trial import TrialRecord, TrialState
 
@@ -141,11 +141,11 @@ class Observer:
 
     def _forget(self) -> None:
         from utilities.goals import Goals
-        from utilities.standing import Standing
+        from utilities.incumbents import Incumbents
 
         chronicle = self._chronicle
         self._goals = chronicle.goals if chronicle.begun else Goals()
-        self._best, self._sessions = Standing(self._goals), chronicle.sessions
+        self._best, self._sessions = Incumbents(self._goals), chronicle.sessions
         self._counted = 0
         self._states: Counter[TrialState] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -168,17 +168,17 @@ class Observer:
         for record in chronicle.ended[self._counted :]:
             self._count(record)
         self._counted = len(chronicle.ended)
-        standing = stand(self._folder, now, patience=self._patience())
-        running = list(chronicle.running.values()) if standing.state in (State.RUNNING, State.SEEMS_DEAD) else []
+        found = run_state(self._folder, now, patience=self._patience())
+        running = list(chronicle.running.values()) if found.state in (State.RUNNING, State.SEEMS_DEAD) else []
         session, header = chronicle.session, chronicle.header
         return StudyStatus(
             study=self._folder.absolute().name,
             method=header.method if session is None else session.method,
             done=len(chronicle.ended),
             budget=None if session is None else session.budget,
-            elapsed=self._elapsed(now, standing.state),
+            elapsed=self._elapsed(now, found.state),
             time_limit=self._seconds("time_limit"),
-            seconds_left=self._left(now) if standing.state is State.RUNNING else None,
+            seconds_left=self._left(now) if found.state is State.RUNNING else None,
             running=len(running),
             states=dict(self._states),
             direction=header.direction,
@@ -187,8 +187,8 @@ class Observer:
             workers=tuple(_worker(record, now) for record in running),
             recent=tuple(_shown(record, self._goals) for record in reversed(chronicle.ended[-_RECENT:])),
             folder=str(self._folder),
-            standing=str(standing),
-            state=standing.state,
+            standing=str(found),
+            state=found.state,
             waiting=len(chronicle.trials) - len(chronicle.ended) - len(running),
             under_way=tuple(self._under_way(record, now) for record in running),
             failures=tuple(self._reasons.most_common()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from utilities.display.run_status import ShownFront, ShownTrial
 from utilities.goals import Goals
-from utilities.standing import Standing
+from utilities.incumbents import Incumbents
 from utilities.trial import Outcome, Trial, TrialState
 
 
@@ -16,6 +16,6 @@ def shown_trial(trial: Trial, outcome: Outcome, goals: Goals) -> ShownTrial:
     return ShownTrial(trial.number, trial.config, outcome.state, outcome.objective, values or (), feasible)
 
 
-def shown_front(goals: Goals, standing: Standing) -> ShownFront | None:
+def shown_front(goals: Goals, incumbents: Incumbents) -> ShownFront | None:
     """The front; None with a single objective."""
-    return ShownFront(goals.names, standing.size, standing.ideal) if goals.several else None
+    return ShownFront(goals.names, incumbents.size, incumbents.ideal) if goals.several else None
