@@ -57,7 +57,7 @@ class Ledger:
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_fits: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
-    _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_calls: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     ended_here: int = 0
     retries: int = 0
@@ -98,8 +98,8 @@ class Ledger:
     @property
     def recent_proposal(self) -> float:
         """Mean seconds of each of the last proposals, made one by one or in batches; 0 before the first."""
-        count = sum(count for _, count in self._latest_counts)
-        return sum(seconds for seconds, _ in self._latest_counts) / count if count else 0.0
+        count = sum(count for _, count in self._latest_calls)
+        return sum(seconds for seconds, _ in self._latest_calls) / count if count else 0.0
 
     @property
     def refits(self) -> bool:
@@ -118,7 +118,7 @@ class Ledger:
     def proposed(self, seconds: float, count: int = 1) -> None:
         """Note how long the model took for so many proposals."""
         self.proposal_seconds.extend([seconds / count] * count)
-        self._latest_counts.append((seconds, count))
+        self._latest_calls.append((seconds, count))
         (self._latest_proposals if count == 1 else self._latest_passes).append(seconds)
 
     def restore(self, records: Iterable[TrialRecord]) -> None:
