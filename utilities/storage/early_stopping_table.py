@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from utilities.early_stopping import NAMES, Settings
 from utilities.errors import StudyError
+from utilities.stopping_rule import Settings
+from utilities.stopping_rules import NAMES, RULES
 from utilities.storage.study_rules import Rule, check_key, integer, one_of
 from utilities.storage.tables import as_table, show
 
@@ -45,14 +46,7 @@ _RULES: dict[str, Rule] = {
     "upper": Rule(float, _number),
 }
 _OF_ALL = ("rule", "min_steps", "max_steps", "probability")
-_OF_RULE = {
-    "asha": ("eta", "guided"),
-    "hyperband": ("eta", "guided"),
-    "median": ("min_trials",),
-    "model": (),
-    "patience": ("patience", "min_delta"),
-    "threshold": ("lower", "upper"),
-}
+_OF_RULE = {name: kind.keys for name, kind in RULES.items()}
 
 
 def parse_early_stopping(table: Any, source: str) -> Settings:

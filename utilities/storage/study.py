@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from utilities.budgets import Fidelity
-from utilities.early_stopping import Settings
+from utilities.stopping_rule import Settings
 from utilities.storage.early_stopping_table import TABLE
 from utilities.storage.fidelity_table import FIDELITY
 from utilities.storage.stage_tables import TABLE as STAGE
