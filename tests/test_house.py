@@ -64,10 +64,25 @@ def test_one_file_speaks_mpi() -> None:
     assert speakers == ["mpi.mpi_post"]
 
 
+def test_what_knows_nothing_of_processes_does_no_io_and_knows_no_clock() -> None:
+    outside = {"asyncio", "datetime", "io", "logging", "os", "shutil", "socket", "subprocess", "tempfile", "threading"}
+    for module, path in sources().items():
+        _, *below = module.split(".")
+        if module.split(".")[0] != "utilities" or below[:1] in (["storage"], ["display"], ["devices"]):
+            continue  # the last looks for GPUs
+        assert not imported(path) & (outside | {"time"}), module
+        names = {node.func.id for node in ast.walk(ast.parse(path.read_text())) if _calls_a_name(node)}  # type: ignore[attr-defined]
+        assert not names & {"open", "print", "input"}, module
+
+
+def _calls_a_name(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+
+
 def test_no_file_is_too_long() -> None:
     folders = [*ROOMS, "tests", "benchmarks", "examples"]
     paths = [path for folder in folders for path in (PROJECT / folder).rglob("*.py")]
-    assert len(paths) > 300
+    assert len(paths) > 100
     assert {str(path): n for path in paths if (n := len(path.read_text().splitlines())) >= MOST_LINES} == {}
 
 
