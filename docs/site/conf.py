@@ -14,4 +14,5 @@ exclude_patterns = ["site"]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
-nitpicky = False
+napoleon_use_ivar = True
+nitpick_ignore_regex = [("py:.*", r"(?!reverie\.).*")]  # types of other libraries, and of modules that are no public face
