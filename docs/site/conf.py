@@ -15,4 +15,5 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
-nitpick_ignore_regex = [("py:.*", r"(?!reverie\.).*")]  # types of other libraries, and of modules that are no public face
+nitpick_ignore_regex = [("py:.*", r"(?!reverie\.).*")]
+"""Types of other libraries, and of modules that are no public face, need not resolve."""
