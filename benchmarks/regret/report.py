@@ -1,4 +1,4 @@
-"""Tables and figures of data/regret_analysis ranks.md, three csv, one figure of all, one of each."""
+"""Tables and figures of data/regret_analysis from records alone: ranks.md, three csv, a figure of all, one of each."""
 
 from __future__ import annotations
 
