@@ -55,13 +55,13 @@ def _table(table: Schema) -> str:
     """Rows of all keys of a table; with cases, such as types of parameters, of which of them each is."""
     cases = {next(iter(case["if"]["properties"].values()))["const"]: case["then"] for case in table.get("allOf", ())}
     by = f" `{table['allOf'][0]['if']['required'][0]}` |" if cases else ""
-    lines = [f"| key |{by} value | default | what it is |", f"|---|{'---|' * bool(cases)}---|---|---|"]
+    lines = [f"| key |{by} what it is | value | default |", f"|---|{'---|' * bool(cases)}---|---|---|"]
     for key, schema in table["properties"].items():
         own = {case: then for case, then in cases.items() if key in then["propertyNames"]["enum"]}
         of = f" {'all' if len(own) == len(cases) else ', '.join(own)} |" if cases else ""
         needed = key in table.get("required", ()) or [case for case, then in own.items() if key in then["required"]]
         value = _values(schema, {case: then.get("properties", {}).get(key, schema) for case, then in own.items()})
-        lines.append(f"| `{key}` |{of} {value} | {_default(schema, needed, own)} | {schema['description']} |")
+        lines.append(f"| `{key}` |{of} {schema['description']} | {value} | {_default(schema, needed, own)} |")
     return "\n".join(lines) + "\n"
 
 
