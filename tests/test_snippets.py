@@ -91,7 +91,8 @@ def test_every_command_line_is_understood(capsys: pytest.CaptureFixture[str]) ->
 def test_the_start_page_can_be_followed(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "index.md").read_text()
     (function,) = (source for language, source in FENCE.findall(text) if language == "python")
-    (tmp_path / "train.py").write_text(function)
+    assert "sleep(0.5)" in function
+    (tmp_path / "train.py").write_text(function.replace("sleep(0.5)", "sleep(0.05)"))
     install, first, second = (commands for language, commands in FENCE.findall(text) if language == "")
     assert install.startswith("pip install")
     (launcher, *_) = launchers()
