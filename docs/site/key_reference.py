@@ -53,8 +53,9 @@ def page() -> str:
 
 def _table(table: Schema) -> str:
     """Rows of all keys of a table; with cases, such as types of parameters, of which of them each is."""
-    cases = {next(iter(case["if"]["properties"].values()))["const"]: case["then"] for case in table.get("allOf", ())}
-    by = f" `{table['allOf'][0]['if']['required'][0]}` |" if cases else ""
+    cases, by = _cases(table), ""
+    if cases:
+        by = f" `{table['if']['required'][0]}` |"
     lines = [f"| key |{by} what it is | value | default |", f"|---|{'---|' * bool(cases)}---|---|---|"]
     for key, schema in table["properties"].items():
         own = {case: then for case, then in cases.items() if key in then["propertyNames"]["enum"]}
@@ -63,6 +64,16 @@ def _table(table: Schema) -> str:
         value = _values(schema, {case: then.get("properties", {}).get(key, schema) for case, then in own.items()})
         lines.append(f"| `{key}` |{of} {schema['description']} | {value} | {_default(schema, needed, own)} |")
     return "\n".join(lines) + "\n"
+
+
+def _cases(table: Schema) -> dict[str, Schema]:
+    """What a table keeps besides, by the value of one of its keys."""
+    found = {}
+    while "if" in table and "propertyNames" in table["then"]:
+        ((_, case),) = table["if"]["properties"].items()
+        found[case["const"]] = table["then"]
+        table = table.get("else", {})
+    return found
 
 
 def _default(schema: Schema, needed: bool | list[str], cases: Schema) -> str:

@@ -149,11 +149,11 @@ def _of_parameter() -> Schema:
             keys.setdefault(key, []).append(schema)
     shared = {key: _shared(schemas) for key, schemas in keys.items()}
     shared["type"] = {"description": "What values there are", "enum": list(kinds)}
-    cases = []
+    cases: dict[str, Schema] = {}
     for name, kind in kinds.items():
         own = {key: schema for key, schema in kind["properties"].items() if schema != shared[key] and key != "type"}
-        cases.append(_case("type", name, kind["properties"], kind["required"], {"properties": own} if own else {}))
-    return {**_table(shared, required=("type",)), "allOf": cases}
+        cases[name] = _only(kind["properties"], kind["required"]) | ({"properties": own} if own else {})
+    return _table(shared, required=("type",)) | _by("type", cases)
 
 
 def _shared(schemas: list[Schema]) -> Schema:
@@ -161,12 +161,21 @@ def _shared(schemas: list[Schema]) -> Schema:
     return {word: value for word, value in schemas[0].items() if all(other.get(word) == value for other in schemas)}
 
 
-def _case(key: str, value: str, known: Iterable[str], required: Iterable[str], more: Schema) -> Schema:
-    """What a table must keep where one of its keys has a value: which other keys it has and needs."""
-    return {
-        "if": {"properties": {key: {"const": value}}, "required": [key]},
-        "then": {"propertyNames": {"enum": list(known)}, "required": list(required), **more},
-    }
+def _only(known: Iterable[str], required: Iterable[str]) -> Schema:
+    """Schema of a table that has no other keys, and that has all that are required."""
+    return {"propertyNames": {"enum": list(known)}, "required": list(required)}
+
+
+def _by(key: str, cases: Mapping[str, Schema]) -> Schema:
+    """What a table must keep besides, by the value of one of its keys.
+
+    One case stands in the ``else`` of another: beside an ``allOf`` taplo completes no key.
+    """
+    found: Schema = {}
+    for value, schema in reversed(cases.items()):
+        condition = {"properties": {key: {"const": value}}, "required": [key]}
+        found = {"if": condition, "then": schema, **({"else": found} if found else {})}
+    return found
 
 
 def _of_stage() -> Schema:
@@ -179,12 +188,12 @@ def _of_stage() -> Schema:
 
 def _of_early_stopping() -> Schema:
     keys = _of_rules(early_stopping_table.RULES, _defaults(Settings))
-    cases = []
+    cases: dict[str, Schema] = {}
     for rule, own in early_stopping_table.OF_RULE.items():
         needed = ("rule", "max_steps") if rule == "hyperband" else ("rule",)
-        bounds = {"anyOf": [{"required": [key]} for key in own]} if rule == "threshold" else {}
-        cases.append(_case("rule", rule, (*early_stopping_table.OF_ALL, *own), needed, bounds))
-    return {**_table(keys, required=("rule",)), "allOf": cases}
+        cases[rule] = _only((*early_stopping_table.OF_ALL, *own), needed)
+    cases["threshold"]["anyOf"] = [{"required": [key]} for key in early_stopping_table.OF_RULE["threshold"]]
+    return _table(keys, required=("rule",)) | _by("rule", cases)
 
 
 def _of_fidelity() -> Schema:
