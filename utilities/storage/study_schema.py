@@ -172,7 +172,7 @@ def _by(key: str, cases: Mapping[str, Schema]) -> Schema:
     One case stands in the ``else`` of another: beside an ``allOf`` taplo completes no key.
     """
     found: Schema = {}
-    for value, schema in reversed(cases.items()):
+    for value, schema in list(cases.items())[::-1]:
         condition = {"properties": {key: {"const": value}}, "required": [key]}
         found = {"if": condition, "then": schema, **({"else": found} if found else {})}
     return found
