@@ -99,7 +99,11 @@ def in_several_runs(folder: Path, said: str) -> None:
 
 def told_by_the_report(folder: Path, said: str) -> None:
     assert states(folder) <= {"COMPLETE", "FAIL"}
-    assert len((folder / "runs" / "study" / "report.html").read_text()) > 100_000
+    told = (folder / "runs" / "study" / "report.html").read_text()
+    names = re.findall(r"\*([A-Z][a-z ]+)\*", recipes()["Reading the report"])
+    assert len(names) == 7
+    for name in names:
+        assert re.search(rf"<h[23][^>]*>{name}</h[23]>", told), name
 
 
 def warmer(folder: Path, said: str) -> None:
