@@ -19,5 +19,6 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+napoleon_use_param = False
 nitpick_ignore_regex = [("py:.*", r"(?!reverie\.).*")]
 """Types of other libraries, and of modules that are no public face, need not resolve."""
