@@ -1,4 +1,4 @@
-"""Where the JSON Schema of study files is found: the verb, `reverie init`, a file's own key, taplo, the list of keys."""
+"""Where the schema of study files is found: the verb, `reverie init`, a file's own key, taplo, the list of keys."""
 
 import json
 import re
