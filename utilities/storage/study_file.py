@@ -14,12 +14,13 @@ import msgspec
 from utilities.errors import StudyError, nearest
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
 from utilities.storage.fidelity_table import FIDELITY, check_rule, parse_fidelity
+from utilities.storage.rules import check_key
 from utilities.storage.space_file import KEY, read_space_file
 from utilities.storage.stage_tables import TABLE as STAGE
 from utilities.storage.stage_tables import read_stages
 from utilities.storage.study import Study
 from utilities.storage.study_checks import check_method, check_objective_keys, check_placeholders, check_race
-from utilities.storage.study_rules import RULES, check_key, name_of_study
+from utilities.storage.study_rules import RULES, name_of_study
 from utilities.storage.tables import read_tables, show
 
 if TYPE_CHECKING:
