@@ -52,8 +52,8 @@ def _reasons(evidence: Evidence) -> Figure:
             "tooltip": told(("reason", "reason"), ("trials", "trials")),
         },
     }
-    share = len(evidence.failed) / len(evidence.ended)
-    says = f"{counted(len(evidence.failed), 'trial')} failed, {share:.1%} of those that ended."
+    share = len(evidence.failed) / len(evidence.settled)
+    says = f"{counted(len(evidence.failed), 'trial')} failed, {share:.1%} of those that came to an end or to a value."
     return Figure("failures", "Failures by reason", says, spec, rows)
 
 
@@ -88,7 +88,7 @@ def _region(evidence: Evidence) -> list[Figure]:
         ]
         ticks = [
             {"value": shown_value(trial.trial.config[name]), "at": 0.0 if trial.trial.number in failed else 1.0}
-            for trial in evidence.ended[-600:]
+            for trial in evidence.settled[-600:]
             if name in trial.trial.config
         ]
         line: Spec = {

@@ -12,12 +12,25 @@ from numpy.typing import NDArray
 
 from utilities.parameters import Varied
 from utilities.ranges import FloatParameter, IntParameter
+from utilities.trial import TrialState
 
 Spec: TypeAlias = dict[str, Any]
 Row: TypeAlias = Mapping[str, Any]
 
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#3b7dd8", "#e08a1e", "#3a9d5d", "#d1495b", "#8a8f98", "#8e6bbf"
-STATES = {"COMPLETE": BLUE, "PAUSED": PURPLE, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": GREEN, "WAITING": GREY}
+WORDS = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PAUSED: "paused",
+    TrialState.PRUNED: "ended early",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "under way",
+    TrialState.WAITING: "waiting",
+}
+"""States of trials as figures call them."""
+
+STATES = dict(zip(WORDS.values(), (BLUE, PURPLE, ORANGE, RED, GREEN, GREY), strict=True))
+"""Colours of these."""
+
 MOST_POINTS = 3000
 """Points of a figure at most: more make a browser slow, and show nothing more."""
 

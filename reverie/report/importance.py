@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reverie.report.evidence import Evidence, value_of
+from reverie.report.evidence import Evidence
 from utilities.space import Space
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
@@ -46,7 +46,7 @@ class Shares(NamedTuple):
 
 def importance(evidence: Evidence) -> Shares:
     """Importance of each parameter by the completed trials."""
-    trials = [trial for trial in evidence.completed if np.isfinite(value_of(trial))]
+    trials = [trial for trial in evidence.completed if np.isfinite(evidence.value(trial))]
     if len(evidence.space) < 2:
         return Shares([])
     if len(trials) < FEWEST:
@@ -91,7 +91,7 @@ def _frozen(evidence: Evidence, trials: Sequence[TrialRecord], optuna: Any) -> l
         config = {name: value for name, value in trial.trial.config.items() if name in evidence.space.varied}
         shown = {name: _shown(value, distributions[name], optuna) for name, value in config.items()}
         own = {name: distributions[name] for name in shown}
-        found.append(optuna.trial.create_trial(params=shown, distributions=own, value=value_of(trial)))
+        found.append(optuna.trial.create_trial(params=shown, distributions=own, value=evidence.value(trial)))
     return found
 
 
@@ -122,7 +122,7 @@ def _judge(groups: dict[str, list[str]], frozen: Sequence[Any], evidence: Eviden
         own = [name for name, group in groups.items() if tuple(group) == names and name not in raw]
         if len(here) < FEWEST:
             continue
-        study = optuna.create_study(direction=evidence.header.direction)
+        study = optuna.create_study(direction="minimize" if evidence.sign > 0 else "maximize")
         study.add_trials([_restricted(trial, names, optuna) for trial in here])
         found = optuna.importance.PedAnovaImportanceEvaluator().evaluate(study, params=list(names))
         raw |= {name: max(0.0, found[name]) * len(here) / len(frozen) for name in own}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from reverie.report.evidence import Evidence, value_of
+from reverie.report.evidence import Evidence
 from reverie.report.figure import ORANGE, Figure, Spec, axis, beside, data, layered, places_along, thinned, told
 from reverie.report.knowledge import Knowledge
 from utilities.display.text import setting
@@ -85,7 +85,7 @@ def _pair(
             "a0": space.varied[names[0]].unit(trial.trial.config[names[0]]),
             "b0": space.varied[names[1]].unit(trial.trial.config[names[1]]),
             "trial": trial.trial.number,
-            "objective": value_of(trial),
+            "objective": evidence.value(trial),
             "first": setting(trial.trial.config[names[0]]),
             "second": setting(trial.trial.config[names[1]]),
             "best": trial is best,
@@ -102,7 +102,9 @@ def _pair(
             "color": {"condition": {"test": "datum.best", "value": ORANGE}, "value": "#ffffff"},
             "size": {"condition": {"test": "datum.best", "value": 110}, "value": 14},
             "strokeWidth": {"condition": {"test": "datum.best", "value": 3}, "value": 0.8},
-            "tooltip": told(("trial", "trial"), ("objective", "objective"), ("first", names[0]), ("second", names[1])),
+            "tooltip": told(
+                ("trial", "trial"), ("objective", evidence.objective), ("first", names[0]), ("second", names[1])
+            ),
         },
     }
     return layered(heat, dots, width=222, height=200) | {"resolve": {"scale": {"color": "independent"}}}

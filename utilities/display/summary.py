@@ -50,7 +50,7 @@ def final_summary(summary: Mapping[str, Any]) -> str:
         _status(summary),
         _evaluated(summary),
         _predicted(summary.get("predicted_best")),
-        _borders(summary.get("borders") or ()),
+        border_lines(summary.get("borders") or ()),
         rerun_lines(summary.get("rerun")),
         comparison_lines(summary.get("significance")),
         _course(summary),
@@ -119,7 +119,8 @@ def _predicted(predicted: Mapping[str, Any] | None) -> list[str]:
     return ["Predicted best point", line, *_config(predicted.get("config") or {})]
 
 
-def _borders(borders: Sequence[Mapping[str, Any]]) -> list[str]:
+def border_lines(borders: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines on ranges that end too early, tables of `utilities.borders.Border`; none where there are none."""
     if not borders:
         return []
     return ["At a border of its range: widen that where it is no natural end", *map(_border, borders)]
