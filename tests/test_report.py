@@ -14,7 +14,7 @@ from reverie import cli
 from reverie.report.content import compose
 from reverie.report.curves import rungs_of
 from reverie.report.evidence import Evidence, read_evidence
-from reverie.report.figure import Figure, data, parameter_axis, thinned
+from reverie.report.figure import Figure, data, parameter_axis, shown_value, thinned
 from reverie.report.importance import importance
 from reverie.report.knowledge import Knowledge, learn_validity
 from reverie.report.page import Section, render
@@ -244,3 +244,11 @@ def test_mistakes_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "RUN must be a run folder, a study file or the name of a study" in capsys.readouterr().err
     assert cli.main(["report", str(tmp_path), "--watch", "1"]) == 2
     assert "--watch must be at least 5 seconds; got 1" in capsys.readouterr().err
+
+
+def test_choices_that_are_numbers_stand_in_their_order() -> None:
+    """The text in the data is the text by which the axis is sorted, whatever order trials came in."""
+    space = Space.from_dict({"batch": {"type": "ordinal", "choices": [32, 64, 128]}, "on": {"type": "bool"}})
+    for name, parameter in space.varied.items():
+        shown = [shown_value(parameter, value) for value in parameter.options]  # type: ignore[union-attr]
+        assert parameter_axis("x", name, parameter)["sort"] == shown

@@ -110,7 +110,8 @@ def _front(evidence: Evidence) -> list[Section]:
         told_of = "No trial is feasible yet." if evidence.completed else "No trial has completed yet."
         return [Section("The front", front(evidence), [told_of])]
     text = "\n\n".join(
-        f"# {what}: trial {trial.trial.number}, {in_words(evidence, trial)}\n{_as_toml(trial)}" for what, trial in found
+        f"# {what}: trial {trial.trial.number}\n# {in_words(evidence, trial)}\n{_as_toml(trial)}"
+        for what, trial in found
     )
     return [Section("The front", front(evidence)), Section("The ends of the front", preformatted=text)]
 

@@ -29,7 +29,7 @@ def curves(evidence: Evidence) -> list[Figure]:
     chosen = _chosen(evidence, reported)
     best = None if evidence.best is None else evidence.best.trial.number
     rows: list[dict[str, Any]] = []
-    for trial in chosen:
+    for trial in sorted(chosen, key=lambda number_: number_ == best):  # what comes last is drawn above the others
         steps = sorted(evidence.reports[trial].items())
         if len(steps) > _STEPS:
             places = np.unique(np.linspace(0, len(steps) - 1, _STEPS).astype(int))

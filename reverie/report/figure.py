@@ -109,9 +109,9 @@ def parameter_axis(field_name: str, name: str, parameter: Varied, **more: Any) -
     return axis(field_name, name, "ordinal", sort=options, axis={"labelAngle": angle, "labelOverlap": False}, **more)
 
 
-def shown_value(value: Any) -> Any:
-    """A parameter's value as a figure's data has it: numbers as they are, all else as text."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def shown_value(parameter: Varied, value: Any) -> Any:
+    """A parameter's value as a figure's data has it: numbers of ranges, choices as text, by which they are sorted."""
+    return value if isinstance(parameter, FloatParameter | IntParameter) else str(value)
 
 
 def told(*fields: tuple[str, str]) -> list[Spec]:

@@ -178,7 +178,7 @@ def _slices(evidence: Evidence, knowledge: Knowledge, names: list[str]) -> Figur
         column = evidence.space.names.index(name)
         places = places_along(parameter, _ALONG)
         along = knowledge.slice_along(column, places)
-        at = [shown_value(parameter.value(place)) for place in places]
+        at = [shown_value(parameter, parameter.value(place)) for place in places]
         rows: list[Row] = [
             {"value": value, "middle": m, "low": low, "high": high}
             for value, m, low, high in zip(at, along.middle, along.low, along.high, strict=True)
@@ -195,7 +195,7 @@ def _slices(evidence: Evidence, knowledge: Knowledge, names: list[str]) -> Figur
         )
     says = (
         f"Points are {evidence.scored_trials}. The line is the surrogate's prediction averaged over all other "
-        f"parameters, with the 90 % interval of that average: {knowledge.kind}, given "
+        f"parameters, with the 90 % interval of that average: {family(knowledge.kind)}, given "
         f"{counted(len(knowledge), 'trial')}."
     )
     return Figure("slices", "Parameters one by one", says, beside(panels, 3, 84), table, wide=True)
@@ -217,7 +217,7 @@ def _slice(
         "data": data(
             [
                 {
-                    "value": shown_value(trial.trial.config[name]),
+                    "value": shown_value(parameter, trial.trial.config[name]),
                     "objective": evidence.value(trial),
                     "trial": trial.trial.number,
                 }

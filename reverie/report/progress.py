@@ -137,7 +137,7 @@ def _best_panel(
     states = [state for state in STATES if any(row["state"] == state for row in rows)]
     points: Spec = {
         "data": data(rows),
-        "mark": {"type": "point", "filled": True, "size": 28, "opacity": 0.45},
+        "mark": {"type": "point", "filled": True, "size": 28, "opacity": 0.6},
         "encoding": {
             "x": axis(x, title),
             "y": y,
@@ -156,7 +156,7 @@ def _best_panel(
         "mark": {"type": "line", "interpolate": "step-after", "color": GREEN, "strokeWidth": 2.5},
         "encoding": {"x": axis(x, title), "y": axis("best", name, scale={"domain": domain, "clamp": True})},
     }
-    return layered(*([boundaries(marks, x, title)] if marks else []), points, line, width=430)
+    return layered(*([boundaries(marks, x, title, rows[-1][x])] if marks else []), points, line, width=430)
 
 
 def _density(evidence: Evidence) -> Figure:
@@ -198,7 +198,7 @@ def _density(evidence: Evidence) -> Figure:
                 "field": "share",
                 "type": "quantitative",
                 "title": "share",
-                "scale": {"scheme": "blues", "domainMin": 0},
+                "scale": {"domainMin": 0},
                 "legend": {"format": ".0%"},
             },
             "tooltip": told(("trials", "trials"), ("low", f"{evidence.objective} from"), ("high", "to")),

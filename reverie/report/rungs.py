@@ -117,7 +117,7 @@ def _courses(evidence: Evidence) -> Figure:
     rows = [
         {"trial": number_, "step": budget, "value": value, "worth": int(number_ == best)}
         | {"state": "best" if number_ == best else WORDS[evidence.trials[number_].state]}
-        for number_ in chosen
+        for number_ in sorted(chosen, key=lambda number_: number_ == best)  # what comes last is drawn above the others
         for budget, value in courses[number_]
     ]
     name = evidence.budget_name

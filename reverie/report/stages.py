@@ -10,6 +10,9 @@ from reverie.report.figure import GREY, Figure, Row, Spec, axis, data, told
 from utilities.display.text import clean, counted, number
 from utilities.stage_plan import Begun, Stage, describe
 
+_LATE = 0.75
+"""Share of an axis from which on the name of a stage stands before its line, where there is room."""
+
 
 def began(evidence: Evidence) -> list[tuple[Begun, float]]:
     """Stages whose first trial has begun, and when that was, in seconds since the epoch; none of a study without."""
@@ -21,17 +24,22 @@ def began(evidence: Evidence) -> list[tuple[Begun, float]]:
     return found
 
 
-def boundaries(rows: list[Row], x: str, title: str) -> Spec:
-    """Lines where stages begin: `rows` have the place along ``x`` and the ``stage``."""
+def boundaries(rows: list[Row], x: str, title: str, end: float) -> Spec:
+    """Lines where stages begin: `rows` have the place along ``x``, which goes to `end`, and the ``stage``."""
+    spread = [{**row, "late": row[x] > _LATE * end} for row in rows]
     rule: Spec = {
         "mark": {"type": "rule", "strokeDash": [5, 4], "color": GREY},
         "encoding": {"x": axis(x, title), "tooltip": told(("stage", "begins"))},
     }
-    name: Spec = {
-        "mark": {"type": "text", "align": "left", "baseline": "top", "dx": 4, "dy": 4, "color": GREY},
-        "encoding": {"x": axis(x, title), "y": {"value": 0}, "text": {"field": "stage"}},
-    }
-    return {"data": data(rows), "layer": [rule, name]}
+    names: list[Spec] = [
+        {
+            "transform": [{"filter": f"{'' if late else '!'}datum.late"}],
+            "mark": {"type": "text", "align": align, "baseline": "top", "dx": shift, "dy": 4, "color": GREY},
+            "encoding": {"x": axis(x, title), "y": {"value": 0}, "text": {"field": "stage"}},
+        }
+        for late, align, shift in ((False, "left", 4), (True, "right", -4))
+    ]
+    return {"data": data(spread), "layer": [rule, *names]}
 
 
 def stages(evidence: Evidence) -> list[Figure]:

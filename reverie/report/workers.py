@@ -88,7 +88,7 @@ def _bars(spans: list[dict[str, Any]], unit: str, length: float, count: int) -> 
         "width": "container",
         "height": count * max(10, min(26, 480 // count)),
         "data": data(rows),
-        "mark": {"type": "bar", "stroke": "white", "strokeWidth": 0.4},
+        "mark": {"type": "bar", "stroke": "#00000066", "strokeWidth": 0.4},
         "encoding": {
             "x": axis("from", f"{unit} since the start", scale={"domainMin": 0}, axis={"tickCount": 10}),
             "x2": {"field": "to"},
