@@ -1,22 +1,18 @@
 """A study of Optuna's in a journal file, which its plots and optuna-dashboard read.
 
-Distributions say what Optuna can say: a logarithmic scale with a step loses the step, an ordinal its order; a constant
-is a user attribute. Choices that Python takes for equal, as 1 and True, become text.
+Distributions say what Optuna can say, see `utilities.optuna_distributions`; a constant is a user attribute.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from reverie.exporting.attributes import metric_names, metrics_of, moment, notes, values_of
 from reverie.exporting.libraries import library
-from utilities.choices import ConstantParameter
-from utilities.parameters import Parameter
-from utilities.ranges import FloatParameter, IntParameter
+from utilities.optuna_distributions import as_choice, distribution_of
 from utilities.storage.chronicle import Chronicle
-from utilities.trial import TrialRecord, Value
+from utilities.trial import TrialRecord
 
 
 def write(chronicle: Chronicle, path: Path) -> None:
@@ -50,20 +46,15 @@ class _Trials:
 
     def __init__(self, optuna: Any, chronicle: Chronicle) -> None:
         self._optuna, self._reports = optuna, chronicle.reports
-        self._space = chronicle.replay.space.parameters
         self.goals = chronicle.goals
         self._metrics = metric_names(chronicle.trials.values(), self.goals)
-        self._textual = {name for name, parameter in self._space.items() if _ambiguous(parameter)}
-        self._distributions = {
-            name: self._distribution(name, parameter)
-            for name, parameter in self._space.items()
-            if not isinstance(parameter, ConstantParameter)
-        }
+        self._space = chronicle.replay.space.varied
+        self._distributions = {name: distribution_of(parameter) for name, parameter in self._space.items()}
 
     def frozen(self, record: TrialRecord) -> Any:
         """Trial as Optuna keeps it; the number is given by the study it is added to."""
         config, outcome = record.trial.config, record.outcome
-        params = {name: self._value(name, config[name]) for name in self._distributions if name in config}
+        params = {name: as_choice(parameter, config[name]) for name, parameter in self._space.items() if name in config}
         attributes: dict[str, Any] = notes(record, self.goals)
         attributes |= {name: value for name, value in config.items() if name not in self._distributions}
         attributes |= {self._metrics[name]: value for name, value in metrics_of(record, self.goals).items()}
@@ -84,25 +75,3 @@ class _Trials:
                 step: value for step, (value, _) in sorted(self._reports.get(record.trial.number, {}).items())
             },
         )
-
-    def _value(self, name: str, value: Value) -> Value:
-        return json.dumps(value) if name in self._textual else value
-
-    def _distribution(self, name: str, parameter: Parameter) -> Any:
-        made = self._optuna.distributions
-        if isinstance(parameter, FloatParameter):
-            step = None if parameter.log else parameter.step
-            return made.FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=step)
-        if isinstance(parameter, IntParameter):
-            step = 1 if parameter.log else parameter.step or 1
-            return made.IntDistribution(parameter.low, parameter.high, log=parameter.log, step=step)
-        return made.CategoricalDistribution([self._value(name, option) for option in _options(parameter)])
-
-
-def _options(parameter: Parameter) -> list[Value]:
-    return list(getattr(parameter, "options", ()))
-
-
-def _ambiguous(parameter: Parameter) -> bool:
-    options = _options(parameter)
-    return len(set(options)) < len(options)
