@@ -106,6 +106,9 @@ def test_optuna_reads_a_study_of_several_objectives(folder: str, capsys: pytest.
     assert [way.name for way in found.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in found.trials] == [[1, 5], [3, 9], [9, 1], None, [1, 6], [2, 6]]
     assert [trial.user_attrs.get("feasible") for trial in found.trials] == [True, True, False, None, True, True]
+    assert found.metric_names == ["error", "seconds"]
+    front = {trial["number"] for trial in json.loads(told(capsys, "best", folder, "--top", "9", "-f", "json"))}
+    assert {trial.user_attrs["number"] for trial in found.best_trials} == front  # Optuna's own, among the feasible
 
 
 def test_mlflow_has_the_values_among_the_metrics(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
