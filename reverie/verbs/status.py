@@ -171,16 +171,19 @@ class Observer:
         standing = stand(self._folder, now, patience=self._patience())
         running = list(chronicle.running.values()) if standing.state in (State.RUNNING, State.SEEMS_DEAD) else []
         session, header = chronicle.session, chronicle.header
+        paused = 0
+        if header.fidelity is not None:
+            paused = sum(record.paused for record in chronicle.trials.values())
         return StudyStatus(
             study=self._folder.absolute().name,
             method=header.method if session is None else session.method,
-            done=len(chronicle.ended),
+            done=len(chronicle.ended) + paused,
             budget=None if session is None else session.budget,
             elapsed=self._elapsed(now, standing.state),
             time_limit=self._seconds("time_limit"),
-            seconds_left=self._left(now) if standing.state is State.RUNNING else None,
+            seconds_left=self._left(now, paused) if standing.state is State.RUNNING else None,
             running=len(running),
-            states=dict(self._states),
+            states=self._by_state(paused, standing.state),
             direction=header.direction,
             best=self._best_trial(),
             front=shown_front(self._goals, self._best),
@@ -189,7 +192,7 @@ class Observer:
             folder=str(self._folder),
             standing=str(standing),
             state=standing.state,
-            waiting=len(chronicle.trials) - len(chronicle.ended) - len(running),
+            waiting=len(chronicle.trials) - len(chronicle.ended) - len(running) - paused,
             under_way=tuple(self._under_way(record, now) for record in running),
             failures=tuple(self._reasons.most_common()),
             sessions=chronicle.sessions,
@@ -197,6 +200,13 @@ class Observer:
             latest=None if chronicle.latest is None else max(0.0, now - chronicle.latest),
             damaged=chronicle.damaged,
         )
+
+    def _by_state(self, paused: int, state: State) -> dict[TrialState, int]:
+        """Trials by state; those that are paused as the study ends are pruned."""
+        if not paused:
+            return dict(self._states)
+        kind = TrialState.PRUNED if state is State.FINISHED else TrialState.PAUSED
+        return self._states + Counter({kind: paused})
 
     def _count(self, record: TrialRecord) -> None:
         assert record.outcome is not None
@@ -234,7 +244,7 @@ class Observer:
             return 0.0
         return max(0.0, (now if state is State.RUNNING else latest or now) - session.time)
 
-    def _left(self, now: float) -> float | None:
+    def _left(self, now: float, paused: int) -> float | None:
         """Estimate of the seconds until the budget is spent by the pace of this run, within its time limit."""
         chronicle, limit = self._chronicle, self._seconds("time_limit")
         session = chronicle.session
@@ -243,9 +253,12 @@ class Observer:
         spent = max(0.0, now - session.time)
         left = None if limit is None else max(0.0, limit - spent)
         ended = len(chronicle.ended) - chronicle.ended_before
+        if paused:
+            trials = chronicle.trials.values()
+            ended += sum(record.paused and record.rungs[-1].completed >= session.time for record in trials)
         if session.budget is None or not ended:
             return left
-        by_budget = max(0, session.budget - len(chronicle.ended)) * spent / ended
+        by_budget = max(0, session.budget - len(chronicle.ended) - paused) * spent / ended
         return by_budget if left is None else min(left, by_budget)
 
     def _under_way(self, record: TrialRecord, now: float) -> Running:

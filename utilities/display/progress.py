@@ -134,6 +134,8 @@ class RunStatus:
         "initial design", "model" or "finishing".
     surrogate
         One line on the surrogate; may be empty.
+    failures
+        Number of failed trials by reason.
     """
 
     study: str
@@ -153,6 +155,7 @@ class RunStatus:
     recent: tuple[ShownTrial, ...] = ()
     phase: str = ""
     surrogate: str = ""
+    failures: tuple[tuple[str, int], ...] = ()
 
     @property
     def fraction(self) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from utilities.display.failures import reason_lines
 from utilities.display.progress import RunStatus, ShownTrial
 from utilities.display.text import clean, counted, duration, listed, number, setting, shorten
 from utilities.trial import TrialState, Value
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 _LABEL = 10
 _REASONS = 5
-_REASON_LENGTH = 90
 _SHOWN_RUNNING = 8
 _CONFIG_LENGTH = 120
-_STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PAUSED: "paused",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +66,6 @@ class StudyStatus(RunStatus):
         Trials that were proposed and do not run: a worker holds them, or the next run evaluates them first.
     under_way
         Trials under evaluation, the longest first.
-    failures
-        Number of failed trials by reason.
     sessions
         Number of runs.
     ranks
@@ -78,7 +81,6 @@ class StudyStatus(RunStatus):
     state: str = ""
     waiting: int = 0
     under_way: tuple[Running, ...] = ()
-    failures: tuple[tuple[str, int], ...] = ()
     sessions: int = 0
     ranks: int | None = None
     latest: float | None = None
@@ -92,7 +94,7 @@ def plain_lines(status: StudyStatus) -> list[str]:
         *_fact("trials", _progress(status)),
         *_fact("best" if status.front is None else "front", _best(status)),
         *_fact("states", _states(status)),
-        *_block("failures", failure_lines(status)),
+        *_block("failures", reason_lines(status.failures, _REASONS)),
         *_block("running", _running(status)),
         *_block("latest", [_ended(trial) for trial in status.recent]),
         *_fact("journal", damage(status)),
@@ -108,11 +110,6 @@ def study_frame(status: StudyStatus, width: int, height: int, ascii_only: bool =
 
     style = "green" if status.state in ("running", "finished") else "yellow"
     more = [Text.assemble(("State      ", "cyan"), (clean(status.standing), style))]
-    labels = ["Failures", *[""] * _REASONS]
-    more += [
-        Text.assemble((label.ljust(len("State      ")), "cyan"), (line, "red"))
-        for label, line in zip(labels, failure_lines(status), strict=False)
-    ]
     if told := damage(status):
         more.append(Text(told, "red"))
     for line in more:
@@ -157,17 +154,6 @@ def as_table(status: StudyStatus) -> dict[str, Any]:
         "seconds_since_last_record": status.latest,
         "damaged_lines": status.damaged,
     }
-
-
-def failure_lines(status: StudyStatus) -> list[str]:
-    """``3 x ValueError: no``, the most frequent first, of very many reasons only some."""
-    lines = [
-        f"{count:,} x {shorten(clean(reason), _REASON_LENGTH)}" for reason, count in status.failures[: _REASONS - 1]
-    ]
-    others = status.failures[_REASONS - 1 :]
-    if others:
-        lines.append(f"{sum(count for _, count in others):,} x {counted(len(others), 'other reason')}")
-    return lines
 
 
 def damage(status: StudyStatus) -> str:
