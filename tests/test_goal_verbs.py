@@ -74,8 +74,8 @@ def test_status_tells_of_the_front(folder: str, capsys: pytest.CaptureFixture[st
     assert [one["number"] for one in table["latest"] if not one.get("feasible", True)] == [2]
     assert table["latest"][0]["values"] == [2.0, 6.0]
     text = told(capsys, "status", folder)
-    assert "3 trials, error 3, seconds 5" in text
-    assert "2  9  1  infeasible" in text
+    assert "3 trials, best error 3, best seconds 5" in text
+    assert "2  error 9, seconds 1  infeasible" in text
 
 
 def test_the_table_is_exported_as_the_run_writes_it(folder: str, capsys: pytest.CaptureFixture[str]) -> None:

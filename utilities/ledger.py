@@ -13,6 +13,7 @@ from utilities.calibration import CalibrationRow
 from utilities.devices import Devices
 from utilities.display.judged import shown_front, shown_trial
 from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.text import counted
 from utilities.fitting import family
 from utilities.goals import Goals
 from utilities.optimizer import Optimizer
@@ -272,7 +273,7 @@ class Ledger:
 
 def _surrogate(fit: FitState, calibration: Array | None) -> str:
     """Which surrogate is in use, and of the outcomes that it foresaw how many lay in its 90 % intervals."""
-    told = f"{family(fit.kind)} fitted to {fit.rows:,} trials"
+    told = f"{family(fit.kind)} of {counted(fit.rows, 'observation')}"
     if calibration is None or not len(calibration):
         return told
     latest = CalibrationRow(*calibration[-1].tolist())

@@ -9,8 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
@@ -188,7 +192,7 @@ class Observer:
             best=self._best_trial(),
             front=shown_front(self._goals, self._best),
             workers=tuple(_worker(record, now) for record in running),
-            recent=tuple(_shown(record, self._goals) for record in reversed(chronicle.ended[-_RECENT:])),
+            recent=tuple(self._recent(paused)),
             folder=str(self._folder),
             standing=str(standing),
             state=standing.state,
@@ -200,6 +204,16 @@ class Observer:
             latest=None if chronicle.latest is None else max(0.0, now - chronicle.latest),
             damaged=chronicle.damaged,
         )
+
+    def _recent(self, paused: int) -> list[ShownTrial]:
+        """The last trials that ended, the latest first; with budgets, the last evaluations of those that are paused."""
+        latest = [(record.completed or 0.0, record) for record in self._chronicle.ended[-_RECENT:]]
+        if paused:
+            waiting = (
+                (record.rungs[-1].completed, record) for record in self._chronicle.trials.values() if record.paused
+            )
+            latest += nlargest(_RECENT, waiting, key=itemgetter(0))
+        return [_shown(record, self._goals) for _, record in nlargest(_RECENT, reversed(latest), key=itemgetter(0))]
 
     def _by_state(self, paused: int, state: State) -> dict[TrialState, int]:
         """Trials by state; those that are paused as the study ends are pruned."""
@@ -276,8 +290,12 @@ class Observer:
 def _shown(record: TrialRecord, goals: Goals) -> ShownTrial:
     from utilities.display.judged import shown_trial
 
-    trial, outcome = record.trial, record.outcome
-    return ShownTrial(trial.number, trial.config) if outcome is None else shown_trial(trial, outcome, goals)
+    outcome = record.outcome
+    if record.paused:
+        outcome = msgspec.structs.replace(record.rungs[-1].outcome, state=TrialState.PAUSED)
+    if outcome is None:
+        return ShownTrial(record.trial.number, record.trial.config)
+    return shown_trial(record.evaluation, outcome, goals)
 
 
 def _worker(record: TrialRecord, now: float) -> WorkerStatus:

@@ -23,7 +23,7 @@ _LABEL = 11
 _SHOWN_WORKERS = 8
 _SHOWN_RECENT = 8
 _CONFIG_LINES = 4
-_DEVICE = 12
+_DEVICE, _NAME = 12, 12
 _MORE_REASONS = (20, 30)
 """Heights from which on there is another line on failures."""
 
@@ -97,7 +97,8 @@ def _incumbent(status: RunStatus, width: int) -> Lines:
         return [_fact("Front", best_values)]
     best = status.best
     if best is None or best.objective is None:
-        return [_fact("Best", "none yet")]
+        why = ": no trial has had the full budget" if status.states.get(TrialState.PAUSED) else ""
+        return [_fact("Best", f"none yet{why}")]
     extreme = "highest" if status.direction == "maximize" else "lowest"
     value = Text.assemble((number(best.objective), "bold green"), f"  {extreme} so far, trial {best.number}")
     config = [Text(" " * _LABEL).append_text(line) for line in _settings(best.config, width - _LABEL)]
@@ -197,24 +198,45 @@ def _recent(status: RunStatus, width: int, room: int) -> Lines:
     trials = status.recent[: max(room - 1, 0)]
     if not trials:
         return []
-    endings = [_ending(trial) for trial in trials]
-    left = max(len("Latest"), *(len(str(trial.number)) for trial in trials))
-    middle = max(len("Objective"), *(ending.cell_len for ending in endings))
-    lines = [Text(f"{'Latest':>{left}}  {'Objective':<{middle}}  Configuration", "cyan")]
-    for trial, ending in zip(trials, endings, strict=True):
-        start = Text.assemble(f"{trial.number:>{left}}  ", _fitted(ending, middle, pad=True), "  ")
+    columns = [("Latest", [Text(str(trial.number)) for trial in trials]), *_outcomes(status, trials)]
+    widths = [max(len(heading), *(cell.cell_len for cell in cells)) for heading, cells in columns]
+    heads = [heading.rjust(widths[0]) if not i else heading.ljust(widths[i]) for i, (heading, _) in enumerate(columns)]
+    lines = [Text("  ".join([*heads, "Configuration"]), "cyan")]
+    for place, trial in enumerate(trials):
+        own = [cells[place] for _, cells in columns]
+        padded = [Text(own[0].plain.rjust(widths[0])), *map(_padded, own[1:], widths[1:])]
+        start = Text("  ").join(padded).append("  ")
         lines.append(start.append_text(_start(trial.config, width - start.cell_len)))
     return [_fitted(line, width) for line in lines]
 
 
-def _ending(trial: ShownTrial) -> Text:
-    usual = "" if trial.feasible else "yellow"
-    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, usual)
-    if trial.values:
-        return Text("  ".join(number(value, 4) for value in trial.values), style)
-    if trial.objective is None:
-        return Text(trial.state.value.lower(), "red" if trial.state is TrialState.FAIL else "yellow")
-    return Text(number(trial.objective, 4), style)
+def _padded(text: Text, width: int) -> Text:
+    return _fitted(text, width, pad=True)
+
+
+def _outcomes(status: RunStatus, trials: Sequence[ShownTrial]) -> list[tuple[str, Lines]]:
+    """Columns of what trials came to, each with its heading: with what budget, and the value of each objective."""
+    columns: list[tuple[str, Lines]] = []
+    if any(trial.budget is not None for trial in trials):
+        columns.append(("Budget", [Text("" if trial.budget is None else f"{trial.budget:g}") for trial in trials]))
+    if status.front is None:
+        return [*columns, ("Objective", [_ending(trial) for trial in trials])]
+    for place, name in enumerate(status.front.names):
+        columns.append((shorten(clean(name), _NAME), [_ending(trial, place) for trial in trials]))
+    return columns
+
+
+def _ending(trial: ShownTrial, place: int = 0) -> Text:
+    """Value of a trial, of several objectives that at this place, and how it ended where that is not as usual."""
+    value = trial.values[place] if trial.values else None if place else trial.objective
+    style = {TrialState.FAIL: "red", TrialState.PAUSED: "cyan", TrialState.COMPLETE: ""}.get(trial.state, "yellow")
+    word = "" if trial.state is TrialState.COMPLETE else trial.state.value.lower()
+    if not trial.feasible:
+        style, word = "yellow", "infeasible"
+    if trial.state is TrialState.PAUSED and value is not None:
+        word = ""  # its budget says it
+    parts = ["" if value is None else number(value, 4), "" if place else word]
+    return Text(" ".join(part for part in parts if part), style)
 
 
 def _workers(workers: Sequence[WorkerStatus], width: int, room: int) -> Lines:

@@ -89,6 +89,7 @@ class StudyStatus(RunStatus):
 
 def plain_lines(status: StudyStatus) -> list[str]:
     """Lines of a log, without styles and of any width."""
+    names = () if status.front is None else status.front.names
     return [
         f"{clean(status.study)}: {clean(status.standing)}",
         *_fact("trials", _progress(status)),
@@ -96,7 +97,7 @@ def plain_lines(status: StudyStatus) -> list[str]:
         *_fact("states", _states(status)),
         *_block("failures", reason_lines(status.failures, _REASONS)),
         *_block("running", _running(status)),
-        *_block("latest", [_ended(trial) for trial in status.recent]),
+        *_block("latest", [_ended(trial, names) for trial in status.recent]),
         *_fact("journal", damage(status)),
         *_fact("folder", clean(status.folder)),
     ]
@@ -166,7 +167,8 @@ def damage(status: StudyStatus) -> str:
 def _shown(trial: ShownTrial) -> dict[str, Any]:
     values = {"values": trial.values} if trial.values else {"objective": _finite(trial.objective)}
     kept = {} if trial.feasible else {"feasible": False}
-    return {"number": trial.number, **values, **kept, "config": dict(trial.config)}
+    budget = {} if trial.budget is None else {"budget": trial.budget}
+    return {"number": trial.number, **values, **kept, **budget, "config": dict(trial.config)}
 
 
 def _finite(value: float | None) -> float | None:
@@ -192,7 +194,7 @@ def _best(status: StudyStatus) -> str:
     if status.front is not None:
         return str(status.front) if status.front.size else "none yet"
     if best is None or best.objective is None:
-        return "none yet"
+        return "none yet: no trial has had the full budget" if status.states.get(TrialState.PAUSED) else "none yet"
     return f"{number(best.objective)}, trial {best.number}: {_config(best.config)}"
 
 
@@ -210,11 +212,18 @@ def _running(status: StudyStatus) -> list[str]:
     return [*lines, f"and {more:,} more"] if more > 0 else lines
 
 
-def _ended(trial: ShownTrial) -> str:
-    values = trial.values or ((trial.objective,) if trial.objective is not None else ())
-    told = "  ".join(map(number, values)) if values else trial.state.value.lower()
-    kept = "" if trial.feasible else "  infeasible"
-    return f"{trial.number}  {told}{kept}  {_config(trial.config)}"
+def _ended(trial: ShownTrial, names: Sequence[str]) -> str:
+    """Number, what it came to and with what budget, how it ended where that is not as usual, configuration."""
+    values = [f"{clean(name)} {number(value)}" for name, value in zip(names, trial.values, strict=False)]
+    if not values and trial.objective is not None:
+        values = [number(trial.objective)]
+    told = [
+        listed(values),
+        "" if trial.budget is None else f"budget {trial.budget:g}",
+        "" if trial.state is TrialState.COMPLETE else trial.state.value.lower(),
+        "" if trial.feasible else "infeasible",
+    ]
+    return "  ".join([str(trial.number), *filter(None, told), _config(trial.config)])
 
 
 def _config(config: Mapping[str, Value]) -> str:
