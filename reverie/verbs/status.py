@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -82,22 +83,21 @@ def _tell_once(status: StudyStatus, terminal: Terminal | None, *, as_json: bool)
     elif terminal is None:
         emit(sys.stdout, "\n".join(plain_lines(status)))
     else:
-        _show(status, terminal)
+        _show(status, terminal.size(), terminal.encoding)
 
 
-def _show(status: StudyStatus, terminal: Terminal) -> None:
+def _show(status: StudyStatus, size: os.terminal_size, encoding: str) -> None:
     """Write the view of a status, to stay."""
     from rich.console import Console
 
-    size = terminal.size()
-    ascii_only = not terminal.encoding.lower().startswith("utf")
+    ascii_only = not encoding.lower().startswith("utf")
     console = Console(highlight=False, width=size.columns)
     for line in study_frame(status, size.columns - 1, size.lines - 2, ascii_only):
         console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
 def _watch_live(observer: Observer, terminal: Terminal, seconds: float) -> None:
-    """Draw a view until the run has ended or Ctrl-C; what was seen last stays as lines."""
+    """Draw a view until the run has ended or Ctrl-C; what was seen last stays."""
     from utilities.display.live import LiveDisplay
 
     status = observer.look(time.time())
@@ -107,8 +107,9 @@ def _watch_live(observer: Observer, terminal: Terminal, seconds: float) -> None:
             display.update(status)
             time.sleep(seconds)
             status = observer.look(time.time())
+    size = terminal.size()
     display.close()
-    emit(sys.stdout, "\n".join(plain_lines(status)))
+    _show(status, size, terminal.encoding)
 
 
 def _watch_plainly(observer: Observer, seconds: float, *, as_json: bool) -> None:
