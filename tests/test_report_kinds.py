@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from reverie import cli
 from reverie.report.content import Content, compose
-from reverie.report.evaluations import evaluations
+from reverie.report.evaluations import evaluations, instance_names
 from reverie.report.evidence import Evidence, read_evidence
 from reverie.report.figure import Figure
 from reverie.report.front import MARGIN, dominated_shares
@@ -181,6 +182,24 @@ def test_every_evaluation_on_an_instance_has_its_worker(race: Evidence) -> None:
     assert len(by_worker) == 3
     for spans in by_worker.values():
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(sorted(spans)))
+
+
+def test_instances_that_are_there_twice_have_names_of_their_own() -> None:
+    assert instance_names(["a", 1, "b"]) == ["instance a", "instance 1", "instance b"]
+    assert instance_names([None, None]) == ["repeat 1", "repeat 2"]
+    twice = instance_names(["a", "b", "a", "b"])
+    assert twice == ["instance a (1)", "instance b (1)", "instance a (2)", "instance b (2)"]
+
+
+def test_a_rerun_is_told_by_the_numbers_that_its_trials_had(race: Evidence) -> None:
+    trials = [{"number": 100 + number, "original": 0.5, "failure": "", "objective": 0.5} for number in race.trials]
+    told = [trial | {"standard_error": 0.1, "evaluations": 5} for trial in trials]
+    again = replace(race, summary={"rerun": {"of": "runs/old", "trials": told}})
+    best = race.best
+    assert best is not None
+    notes = compose(again, running=False).sections[0].notes
+    assert notes[0].startswith(f"Trial {best.trial.number}, which was trial {100 + best.trial.number} of runs/old, ")
+    assert "Evaluated again, of runs/old" in notes
 
 
 def test_parameters_are_of_those_that_were_given_up_too_but_the_best_is_complete(race: Evidence) -> None:

@@ -121,7 +121,7 @@ def _best(evidence: Evidence) -> Section:
     if best is None:
         paused = evidence.header.fidelity is not None and not evidence.completed
         return Section(title, notes=[f"No trial has {'had the full budget' if paused else 'completed'} yet."])
-    notes = [f"Trial {best.trial.number}, {number(evidence.value(best), 6)}."]
+    notes = [f"Trial {best.trial.number}{_before(evidence, best)}, {number(evidence.value(best), 6)}."]
     predicted = evidence.summary.get("predicted_best")
     if isinstance(predicted, Mapping):
         config = ", ".join(f"{name} = {setting(value)}" for name, value in predicted["config"].items())
@@ -134,6 +134,14 @@ def _best(evidence: Evidence) -> Section:
     if borders := border_lines(evidence.summary.get("borders") or ()):
         notes.append(" ".join(f"{clean(line)}." for line in borders))
     return Section(title, notes=notes, preformatted=_as_toml(best))
+
+
+def _before(evidence: Evidence, trial: TrialRecord) -> str:
+    """Of a rerun, which trial of the study one was before."""
+    rerun = evidence.summary.get("rerun")
+    if not isinstance(rerun, Mapping) or trial.trial.number >= len(rerun["trials"]):
+        return ""
+    return f", which was trial {rerun['trials'][trial.trial.number]['number']} of {clean(str(rerun['of']))}"
 
 
 def _as_toml(trial: TrialRecord) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from reverie.report.evidence import Evidence
 from utilities.display.text import duration, number
-from utilities.trial import Outcome, TrialRecord, TrialState
+from utilities.trial import Instance, Outcome, TrialRecord, TrialState
 
 
 class Evaluation(NamedTuple):
@@ -43,16 +44,28 @@ class Evaluation(NamedTuple):
     part: str = ""
 
 
+def instance_names(instances: Sequence[Instance]) -> list[str]:
+    """Names of instances, all different: in a rerun each is there several times, or is none."""
+    seen = Counter[str]()
+    names = []
+    for instance in instances:
+        name = "repeat" if instance is None else f"instance {instance}"
+        seen[name] += 1
+        again = seen[name] > 1 or instances.count(instance) > 1
+        names.append(f"{name} {seen[name]}" if instance is None else f"{name} ({seen[name]})" if again else name)
+    return names
+
+
 def evaluations(evidence: Evidence) -> list[Evaluation]:
     """All evaluations whose beginning is known, trial by trial."""
     return [found for trial in evidence.trials.values() for found in _of(trial, evidence)]
 
 
 def _of(trial: TrialRecord, evidence: Evidence) -> Iterator[Evaluation]:
-    instances, name = evidence.header.instances, evidence.budget_name
+    instances, name = instance_names(evidence.header.instances or ()), evidence.budget_name
     parts = evidence.measured.get(trial.trial.number, ())
     for one in parts:
-        told = f"instance {instances[one.part % len(instances)]}" if instances else ""
+        told = instances[one.part] if one.part < len(instances) else ""
         yield _made(trial, one.worker, (one.started, one.completed), one.outcome.state, one.outcome, told)
     for rung in trial.rungs:
         if rung.started is not None:

@@ -220,7 +220,7 @@ def _growth(rows: list[Row], x: str, title: str) -> Spec:
         "data": data(rows),
         "mark": {"type": "line", "interpolate": "step-after", "color": BLUE, "strokeWidth": 2, "point": {"size": 14}},
         "encoding": {
-            "x": axis(x, title),
+            "x": axis(x, title) | ({"axis": {"tickMinStep": 1}} if x == "place" else {}),
             "y": axis("share", "share dominated", scale={"domain": [0, 1]}, axis={"format": ".0%"}),
             "tooltip": told(("trial", "trial"), (x, title), ("share", "share")),
         },

@@ -133,13 +133,14 @@ def _best_panel(
     along_y: tuple[str, list[float]],
 ) -> Spec:
     name, domain = along_y
+    along = axis(x, title) | ({"axis": {"tickMinStep": 1}} if x == "place" else {})
     y: Spec = axis("value", name, scale={"domain": domain, "clamp": True})
     states = [state for state in STATES if any(row["state"] == state for row in rows)]
     points: Spec = {
         "data": data(rows),
         "mark": {"type": "point", "filled": True, "size": 28, "opacity": 0.6},
         "encoding": {
-            "x": axis(x, title),
+            "x": along,
             "y": y,
             "color": {
                 "field": "state",
@@ -154,7 +155,7 @@ def _best_panel(
     line: Spec = {
         "data": data(steps),
         "mark": {"type": "line", "interpolate": "step-after", "color": GREEN, "strokeWidth": 2.5},
-        "encoding": {"x": axis(x, title), "y": axis("best", name, scale={"domain": domain, "clamp": True})},
+        "encoding": {"x": along, "y": axis("best", name, scale={"domain": domain, "clamp": True})},
     }
     return layered(*([boundaries(marks, x, title, rows[-1][x])] if marks else []), points, line, width=430)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from reverie.report.evaluations import instance_names
 from reverie.report.evidence import Evidence
 from reverie.report.figure import BLUE, GREEN, GREY, ORANGE, Figure, Row, Spec, axis, data, layered, thinned, told
 from reverie.report.progress import good_range
@@ -58,12 +59,13 @@ def _kind(trial: TrialRecord) -> str:
     return "on all instances" if trial.state is TrialState.COMPLETE else "given up"
 
 
-def _colour() -> Spec:
+def _colour(rows: Sequence[Row]) -> Spec:
+    kinds = [kind for kind in _KINDS if any(row["kind"] == kind for row in rows)]
     return {
         "field": "kind",
         "type": "nominal",
         "title": None,
-        "scale": {"domain": list(_KINDS), "range": list(_KINDS.values())},
+        "scale": {"domain": kinds, "range": [_KINDS[kind] for kind in kinds]},
         "legend": {"orient": "top"},
     }
 
@@ -102,7 +104,7 @@ def _standing(evidence: Evidence, ended: list[TrialRecord]) -> Figure:
             "x": x,
             "y": axis("low", evidence.objective, scale=limits),
             "y2": {"field": "high"},
-            "color": _colour(),
+            "color": _colour(rows),
         },
     }
     points: Spec = {
@@ -111,7 +113,7 @@ def _standing(evidence: Evidence, ended: list[TrialRecord]) -> Figure:
         "encoding": {
             "x": x,
             "y": axis("value", evidence.objective, scale=limits),
-            "color": _colour(),
+            "color": _colour(rows),
             "tooltip": told(
                 *(
                     ("trial", "trial"),
@@ -125,9 +127,13 @@ def _standing(evidence: Evidence, ended: list[TrialRecord]) -> Figure:
     }
     says = (
         f"The mean of each configuration over its instances, and one standard error on each side: the best "
-        f"{len(shown)} of {len(ended):,}. Those that were given up have the mean of what they had, adjusted "
-        "for how hard these instances are. Only one that has all instances can win."
+        f"{len(shown)} of {len(ended):,}."
     )
+    if any(row["kind"] == "given up" for row in rows):
+        says += (
+            " Those that were given up have the mean of what they had, adjusted for how hard these instances are. Only "
+            "one that has all instances can win."
+        )
     table = [
         {
             "trial": row["trial"],
@@ -160,7 +166,7 @@ def _distances(evidence: Evidence, ended: list[TrialRecord]) -> Figure:
         "encoding": {
             "x": axis("instances", "instances that it was evaluated on", "ordinal", sort=order, axis={"labelAngle": 0}),
             "y": {"field": "configurations", "type": "quantitative", "axis": {"tickMinStep": 1}},
-            "color": _colour(),
+            "color": _colour(rows),
             "tooltip": told(("instances", "instances"), ("kind", "state"), ("configurations", "configurations")),
         },
     }
@@ -216,6 +222,8 @@ def _winner(evidence: Evidence, table: Mapping[str, Any]) -> Figure:
         f"{clean(lines[0])}. Lines are two standard errors of the paired difference on each side: one that reaches "
         "over the dashed line may be as good as the winner."
     )
+    if evidence.summary.get("rerun"):
+        says += " Trials have the numbers here that they had before they were evaluated again."
     told_of = [
         {
             "trial": trial["number"],
@@ -235,7 +243,8 @@ def _by_instance(evidence: Evidence, whole: list[TrialRecord]) -> Figure:
     instances = evidence.header.instances or []
     shown = thinned(range(len(instances)), 40)
     values = {trial.trial.number: [_on(trial, part) for part in shown] for trial in whole}
-    names = [str(instances[part]) for part in shown]
+    every = [name.removeprefix("instance ") for name in instance_names(instances)]
+    names = [every[part] for part in shown]
     short = sum(len(name) + 2 for name in names) <= 44
     rows: list[Row] = []
     for column, part in enumerate(shown):
@@ -243,7 +252,7 @@ def _by_instance(evidence: Evidence, whole: list[TrialRecord]) -> Figure:
         rows += [
             {
                 "trial": f"trial {number_}",
-                "instance": str(instances[part]),
+                "instance": every[part],
                 "value": own[column],
                 "gap": own[column] - middle,
             }
