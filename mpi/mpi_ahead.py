@@ -53,6 +53,9 @@ BRIEF = 1e-3
 TURN = 3e-3
 """Seconds between an outcome and the next trial where that is ready: the way of both messages, and the disk."""
 
+LONGER = 1.5
+"""A batch may take so many times as long as the longest of the last few: the more is known, the longer it takes."""
+
 MOST_HELD, HELD_SHARE = 32, 8
 """Trials that a worker holds, and the part of all trials that are held by all workers, at most."""
 
@@ -112,7 +115,7 @@ class Ahead:
         if evaluation is None:
             return 0
         proposal = self._ledger.typical_proposal
-        wait = TURN + max(0.5 * proposal, self._ledger.long_pass)  # a batch keeps the master from answering
+        wait = TURN + max(0.5 * proposal, LONGER * self._ledger.long_pass)  # a batch keeps the master from answering
         if wait <= WORTH_WAITING * evaluation:
             return 0
         depth = min(MOST_HELD, math.ceil(wait / max(evaluation, 1e-9)))

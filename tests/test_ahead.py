@@ -119,8 +119,8 @@ def test_the_first_refit_of_a_run_of_free_evaluations_is_waited_for_and_no_secon
     assert plan.must_wait(500)
 
 
-def test_a_worker_holds_as_many_as_it_would_begin_in_the_longest_of_the_last_batches() -> None:
-    plan, _ = ahead(workers=8, told=8 * HELD_SHARE * 3, evaluation=0.1, single=0.02, batch=0.15)
+def test_a_worker_holds_as_many_as_it_would_begin_in_a_batch_longer_than_the_last_few() -> None:
+    plan, _ = ahead(workers=8, told=8 * HELD_SHARE * 3, evaluation=0.1, single=0.02, batch=0.09)
     assert plan.depth_held() == 2
     plan._ledger.proposed(0.25, 10)
     plan._ledger.proposed(0.05, 10)

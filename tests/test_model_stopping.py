@@ -186,6 +186,17 @@ def test_a_bad_trial_is_given_up_and_a_good_one_is_not() -> None:
     assert stopped == {bad.number}
 
 
+def test_an_optimiser_that_refits_itself_gives_trials_up_while_its_design_goes_on() -> None:
+    optimizer = Optimizer(SPACE, "gp", 1, initial=40, max_steps=LENGTH)
+    for _ in range(12):
+        trial = optimizer.ask()
+        for step in range(1, LENGTH + 1):
+            optimizer.report(trial, step, value(trial.config, step))
+        optimizer.tell(trial, value(trial.config, LENGTH))
+    assert optimizer.origins[optimizer.ask().number] == "initial"
+    assert optimizer.foresees
+
+
 # --- the master -------------------------------------------------------------------------------------------------------
 
 

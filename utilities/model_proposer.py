@@ -240,7 +240,8 @@ class ModelProposer:
     def _update(self, history: History) -> None:
         """Take what is new, and refit if that is due and to be done here."""
         self._models.observe(history)
-        if self._inline and not self._in_design(history) and self.fit_due(history):
+        needed = self._foreseeable(history) or not self._in_design(history)
+        if self._inline and needed and self.fit_due(history):
             self._models.refit(history)
 
     def _noise(self, history: History) -> float:

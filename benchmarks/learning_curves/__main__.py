@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.learning_curves.report import targets, write
-from benchmarks.learning_curves.runner import append, read, timed
+from benchmarks.learning_curves.runner import append, read, remove, timed
 from benchmarks.learning_curves.subjects import BASELINES, CHEAP, SUBJECTS
 from benchmarks.learning_curves.tasks import EPOCHS, Surrogate
 
@@ -41,16 +41,20 @@ def _run(options: argparse.Namespace) -> None:
     place, shares = options.share
     for i, (subject, task, workers, seed) in enumerate(_order(options)):
         file = FOLDER / "runs.csv"
-        runs = read(file)
-        if i % shares != place or any(run[:4] == (subject, task, workers, seed) for run in runs):
+        runs, names = read(file), (subject, task, workers, seed)
+        if i % shares != place:
             continue
-        if time.monotonic() > end:
-            return
         target, budget = float("-inf"), BUDGET
         if subject not in CHEAP:
             goals = targets(runs, workers, BUDGET)
             target, budget = min(goals[task][name] for name in BASELINES), BUDGET // 2
-        names = (subject, task, workers, seed)
+        kept = next((run for run in runs if run[:4] == names), None)
+        if kept is not None and not kept.ended_before(target):
+            continue
+        if time.monotonic() > end:
+            return
+        if kept is not None:
+            remove(file, kept)
         append(file, timed(names, SUBJECTS[subject](seed), partial(surrogate.curve, task), budget, target))
 
 

@@ -48,6 +48,10 @@ class Run(NamedTuple):
         """Best error of a trial that completed within so many epochs; infinite before the first."""
         return next((error for spent, error in reversed(self.path) if spent <= epochs), float("inf"))
 
+    def ended_before(self, target: float) -> bool:
+        """Whether it ended at a target that was easier than this one, which it has not reached."""
+        return self.epochs < self.budget and self.epochs_to(target) > self.epochs
+
     def epochs_to(self, target: float) -> float:
         """Epochs after which a completed trial had at most the target's error; infinite where none had."""
         return next((spent for spent, error in self.path if error <= target), float("inf"))
@@ -123,7 +127,18 @@ def append(file: Path, row: Run) -> None:
         writer = csv.writer(stream, lineterminator="\n")
         if new:
             writer.writerow(Run._fields)
-        writer.writerow([*row[:-1], ";".join(f"{epochs}:{error:.5f}" for epochs, error in row.path)])
+        writer.writerow(_format(row))
+
+
+def remove(file: Path, row: Run) -> None:
+    """Take a run out of the file."""
+    rows = [_format(other) for other in read(file) if other != row]
+    with file.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([Run._fields, *rows])
+
+
+def _format(row: Run) -> list[object]:
+    return [*row[:-1], ";".join(f"{epochs}:{error:.5f}" for epochs, error in row.path)]
 
 
 def _parse(row: dict[str, str]) -> Run:
