@@ -24,6 +24,7 @@ from reverie.report.rungs import scored
 from reverie.report.stages import began
 from tests.reported_kinds import FIDELITY, INSTANCES, budgets, raced, several, staged
 from utilities.errors import StudyError
+from utilities.goals import make_goals
 from utilities.pareto import hypervolume, non_dominated
 from utilities.trial import TrialState
 
@@ -251,3 +252,20 @@ def test_an_objective_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytes
     assert cli.main(["report", str(folder), "--objective", "lost"]) == 2
     assert "--objective must be one of 'loss', 'speed'; got 'lost'" in capsys.readouterr().err
     assert not (folder / "report.html").exists()
+
+
+def test_infeasible_trials_are_told_apart_and_no_front_is_said_to_be_none(tmp_path: Path) -> None:
+    evidence = read_evidence(several(tmp_path))
+    spec = figures(compose(evidence, running=False))["best-so-far-0-loss"].spec
+    assert spec is not None
+    points = next(
+        layer for layer in spec["concat"][0]["layer"] if isinstance(layer["mark"], dict) and "size" in layer["mark"]
+    )
+    states = {row["trial"]: row["state"] for row in points["data"]["values"]}
+    assert {n for n, state in states.items() if state == "infeasible"} == {
+        n
+        for n, trial in evidence.trials.items()
+        if trial.trial.config["x"] > 0.9  # type: ignore[operator]
+    }
+    none = replace(evidence, goals=make_goals("minimize", ["minimize", "maximize"], ["loss", "speed"], ["size < 0"]))
+    assert "none keeps the constraints on metrics" in figures(compose(none, running=False))["front"].says

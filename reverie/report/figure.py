@@ -28,7 +28,10 @@ WORDS = {
 }
 """States of trials as figures call them."""
 
-STATES = dict(zip(WORDS.values(), (BLUE, PURPLE, ORANGE, RED, GREEN, GREY), strict=True))
+INFEASIBLE = "infeasible"
+"""What figures call a completed trial that does not keep the constraints on metrics."""
+
+STATES = dict(zip((*WORDS.values(), INFEASIBLE), (BLUE, PURPLE, ORANGE, RED, GREEN, GREY, "#c98a94"), strict=True))
 """Colours of these."""
 
 MOST_POINTS = 3000

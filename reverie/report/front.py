@@ -86,10 +86,9 @@ def _scatter(evidence: Evidence, trials: list[TrialRecord], best: set[int]) -> F
     pairs = list(itertools.combinations(range(len(names)), 2))
     panels = [_panel(evidence, shown, pair) for pair in pairs[:MOST_PANELS]]
     spec = layered_alone(panels[0]) if len(panels) == 1 else beside(panels, 2, 84)
-    says = (
-        f"Of {counted(len(trials), 'completed trial')}, {len(best):,} {'is' if len(best) == 1 else 'are'} on the "
-        "front: no other is better in one objective and at least as good in all others. "
-    )
+    on = f"{len(best):,} {'is' if len(best) == 1 else 'are'} on the front: no other is better in one objective and at "
+    says = f"Of {counted(len(trials), 'completed trial')}, "
+    says += f"{on}least as good in all others. " if best else "none keeps the constraints on metrics. "
     if len(names) > 2:
         says += "Which are on it is by all objectives, so in a pair of them such a trial may lie behind another. "
     if len(pairs) > MOST_PANELS:

@@ -54,7 +54,7 @@ def landscape(evidence: Evidence, knowledge: Knowledge) -> list[Figure]:
     figures = [_importance(shares)] if shares.rows or shares.why_not else []
     figures += [
         _foresight(evidence, knowledge),
-        _parallel(evidence, order),
+        *([_parallel(evidence, order)] if len(order) > 1 else []),
         _slices(evidence, knowledge, order[:_MOST_SLICES]),
     ]
     if len(order) > 1:

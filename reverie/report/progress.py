@@ -7,7 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reverie.report.evidence import Evidence
-from reverie.report.figure import GREEN, STATES, WORDS, Figure, Row, Spec, axis, beside, data, layered, thinned, told
+from reverie.report.figure import (
+    GREEN,
+    INFEASIBLE,
+    STATES,
+    WORDS,
+    Figure,
+    Row,
+    Spec,
+    axis,
+    beside,
+    data,
+    layered,
+    thinned,
+    told,
+)
 from reverie.report.stages import began, boundaries, stages
 from utilities.display.text import counted, duration, number, setting
 from utilities.rungs import in_order
@@ -89,7 +103,7 @@ def _best_so_far(evidence: Evidence, events: list[_Event]) -> Figure:
             best = evidence.sign * value
             improvements.append({"place": place, "when": when, "best": value, "trial": trial.trial.number})
         config = ", ".join(f"{name} = {setting(item)}" for name, item in trial.trial.config.items())
-        own = {"place": place, "when": when, "value": value, "state": WORDS[event.state]}
+        own = {"place": place, "when": when, "value": value, "state": _state(event, evidence)}
         rows.append(own | {"trial": trial.trial.number, "config": config})
     steps = [*improvements]
     if improvements:
@@ -122,6 +136,11 @@ def _best_so_far(evidence: Evidence, events: list[_Event]) -> Figure:
         for row in reversed(improvements)
     ]
     return Figure("best-so-far", "Best so far", says, beside(panels, 2, 84), table, wide=True)
+
+
+def _state(event: _Event, evidence: Evidence) -> str:
+    infeasible = event.state is TrialState.COMPLETE and not evidence.feasible(event.trial)
+    return INFEASIBLE if infeasible else WORDS[event.state]
 
 
 def _best_panel(
