@@ -20,6 +20,7 @@ EXTRAS = {
     "completion": ["shtab>=1.7.2"],
     "dev": [
         "hypothesis>=6.100",
+        "jsonschema>=4.20",
         "mypy>=1.11",
         "optuna>=5.0",
         "pre-commit>=3.7",

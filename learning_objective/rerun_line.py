@@ -8,7 +8,8 @@ import msgspec
 
 from learning_objective.command_line import Parser, heard_once
 from utilities.errors import StudyError
-from utilities.storage.study_rules import RULES, integer
+from utilities.storage.rules import integer
+from utilities.storage.study_rules import RULES
 
 TOP, REPEATS = 5, 10
 _DESCRIPTION = """\

@@ -23,6 +23,7 @@ VERBS = {
     "report": "write figures and tables of a study, finished or running, as one HTML file",
     "repair": "mend the journal in a run folder: keep every whole record, and a copy of the damaged file",
     "slurm": "write a job script for Slurm",
+    "schema": "print the JSON Schema of study files, by which editors complete and check them",
     "completion": "print a script that completes all of this in bash, zsh or fish",
 }
 _ELSEWHERE = {

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -13,6 +14,9 @@ import virtual_cluster
 from children import open_commands, open_studies
 
 from learning_objective.evaluation import Evaluator
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a loaded machine breaks no property
+hypothesis.settings.load_profile("untimed")
 
 for _number in (signal.SIGHUP, signal.SIGINT):  # ignored under nohup and in the background, and inherited by children
     if signal.getsignal(_number) is signal.SIG_IGN:

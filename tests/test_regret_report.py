@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from regret_records import record
 
-from benchmarks.regret import records
+from benchmarks.regret import records, references
 from benchmarks.regret.comparison import Regrets, losses, ratio, sharpened, standings
+from benchmarks.regret.overview import draw_overview, mean_curves
 from benchmarks.regret.problem import Reference
 from benchmarks.regret.report import write_report
 
@@ -95,3 +96,17 @@ def test_the_report_is_written_from_incomplete_records(tmp_path: Path) -> None:
     assert "After 50: 2 optimisers, 1 problems, 1 runs each" in page
     assert "- branin: sobol" in page
     assert (tmp_path / "ratios.csv").read_text().count("sobol") == 3
+
+
+def test_the_overview_ends_where_the_table_does(tmp_path: Path) -> None:
+    found = records.read_all(records.FOLDER)
+    known = sharpened(references.read(), found)
+    problems, curves = mean_curves(found, known, 1)
+    regrets_there = Regrets.at(found, known, 1, 100)
+    pairs = regrets_there.common(curves)
+    assert problems == len({problem for problem, _ in pairs}) == 21
+    for row in standings(regrets_there, list(curves), pairs):
+        assert curves[row.optimiser][-1] == pytest.approx(row.mean)
+        assert len(curves[row.optimiser]) == 100
+    draw_overview(found, known, tmp_path / "overview.png")
+    assert (tmp_path / "overview.png").read_bytes().startswith(b"\x89PNG")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from zlib import crc32
 
 import msgspec
+from msgspec import Meta
 
 from utilities.errors import StudyError, nearest
 
@@ -39,6 +40,7 @@ _DIGITS = 12
 _LONGEST_NAME = 60
 _LARGEST = 2**53
 _FURTHEST = 1e9
+_RANGE = {"exclusiveMinimum": 0, "maximum": _LARGEST}
 
 
 class Fidelity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,12 +60,29 @@ class Fidelity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Whether rungs are ranked by the objectives that a model foresees with the full budget.
     """
 
-    name: str = "budget"
-    low: Budget
-    high: Budget
-    eta: int = 3
-    brackets: int = 1
-    guided: bool = False
+    name: Annotated[
+        str,
+        Meta(
+            description="What a budget counts, for messages",
+            extra_json_schema={"maxLength": _LONGEST_NAME, "pattern": r"\S"},
+        ),
+    ] = "budget"
+    low: Annotated[Budget, Meta(description="Budget of a trial's first evaluation", extra_json_schema=_RANGE)]
+    high: Annotated[Budget, Meta(description="Budget of a trial's last evaluation", extra_json_schema=_RANGE)]
+    eta: Annotated[
+        int,
+        Meta(
+            description="One trial in so many is promoted from each rung",
+            extra_json_schema={"minimum": 2, "maximum": _LARGEST},
+        ),
+    ] = 3
+    brackets: Annotated[
+        int,
+        Meta(description="Trials begin at one of so many rungs, as in Hyperband", extra_json_schema={"minimum": 1}),
+    ] = 1
+    guided: Annotated[
+        bool, Meta(description="Whether rungs are ranked by what the model foresees with the full budget")
+    ] = False
 
     @property
     def budgets(self) -> tuple[Budget, ...]:

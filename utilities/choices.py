@@ -6,15 +6,19 @@ import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from utilities.conditional import Conditional, Tunable, same_value
 from utilities.errors import StudyError, quoted
 from utilities.scales import Array, Lattice
 from utilities.trial import Value
+
+_CHOICES = "What there is to choose from, all different; of an ordinal in order"
+"""What editors are told of the choices."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -139,7 +143,7 @@ class _Choices(Tunable, frozen=True, kw_only=True):
 class CategoricalParameter(_Choices, frozen=True, tag="categorical", tag_field="type", kw_only=True):
     """One of several choices without an order."""
 
-    choices: list[Value]
+    choices: Annotated[list[Value], Meta(description=_CHOICES, extra_json_schema={"minItems": 1})]
 
     @property
     def options(self) -> Sequence[Value]:
@@ -150,7 +154,7 @@ class CategoricalParameter(_Choices, frozen=True, tag="categorical", tag_field="
 class OrdinalParameter(_Choices, frozen=True, tag="ordinal", tag_field="type", kw_only=True):
     """One of several choices in order, from one end to the other: a model takes neighbours for alike."""
 
-    choices: list[Value]
+    choices: Annotated[list[Value], Meta(description=_CHOICES, extra_json_schema={"minItems": 1})]
     one_hot: ClassVar[bool] = False
 
     @property
@@ -179,7 +183,7 @@ class BoolParameter(_Choices, frozen=True, tag="bool", tag_field="type", kw_only
 class ConstantParameter(Conditional, frozen=True, tag="constant", tag_field="type", kw_only=True):
     """The same value in every configuration: no coordinate, and nothing that a model sees."""
 
-    value: Value
+    value: Annotated[Value, Meta(description="Of every configuration in which the constant is active")]
 
     @property
     def levels(self) -> int:

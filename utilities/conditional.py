@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from utilities.errors import StudyError, nearest, quoted
 from utilities.trial import Value
@@ -30,7 +31,13 @@ class Conditional(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         What others must have; a list of such tables where one of them is enough. Empty: always active.
     """
 
-    when: Wanted | list[Wanted] = {}
+    when: Annotated[
+        Wanted | list[Wanted],
+        Meta(
+            description="Active only where others have these values, or keep a comparison such as '>= 3'; of a list of "
+            "tables one is enough"
+        ),
+    ] = {}
 
     @property
     def alternatives(self) -> list[dict[str, list[Value]]]:
@@ -54,8 +61,18 @@ class Tunable(Conditional, frozen=True, kw_only=True):
         tenth of the range about `likely`; of other choices, what is added to chance.
     """
 
-    likely: Value | None = None
-    sure: str | float | None = None
+    likely: Annotated[Value | None, Meta(description="Hint: the value that is likely to be best")] = None
+    sure: Annotated[
+        str | float | None,
+        Meta(
+            description=f"How likely: {', '.join(SURENESS)}, or a probability; fairly by default",
+            extra_json_schema={
+                "exclusiveMinimum": 0,
+                "exclusiveMaximum": 1,
+                "pattern": f"^({'|'.join(SURENESS)})$",
+            },
+        ),
+    ] = None
 
     @property
     def sureness(self) -> float:

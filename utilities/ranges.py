@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from utilities.conditional import Tunable
@@ -26,10 +27,25 @@ GRID_POINTS = 5
 
 _NUMBER = (int, float)
 
+_LOW, _HIGH, _STEP = (
+    "The lowest value",
+    "The highest value, which must be above low",
+    "Only low, low + step, ... up to high, which must be one of them; of an int 1 by default",
+)
+_INTEGERS = {"minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}
+"""What editors are told of the ends of a range."""
+
 
 class _Range(Tunable, frozen=True, kw_only=True):
-    log: bool = False
-    grid: int | None = None
+    log: Annotated[bool, Meta(description="Whether the scale is logarithmic; low must be above 0 then")] = False
+    grid: Annotated[
+        int | None,
+        Meta(
+            description='Points along this parameter with method = "grid"; by default '
+            f"{GRID_POINTS} of a float without a step, else all values",
+            extra_json_schema={"minimum": 2, "maximum": LARGEST_GRID},
+        ),
+    ] = None
     one_hot: ClassVar[bool] = False
 
     @cached_property
@@ -142,9 +158,9 @@ class _Range(Tunable, frozen=True, kw_only=True):
 class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only=True):
     """A real number in [low, high], on a linear or a logarithmic scale: any, or low and multiples of step above it."""
 
-    low: float
-    high: float
-    step: float | None = None
+    low: Annotated[float, Meta(description=_LOW)]
+    high: Annotated[float, Meta(description=_HIGH)]
+    step: Annotated[float | None, Meta(description=_STEP, extra_json_schema={"exclusiveMinimum": 0})] = None
 
     @cached_property
     def scale(self) -> Continuum | Lattice:
@@ -206,9 +222,9 @@ class FloatParameter(_Range, frozen=True, tag="float", tag_field="type", kw_only
 class IntParameter(_Range, frozen=True, tag="int", tag_field="type", kw_only=True):
     """An integer in [low, high], every one or every `step`-th, on a linear or a logarithmic scale."""
 
-    low: int
-    high: int
-    step: int | None = None
+    low: Annotated[int, Meta(description=_LOW, extra_json_schema=_INTEGERS)]
+    high: Annotated[int, Meta(description=_HIGH, extra_json_schema=_INTEGERS)]
+    step: Annotated[int | None, Meta(description=_STEP, extra_json_schema={"minimum": 1})] = None
 
     @cached_property
     def scale(self) -> Continuum | Lattice:

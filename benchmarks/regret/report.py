@@ -1,4 +1,4 @@
-"""Tables and figures of data/regret_analysis from the records alone: ranks.md, three csv, a figure a problem."""
+"""Tables and figures of data/regret_analysis from records alone: ranks.md, three csv, a figure of all, one of each."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ def write_report(runs: Path = records.FOLDER, folder: Path = FOLDER, figures: bo
         _write_csv(folder / f"{name}.csv", rows)
     if figures:
         from benchmarks.regret.figures import draw_all
+        from benchmarks.regret.overview import draw_overview
 
         draw_all(found, known, folder / "figures")
+        draw_overview(found, known, folder / "overview.png")
 
 
 def _pending(page: Page, found: dict[str, list[Record]], known: dict[str, Reference], pending: int) -> None:

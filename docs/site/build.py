@@ -1,5 +1,6 @@
-"""Build the site; a warning is an error.
+"""Build the site; a warning is an error, and so is a link that leads nowhere.
 
+pip install -r docs/site/requirements.txt
 python docs/site/build.py [FOLDER]          docs/site/html by default
 """
 

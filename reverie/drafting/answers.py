@@ -8,7 +8,8 @@ import shlex
 from learning_objective.command import TemplateError, placeholders
 from reverie.drafting.ranges import Draft, around, by_name, choices
 from utilities.errors import StudyError, quoted
-from utilities.storage.study_rules import integer, parse_duration
+from utilities.storage.rules import integer
+from utilities.storage.study_rules import parse_duration
 from utilities.trial import Value
 
 _ENTRY = re.compile(r"\s*([^\s=,]+)\s*=\s*(.+?)\s*")

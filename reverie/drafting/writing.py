@@ -9,6 +9,9 @@ from typing import Any
 from reverie.drafting.ranges import Draft
 from utilities.storage.toml_text import toml_key, toml_value
 
+SCHEMA_FILE = "study.schema.json"
+"""Name of the file beside a study file that tells editors its keys."""
+
 _COLUMN = 44
 
 
@@ -29,6 +32,7 @@ def study_text(subject: str | list[str], drafts: Sequence[Draft], limit: int | s
     key = "objective" if isinstance(subject, str) else "command"
     what = "file and function, which gets the configuration" if key == "objective" else "{name} stands for a value"
     lines = [
+        f"#:schema ./{SCHEMA_FILE}",
         "# Written by `reverie init`. Next: `reverie check` evaluates one configuration, `reverie run` tunes,",
         "# alone in one process, under mpiexec on as many ranks as there are.",
         "",

@@ -61,11 +61,12 @@ class ReverieSearchCV(BaseSearchCV):  # type: ignore[misc]
     random_state : int, RandomState instance or None, default=None
         Seed of the proposals.
 
-    Attributes
-    ----------
-    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, multimetric_
-        As of RandomizedSearchCV, in the order in which candidates were proposed. Of a candidate of which every fit of
-        its batch failed, the mean time of a fit is that of the batch by its fits.
+    Notes
+    -----
+    A search that was fitted has the attributes of RandomizedSearchCV: ``cv_results_``, ``best_estimator_``,
+    ``best_score_``, ``best_params_``, ``best_index_``, ``scorer_``, ``n_splits_``, ``refit_time_``, ``multimetric_``,
+    with candidates in the order in which they were proposed. Of a candidate of which every fit of its batch failed, the
+    mean time of a fit is that of the batch by its fits.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -15,7 +15,8 @@ from reverie.drafting.answers import EXAMPLE, read_command, read_limit, read_var
 from reverie.drafting.presets import PRESETS, template
 from reverie.drafting.ranges import Draft, by_name
 from reverie.drafting.sources import read_target
-from reverie.drafting.writing import relative, study_text
+from reverie.drafting.writing import SCHEMA_FILE, relative, study_text
+from reverie.verbs.schema import schema_text
 from reverie.verbs.speaking import OneOf, act, parser
 from utilities.display.text import clean, emit
 from utilities.errors import StudyError, quoted
@@ -25,8 +26,9 @@ T = TypeVar("T")
 _LIMIT = "100"
 _FILE = re.compile(r"[^\s]+\.py(:[\w.]+)?")
 _HELP = f"""\
-Write a study file with a comment beside each key. Three questions are asked where this is a terminal and the command
-line leaves them open: what is tuned, what may vary, and for how long.
+Write a study file with a comment beside each key, and {SCHEMA_FILE}, by which editors complete and check it. Three
+questions are asked where this is a terminal and the command line leaves them open: what is tuned, what may vary, and
+for how long.
 
   WHAT          a function, train.py:objective, whose source tells its parameters and defaults and is not run; or a
                 command in quotes, 'python train.py --lr {{lr}}'. A function that takes its parameters one by one, or
@@ -80,6 +82,7 @@ def _init(given: argparse.Namespace) -> int:
     text = study_text(subject.subject, drafts, limit, subject.note)
     _see_that_it_is_a_study(text, path)
     _write({path: text, **subject.files}, force=given.force)
+    _write_schema(path.with_name(SCHEMA_FILE), force=given.force)
     emit(sys.stdout, f"next: reverie check {path}")
     return 0
 
@@ -175,6 +178,12 @@ def _write(files: dict[Path, str], *, force: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         emit(sys.stdout, f"wrote {path}")
+
+
+def _write_schema(path: Path, *, force: bool) -> None:
+    """Write the schema that the study file names, but leave a file that is there, perhaps of another version."""
+    if force or not path.exists():
+        _write({path: schema_text()}, force=force)
 
 
 def _shown(subject: str | list[str]) -> str:

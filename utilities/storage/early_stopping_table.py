@@ -8,7 +8,7 @@ from typing import Any
 
 from utilities.early_stopping import NAMES, Settings
 from utilities.errors import StudyError
-from utilities.storage.study_rules import Rule, check_key, integer, one_of
+from utilities.storage.rules import Rule, a_word, check_key, from_least
 from utilities.storage.tables import show
 
 TABLE = "early_stopping"
@@ -27,25 +27,37 @@ def _probability(value: float, where: str) -> float:
     return float(value)
 
 
-def _from(least: int) -> Rule:
-    return Rule(int, lambda value, where: integer(value, where, least))
-
-
-_RULES: dict[str, Rule] = {
-    "rule": Rule(str, one_of(NAMES)),
-    "min_steps": _from(1),
-    "max_steps": _from(1),
-    "probability": Rule(float, _probability),
-    "guided": Rule(bool, lambda value, _: bool(value)),
-    "eta": _from(2),
-    "min_trials": _from(1),
-    "patience": _from(1),
-    "min_delta": Rule(float, lambda value, where: _number(value, where, 0.0)),
-    "lower": Rule(float, _number),
-    "upper": Rule(float, _number),
+RULES: dict[str, Rule] = {
+    "rule": a_word(NAMES, "By what trials are ended early"),
+    "min_steps": from_least(1, "No trial is ended below this step"),
+    "max_steps": from_least(1, "Step of a trial that runs to its end; by default the largest that a completed one had"),
+    "probability": Rule(
+        float,
+        _probability,
+        what="A trial is ended where the model gives it less than this probability to beat the best one",
+        limits={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ),
+    "guided": Rule(
+        bool,
+        lambda value, _: bool(value),
+        what="Whether rungs are ranked by the objectives that the model foresees",
+    ),
+    "eta": from_least(2, "One trial in so many goes on from a rung, which are so many times as far apart"),
+    "min_trials": from_least(1, "Completed trials before any is ended"),
+    "patience": from_least(1, "Steps without an improvement after which a trial is ended"),
+    "min_delta": Rule(
+        float,
+        lambda value, where: _number(value, where, 0.0),
+        what="The least improvement that counts",
+        limits={"minimum": 0},
+    ),
+    "lower": Rule(float, _number, what="A trial whose value is below this is ended"),
+    "upper": Rule(float, _number, what="A trial whose value is above this is ended"),
 }
-_OF_ALL = ("rule", "min_steps", "max_steps", "probability")
-_OF_RULE = {
+"""Of all its keys."""
+
+OF_ALL = ("rule", "min_steps", "max_steps", "probability")
+OF_RULE = {
     "asha": ("eta", "guided"),
     "hyperband": ("eta", "guided"),
     "median": ("min_trials",),
@@ -53,6 +65,7 @@ _OF_RULE = {
     "patience": ("patience", "min_delta"),
     "threshold": ("lower", "upper"),
 }
+"""Keys that each rule has a use for, besides those of all."""
 
 
 def parse_early_stopping(table: Any, source: str) -> Settings:
@@ -75,7 +88,7 @@ def parse_early_stopping(table: Any, source: str) -> Settings:
         raise StudyError(f"{here} must be a table; got {show(table)}")
     if "rule" not in table:
         raise StudyError(f"{here} rule is missing: one of {', '.join(NAMES)}")
-    values = {key: check_key(_RULES, key, value, here) for key, value in table.items()}
+    values = {key: check_key(RULES, key, value, here) for key, value in table.items()}
     _check_use(values, here)
     return Settings(**values)
 
@@ -84,8 +97,8 @@ def _check_use(values: Mapping[str, Any], here: str) -> None:
     """See that the rule has a use for every key, and every key that it needs."""
     rule = values["rule"]
     for key in values:
-        if key not in (*_OF_ALL, *_OF_RULE[rule]):
-            of = " or ".join(name for name, keys in _OF_RULE.items() if key in keys)
+        if key not in (*OF_ALL, *OF_RULE[rule]):
+            of = " or ".join(name for name, keys in OF_RULE.items() if key in keys)
             raise StudyError(f"{here} {key} is of rule {of}; got rule {rule}")
     if rule == "hyperband" and "max_steps" not in values:
         raise StudyError(f"{here} rule hyperband needs max_steps, the step of a trial that runs to its end")

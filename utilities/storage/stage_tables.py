@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.stage_plan import Limits, Stage
-from utilities.storage.study_rules import Rule, check_key, integer
+from utilities.storage.rules import Rule, check_key, from_least
 from utilities.storage.tables import show
 
 if TYPE_CHECKING:
@@ -27,13 +27,34 @@ def _unchecked(value: Any, where: str) -> Any:
     return value
 
 
-_RULES: dict[str, Rule] = {
-    "budget": Rule(int, lambda value, where: integer(value, where, 1)),
-    "free": Rule(list[str], _unchecked),
-    "fixed": Rule(dict[str, Any], _unchecked, "a table of values by parameter"),
-    "shrink": Rule(float, _share),
-    "space": Rule(dict[str, Any], _unchecked, "a table of ranges by parameter"),
+RULES: dict[str, Rule] = {
+    "budget": from_least(1, "Trials of the stage; the last one may do without where the study ends by other means"),
+    "free": Rule(
+        list[str],
+        _unchecked,
+        what="Names of the parameters that vary; by default all that fixed does not name",
+        limits={"minItems": 1, "uniqueItems": True},
+    ),
+    "fixed": Rule(
+        dict[str, Any],
+        _unchecked,
+        "a table of values by parameter",
+        "Values of parameters that do not vary in this stage",
+    ),
+    "shrink": Rule(
+        float,
+        _share,
+        what="Length of each range as a share of what it was in the stage before",
+        limits={"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ),
+    "space": Rule(
+        dict[str, Any],
+        _unchecked,
+        "a table of ranges by parameter",
+        "Range of a parameter in this stage: low, high or both, or choices",
+    ),
 }
+"""Of all keys of a stage."""
 
 
 def parse_stages(tables: Any, space: Space, source: str = "") -> list[Stage]:
@@ -61,7 +82,7 @@ def parse_stages(tables: Any, space: Space, source: str = "") -> list[Stage]:
         here = f"{prefix}[[{TABLE}]] number {i + 1}"
         if not isinstance(table, Mapping):
             raise StudyError(f"{here} must be a table; got {show(table)}")
-        values = {key: check_key(_RULES, key, value, here) for key, value in table.items()}
+        values = {key: check_key(RULES, key, value, here) for key, value in table.items()}
         if "budget" not in values and i < len(tables) - 1:
             raise StudyError(f"{here} budget is missing; only the last stage may do without")
         if "shrink" in values and i == 0:

@@ -21,10 +21,11 @@ from utilities.metric_constraints import check_directions
 from utilities.storage.early_stopping_table import TABLE, parse_early_stopping
 from utilities.storage.fidelity_table import FIDELITY, PLACEHOLDERS, check_rule, parse_fidelity
 from utilities.storage.race_rules import check_race
+from utilities.storage.rules import check_key
 from utilities.storage.space_file import KEY, read_space_file
 from utilities.storage.stage_tables import TABLE as STAGE
 from utilities.storage.stage_tables import read_stages
-from utilities.storage.study_rules import RULES, check_key, name_of_study
+from utilities.storage.study_rules import RULES, name_of_study
 from utilities.storage.tables import read_tables, show
 from utilities.trial import Instance
 

@@ -1,4 +1,4 @@
-"""The rules of a study file's keys, and those of ``[study]``: value and place in, checked value out.
+"""The rules of the keys of ``[study]``: value and place in, checked value out.
 
 A rule holds for a value from the file, and for its text from the command line.
 """
@@ -7,32 +7,36 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
-import msgspec
-
-from utilities.errors import StudyError, nearest
-from utilities.methods import ACQUISITIONS, METHODS
-from utilities.metric_constraints import check_direction, check_objectives, read_metric_constraint
-from utilities.storage.race_rules import instances, race_alpha
+from utilities.errors import StudyError
+from utilities.methods import ACQUISITIONS, KAPPA, METHODS
+from utilities.metric_constraints import (
+    DIRECTIONS,
+    check_direction,
+    check_objectives,
+    read_metric_constraint,
+)
+from utilities.storage.race_rules import MOST_INSTANCES, instances, race_alpha
+from utilities.storage.rules import Rule, a_word, from_least
 from utilities.storage.tables import LARGEST, show
 
-_KINDS = {
-    "bool": "true or false",
-    "int": "an integer",
-    "float": "a number",
-    "str": "a string",
-    "array": "a list of strings",
-}
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+(?:\.\d+)?)\s*{unit}\s*)?" for unit in _UNITS))
+_NUMBER = r"\+?(\d[\d_]*\.?|\d*\.\d)[\d_]*([eE][-+]?\d+)?"
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _MOST_SHARING = 1000
 _ROUNDED = 0.025
 """How far from 1 a share of a GPU, times the workers that share it, may be: 0.33 and 0.17 are meant as 1/3 and 1/6."""
 
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtKMGT]?)(?:[iI]?[bB])?")
+
+_OF_NAMES: dict[str, Any] = {"minLength": 1, "maxLength": 200, "pattern": r"^(?!\.\.?$)[^\s/\\]([^/\\]*[^\s/\\])?$"}
+_TIME = rf"\s*({re.sub('[?]P<.>', '', _DURATION.pattern)}|{_NUMBER}\s*)$"
+_OF_DURATIONS: dict[str, Any] = {"exclusiveMinimum": 0, "pattern": rf"^(?=.*[1-9]){_TIME}"}
+_OF_MEMORY: dict[str, Any] = {"minimum": 1, "pattern": rf"^\s*{_MEMORY.pattern}\s*$"}
+_OF_GPUS: dict[str, Any] = {"minimum": 0, "pattern": rf"^\s*{_NUMBER}\s*(/\s*{_NUMBER}\s*)?$"}
+"""What the checks below allow of numbers and text at most, in the words of JSON Schema."""
 
 
 def parse_duration(text: str | float, where: str) -> float:
@@ -97,19 +101,6 @@ def _positive_duration(value: str | float, where: str) -> float:
     return seconds
 
 
-def integer(value: int | str, where: str, least: int) -> int:
-    """An integer from `least` to 2^63 - 1; text as it stands on a command line."""
-    try:
-        number = int(value)
-    except ValueError:
-        raise StudyError(f"{where} must be an integer; got {show(value)}") from None
-    if not least <= number <= LARGEST:
-        raise StudyError(
-            f"{where} must be {f'at least {least}' if number < least else 'below 2^63'}; got {show(number)}"
-        )
-    return number
-
-
 def _positive(value: float | str, where: str) -> float:
     """A finite number above 0; text as it stands on a command line."""
     try:
@@ -138,18 +129,6 @@ def _gpus(value: str | float, where: str) -> float:
         f'{where} must be a whole number of at least 0, or 1/k for k workers on a GPU, such as 0.5 or "1/3" (k at most '
         f"{_MOST_SHARING:,}); got {show(value)}"
     )
-
-
-def one_of(known: Iterable[str]) -> Callable[[str, str], str]:
-    """Make a check that a text is one of `known`, which names the nearest of them."""
-
-    def check(value: str, where: str) -> str:
-        if value not in known:
-            rule = f"{where} must be one of {', '.join(known)}; got {show(value)}."
-            raise StudyError(rule + nearest(value, known))
-        return value
-
-    return check
 
 
 def name_of_study(value: str, where: str) -> str:
@@ -211,83 +190,136 @@ def _unchecked(value: Any, where: str) -> Any:
     return value
 
 
-class Rule(NamedTuple):
-    """Type of a value in a file, and the check of it: value and place in, checked value out.
-
-    `told` names the type in an error, where that takes more than the type itself.
-    """
-
-    kind: Any
-    check: Callable[[Any, str], Any]
-    told: str = ""
-
-
-def check_key(rules: Mapping[str, Rule], key: str, value: Any, table: str) -> Any:
-    """Value of a key by its rule; None where it is null and the rule allows that.
-
-    Parameters
-    ----------
-    rules
-        Of all keys of the table.
-    key, value
-        As they stand in the file.
-    table
-        Start of an error message, like ``study.toml: [study]``.
-
-    Raises
-    ------
-    StudyError
-        An unknown key, a value of another type, or one that breaks the rule.
-    """
-    where = f"{table} {key}"
-    if key not in rules:
-        raise StudyError(f"{where} is not a known key; known keys: {', '.join(rules)}.{nearest(key, rules)}")
-    rule = rules[key]
-    try:
-        typed = msgspec.convert(value, rule.kind)
-    except msgspec.ValidationError as error:
-        _refuse(error, rule.told, value, where)
-    return None if typed is None else rule.check(typed, where)
-
-
-def _refuse(error: msgspec.ValidationError, told: str, value: Any, where: str) -> NoReturn:
-    """Say msgspec's "Expected `int | null`, got `str` - at `$[1]`" in the words of a study file."""
-    kinds, place = re.findall(r"`([^`]*)`", str(error))[0].split(" | "), re.search(r"\$\[(\d+)\]", str(error))
-    named = (_KINDS[kind] for kind in kinds if kind in _KINDS and not (kind == "int" and "float" in kinds))
-    if place and not told:
-        where, value = f"{where}{place[0][1:]}", value[int(place[1])]
-    raise StudyError(f"{where} must be {told or ' or '.join(named)}; got {show(value)}") from None
-
-
 RULES: dict[str, Rule] = {
-    "name": Rule(str | None, name_of_study),
-    "objective": Rule(str | None, _objective),
-    "command": Rule(list[str] | None, _command),
-    "direction": Rule(str, one_of(("minimize", "maximize"))),
-    "objectives": Rule(list[str] | None, _objectives),
-    "directions": Rule(list[str] | None, _directions),
-    "metric_constraints": Rule(list[str] | None, _metric_constraints),
-    "budget": Rule(int | None, lambda value, where: integer(value, where, 1)),
-    "time_limit": Rule(str | float | None, _positive_duration),
-    "method": Rule(str, one_of(METHODS)),
-    "acquisition": Rule(str | None, one_of(ACQUISITIONS)),
-    "kappa": Rule(float | None, _positive),
-    "seed": Rule(int, lambda value, where: integer(value, where, 0)),
-    "constraints": Rule(list[str] | None, _unchecked),
-    "forbid": Rule(list[Any] | None, _unchecked, "a list of tables"),
-    "warm_start": Rule(list[str] | None, _folders),
-    "trial_timeout": Rule(str | float | None, _positive_duration),
-    "trial_memory": Rule(str | int | None, parse_memory),
-    "trainers": Rule(int, lambda value, where: integer(value, where, 1)),
-    "ranks_per_worker": Rule(int, lambda value, where: integer(value, where, 1)),
-    "gpus_per_worker": Rule(str | float | None, _gpus),
-    "threads_per_worker": Rule(int | None, lambda value, where: integer(value, where, 1)),
-    "keep_best": Rule(int | None, lambda value, where: integer(value, where, 1)),
-    "retries": Rule(int, lambda value, where: integer(value, where, 0)),
-    "max_consecutive_failures": Rule(int, lambda value, where: integer(value, where, 1)),
-    "grace": Rule(str | float, parse_duration),
-    "instances": Rule(int | list[Any] | None, instances, "a list of text and numbers, or how many there are"),
-    "first_instances": Rule(int | None, lambda value, where: integer(value, where, 2)),
-    "race_alpha": Rule(float | None, race_alpha),
-    "isolation": Rule(str, one_of(("process", "none"))),
+    "name": Rule(
+        str | None,
+        name_of_study,
+        what="Names the study and its folder; by default the file's name without its ending",
+        limits=_OF_NAMES,
+    ),
+    "objective": Rule(
+        str | None,
+        _objective,
+        what='What is tuned: "file.py:function", "package.module:function", or the name of a benchmark',
+        limits={"pattern": r"\S"},
+    ),
+    "command": Rule(
+        list[str] | None,
+        _command,
+        what="What is tuned, a program and its arguments, with {parameter} for a value; in place of objective",
+        limits={"minItems": 1},
+    ),
+    "direction": a_word(DIRECTIONS, "Whether the smallest or the largest objective is best"),
+    "objectives": Rule(
+        list[str] | None,
+        _objectives,
+        what="Names of two or more metrics that are all objectives",
+        limits={"minItems": 2, "uniqueItems": True, "items": {"type": "string", "pattern": r"\S"}},
+    ),
+    "directions": Rule(
+        list[str] | None,
+        _directions,
+        what="Direction of each of objectives, in their order; by default all are minimised",
+        limits={"items": {"enum": list(DIRECTIONS)}},
+    ),
+    "metric_constraints": Rule(
+        list[str] | None,
+        _metric_constraints,
+        what='Bounds that the metrics of a feasible trial keep, such as "seconds < 5"',
+        limits={"items": {"type": "string", "pattern": r"^\s*[^\s<>=][^<>=]*(<=|>=|<|>)\s*[^\s<>=]+\s*$"}},
+    ),
+    "budget": from_least(
+        1, "Trials in all, those of earlier runs included; by default 100, or no limit beside time_limit", int | None
+    ),
+    "time_limit": Rule(
+        str | float | None,
+        _positive_duration,
+        what='Duration of one run, such as "8h": no trial starts after it',
+        limits=_OF_DURATIONS,
+    ),
+    "method": a_word(METHODS, "What proposes configurations"),
+    "acquisition": a_word(
+        ACQUISITIONS, f"What a method that learns chooses by; {ACQUISITIONS[0]} by default", str | None
+    ),
+    "kappa": Rule(
+        float | None,
+        _positive,
+        what=f'Standard deviations of the confidence bound of acquisition = "ucb"; {KAPPA} by default',
+        limits={"exclusiveMinimum": 0},
+    ),
+    "seed": from_least(0, "Seed of the proposals and of the trials' own seeds"),
+    "constraints": Rule(
+        list[str] | None,
+        _unchecked,
+        what='Expressions that every configuration must keep, such as "low < high"',
+    ),
+    "forbid": Rule(
+        list[Any] | None,
+        _unchecked,
+        "a list of tables",
+        "Combinations of values that no configuration may have",
+        {"items": {"type": "object"}},
+    ),
+    "warm_start": Rule(
+        list[str] | None,
+        _folders,
+        what="Folders of earlier studies to learn from, relative to the study file's folder",
+        limits={"uniqueItems": True, "items": {"type": "string", "pattern": r"\S"}},
+    ),
+    "trial_timeout": Rule(
+        str | float | None,
+        _positive_duration,
+        what='Duration after which a trial fails, such as "10m"',
+        limits=_OF_DURATIONS,
+    ),
+    "trial_memory": Rule(
+        str | int | None,
+        parse_memory,
+        what='Memory beyond which a trial fails, such as "4G"',
+        limits=_OF_MEMORY,
+    ),
+    "trainers": from_least(1, "Ranks that refit the surrogate"),
+    "ranks_per_worker": from_least(1, "Ranks that evaluate each trial together"),
+    "gpus_per_worker": Rule(
+        str | float | None,
+        _gpus,
+        what='GPUs of its node that the trials of a worker see, or a share of one such as 0.5 or "1/3"',
+        limits=_OF_GPUS,
+    ),
+    "threads_per_worker": from_least(
+        1, "Threads of numerical libraries in a trial; by default a share of the cores", int | None
+    ),
+    "keep_best": from_least(1, "How many trials' folders are kept, those of the best; by default all", int | None),
+    "retries": from_least(0, "How often a trial is evaluated again that was lost through no fault of its own"),
+    "max_consecutive_failures": from_least(1, "So many failed trials in a row end the run"),
+    "grace": Rule(
+        str | float,
+        parse_duration,
+        what="Duration that running trials get once the run is to end",
+        limits={"minimum": 0, "pattern": rf"^(?=.*\d){_TIME}"},
+    ),
+    "instances": Rule(
+        int | list[Any] | None,
+        instances,
+        "a list of text and numbers, or how many there are",
+        "Data periods, folds or seeds that each configuration is evaluated on; a number k stands for 0, 1, ... k - 1",
+        {
+            "minimum": 2,
+            "maximum": MOST_INSTANCES,
+            "minItems": 2,
+            "maxItems": MOST_INSTANCES,
+            "items": {"type": ["string", "number"]},
+        },
+    ),
+    "first_instances": from_least(
+        2, "How many of instances every configuration gets; by default 3, or all of fewer", int | None
+    ),
+    "race_alpha": Rule(
+        float | None,
+        race_alpha,
+        what="How easily a race over instances gives a configuration up, 0 never; 0.4 by default",
+        limits={"minimum": 0, "exclusiveMaximum": 1},
+    ),
+    "isolation": a_word(("process", "none"), "Where the objective runs: in a process of its own, or in the worker"),
 }
+"""Of ``[study]``."""

@@ -13,6 +13,9 @@ from typing import Any
 from utilities.errors import StudyError, nearest
 
 SUFFIXES = (".toml", ".json")
+SCHEMA_KEY = "$schema"
+"""By this key, text, editors find the schema of a file; it says nothing of the study."""
+
 LARGEST = 2**63 - 1
 """Largest size of an integer that a table may hold: what fits into 64 bits."""
 
@@ -27,7 +30,7 @@ def show(value: object) -> str:
 
 
 def read_tables(path: Path) -> Any:
-    """Read a ``.toml`` or ``.json`` file: a dict, unless it is JSON of something else.
+    """Read a ``.toml`` or ``.json`` file: a dict, unless it is JSON of something else. SCHEMA_KEY is left out.
 
     Raises
     ------
@@ -38,6 +41,8 @@ def read_tables(path: Path) -> Any:
     source = str(path)
     tables = _parse(_read_text(path), path.suffix, source)
     _check_leaves(tables, source)
+    if isinstance(tables, dict) and isinstance(tables.get(SCHEMA_KEY), str):
+        del tables[SCHEMA_KEY]
     return tables
 
 
