@@ -85,7 +85,7 @@ def drawn(rows: list[dict[str, Any]], sign: float, x: str, y: str, *, log: bool 
     along = axis("step", x)
     if log:
         ticks = sorted({row["step"] for row in rows})
-        along = axis("step", x, scale={"type": "log"}, axis={"values": ticks, "format": "~g"})
+        along = axis("step", x, scale={"type": "log", "padding": 12}, axis={"values": ticks, "format": "~g"})
         along["scale"].pop("zero")
     return {
         "data": data(rows),
