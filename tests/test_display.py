@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from utilities.display.frame import frame
 from utilities.display.progress import PlainDisplay
-from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.run_status import RunStatus, ShownFront, ShownTrial, WorkerStatus
 from utilities.display.text import clean, duration, emit, number, printable, setting, shorten, uncertain
 from utilities.trial import TrialState, Value
 
@@ -307,3 +307,51 @@ def test_a_long_configuration_says_what_is_left_out() -> None:
 
 def test_ascii_where_the_terminal_has_no_more() -> None:
     assert all(line.plain.isascii() for line in frame(status(), 79, 40, ascii_only=True))
+
+
+def test_what_needs_a_word_has_one() -> None:
+    """Without colours, too: paused trials have their budgets, those of several objectives their names."""
+    paused = ShownTrial(4, {}, TrialState.PAUSED, 0.5, budget=3)
+    pruned = ShownTrial(5, {}, TrialState.PRUNED, 0.75, budget=9)
+    lines = rows(status(best=None, states={TrialState.PAUSED: 1}, recent=(paused, pruned)), 79)
+    assert "Best       none yet: no trial has had the full budget" in lines
+    start = lines.index("Latest  Budget  Objective    Configuration")
+    assert lines[start + 1 : start + 3] == ["     4  3       0.5", "     5  9       0.75 pruned"]
+    front = ShownFront(("error", "a very long name"), 1, (0.5, 2.0))
+    values = ShownTrial(4, {}, TrialState.COMPLETE, None, (0.5, 2.0))
+    broken = ShownTrial(5, {}, TrialState.COMPLETE, None, (0.125, 3.0), False)
+    failed = ShownTrial(6, {}, TrialState.FAIL)
+    lines = rows(status(front=front, recent=(values, broken, failed)), 79)
+    assert "Front      1 trial, best error 0.5, best a very long name 2" in lines
+    start = lines.index("Latest  error             a very lo...  Configuration")
+    assert lines[start + 1 : start + 4] == [
+        "     4  0.5               2",
+        "     5  0.125 infeasible  3",
+        "     6  fail",
+    ]
+
+
+@pytest.mark.parametrize(("height", "count"), [(12, 1), (22, 2), (40, 3)])
+def test_failures_are_told_by_reason(height: int, count: int) -> None:
+    failures = (("ValueError: loss is nan", 7), ("out of memory", 40), *((f"reason {i}", 1) for i in range(5)))
+    lines = rows(status(failures=failures), 79, height)
+    start = next(place for place, line in enumerate(lines) if line.startswith("Failures"))
+    wanted = [
+        "Failures   40 x out of memory",
+        "           7 x ValueError: loss is nan",
+        "           5 x 5 other reasons",
+    ]
+    assert lines[start : start + count] == (
+        wanted if count == 3 else [wanted[0], "           12 x 6 other reasons"][:count]
+    )
+    assert not lines[start + count].startswith("   ")
+
+
+def test_every_worker_has_a_line_where_there_is_room_and_its_trial_stays_in_sight() -> None:
+    host = "gpu-node-17.a.very.long.domain.of.a.cluster.example.org"
+    many = tuple(WorkerStatus(i, host, i, 60.0, ("GPU-0123456789abcdef",)) for i in range(20))
+
+    lines = rows(replace(status(), workers=many), 159, 50)
+    assert all(any(line.startswith(f"{i}@gpu-node-17 GPU 01234567") for line in lines) for i in range(20))
+    assert all(f" {i}  1:00" in line for i in range(20) for line in lines if line.startswith(f"{i}@"))
+    assert sum("@gpu" in line for line in rows(replace(status(), workers=many), 79, 24)) < 8

@@ -319,3 +319,35 @@ def test_an_empty_study_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for kind, module in (("csv", "csv"), ("parquet", "pyarrow"), ("optuna", "optuna"), ("mlflow-files", "csv")):
         pytest.importorskip(module)
         export(kind)
+
+
+# --- trials that are paused -------------------------------------------------------------------------------------------
+
+
+def test_a_paused_trial_is_a_pruned_one_for_other_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna = pytest.importorskip("optuna")
+    from tests.reported_kinds import budgets
+
+    folder = budgets(tmp_path / "runs", trials=20)
+    monkeypatch.chdir(tmp_path)
+    found = Chronicle(folder)
+    found.read()
+    paused = {record.trial.number: record.rungs for record in found.trials.values() if record.paused}
+    assert paused
+    export("csv", str(folder))
+    with Path("s.csv").open(newline="") as file:
+        rows = {int(row["number"]): row for row in csv.DictReader(file)}
+    assert set(rows) == set(found.trials)
+    export("mlflow-files", str(folder), "-o", "mlruns")
+    assert len(list(Path("mlruns").rglob("meta.yaml"))) == 1 + len(found.trials)
+    export("optuna", str(folder))
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend("s.optuna.log"))
+    trials = optuna.load_study(study_name="s", storage=storage).trials
+    assert len(trials) == len(found.trials)
+    for number, rungs in paused.items():
+        assert rows[number]["state"] == trials[number].state.name == "PRUNED"
+        assert float(rows[number]["value"]) == trials[number].value == rungs[-1].outcome.objective
+        assert trials[number].intermediate_values == {rung.budget: rung.outcome.objective for rung in rungs}
+        assert trials[number].user_attrs["budget"] == rungs[-1].budget
+        started = trials[number].datetime_start
+        assert started.timestamp() == rungs[0].started

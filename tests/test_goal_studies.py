@@ -296,12 +296,7 @@ def test_trials_that_lack_a_metric_fail(studio: Studio) -> None:
 # --- the report -------------------------------------------------------------------------------------------------------
 
 
-def test_a_report_of_several_objectives_is_refused_and_one_under_constraints_has_the_best_feasible(
-    tmp_path: Path,
-) -> None:
-    play(tmp_path / "several", **SEVERAL, **BOUND)
-    with pytest.raises(StudyError, match=r"a report is of one objective; this study has 2"):
-        read_evidence(tmp_path / "several" / "digits")
+def test_a_report_under_constraints_has_the_best_feasible_trial(tmp_path: Path) -> None:
     with opened(tmp_path, study(**BOUND)) as run:
         run.session(1, 1000.0)
         for number, (objective, params) in enumerate([(2.0, 0.1), (1.0, 0.9), (3.0, 0.1)]):

@@ -74,8 +74,8 @@ def test_status_tells_of_the_front(folder: str, capsys: pytest.CaptureFixture[st
     assert [one["number"] for one in table["latest"] if not one.get("feasible", True)] == [2]
     assert table["latest"][0]["values"] == [2.0, 6.0]
     text = told(capsys, "status", folder)
-    assert "3 trials, error 3, seconds 5" in text
-    assert "2  9  1  infeasible" in text
+    assert "3 trials, best error 3, best seconds 5" in text
+    assert "2  error 9, seconds 1  infeasible" in text
 
 
 def test_the_table_is_exported_as_the_run_writes_it(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,6 +106,9 @@ def test_optuna_reads_a_study_of_several_objectives(folder: str, capsys: pytest.
     assert [way.name for way in found.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert [trial.values for trial in found.trials] == [[1, 5], [3, 9], [9, 1], None, [1, 6], [2, 6]]
     assert [trial.user_attrs.get("feasible") for trial in found.trials] == [True, True, False, None, True, True]
+    assert found.metric_names == ["error", "seconds"]
+    front = {trial["number"] for trial in json.loads(told(capsys, "best", folder, "--top", "9", "-f", "json"))}
+    assert {trial.user_attrs["number"] for trial in found.best_trials} == front  # Optuna's own, among the feasible
 
 
 def test_mlflow_has_the_values_among_the_metrics(folder: str, capsys: pytest.CaptureFixture[str]) -> None:

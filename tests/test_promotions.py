@@ -258,7 +258,7 @@ def test_a_report_tells_of_paused_trials_and_of_each_evaluation(tmp_path: Path) 
     records = cluster.run.records.values()
     (figure,) = workers(evidence)
     evaluations = sum(len(record.rungs) + (record.outcome is not None) for record in records)
-    assert sum(row["trials"] for row in figure.rows) == evaluations
+    assert sum(row["evaluations"] for row in figure.rows) == evaluations
     (fact,) = [fact for fact in compose(evidence, running=False).facts if fact.name == "trials ended"]
     assert f"{sum(record.paused for record in records)} paused" in fact.note
     assert rungs_of(evidence.tables, 9) == list(BUDGETS)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from reverie import cli
 from reverie.report.content import compose
 from reverie.report.curves import rungs_of
-from reverie.report.evidence import Evidence, read_evidence, value_of
-from reverie.report.figure import Figure, data, parameter_axis, thinned
+from reverie.report.evidence import Evidence, read_evidence
+from reverie.report.figure import Figure, data, parameter_axis, shown_value, thinned
 from reverie.report.importance import importance
 from reverie.report.knowledge import Knowledge, learn_validity
 from reverie.report.page import Section, render
@@ -55,7 +55,7 @@ def fingerprint(folder: Path) -> dict[str, tuple[str, int]]:
 def test_all_trials_are_read(evidence: Evidence) -> None:
     assert len(evidence.trials) == 60
     assert len(evidence.completed) + len(evidence.failed) < len(evidence.ended) == 60
-    assert all(value_of(trial) == pytest.approx(truth(trial.trial.config)) for trial in evidence.completed)
+    assert all(evidence.value(trial) == pytest.approx(truth(trial.trial.config)) for trial in evidence.completed)
     best = min(evidence.completed, key=lambda trial: truth(trial.trial.config))
     assert evidence.best is best
     assert all(set(steps) == set(range(1, len(steps) + 1)) for steps in evidence.reports.values())
@@ -135,7 +135,7 @@ def test_what_matters_is_found_and_shares_sum_to_one(evidence: Evidence) -> None
 
 def test_a_study_to_be_maximised_is_told_in_its_own_direction(tmp_path: Path) -> None:
     found = read_evidence(write(tmp_path, direction="maximize"))
-    assert found.best is max(found.completed, key=value_of)
+    assert found.best is max(found.completed, key=found.value)
     content = compose(found, running=False)
     assert content.facts[0].name == "highest objective"
     places = np.linspace(0.0, 1.0, 21)
@@ -244,3 +244,11 @@ def test_mistakes_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "RUN must be a run folder, a study file or the name of a study" in capsys.readouterr().err
     assert cli.main(["report", str(tmp_path), "--watch", "1"]) == 2
     assert "--watch must be at least 5 seconds; got 1" in capsys.readouterr().err
+
+
+def test_choices_that_are_numbers_stand_in_their_order() -> None:
+    """The text in the data is the text by which the axis is sorted, whatever order trials came in."""
+    space = Space.from_dict({"batch": {"type": "ordinal", "choices": [32, 64, 128]}, "on": {"type": "bool"}})
+    for name, parameter in space.varied.items():
+        shown = [shown_value(parameter, value) for value in parameter.options]  # type: ignore[union-attr]
+        assert parameter_axis("x", name, parameter)["sort"] == shown

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reverie import cli
+from tests import reported_kinds
 from tests.reported_study import write
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -41,6 +42,13 @@ def browser(page: Path) -> Iterator[Any]:
     driver.quit()
 
 
+@pytest.fixture(scope="module", params=["several", "budgets", "raced", "staged"])
+def other_page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = getattr(reported_kinds, request.param)(tmp_path_factory.mktemp(request.param))
+    assert cli.main(["report", str(folder)]) == 0
+    return folder / "report.html"
+
+
 def open_page(browser: Any, page: Path, width: int, scheme: str) -> None:
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
@@ -55,6 +63,16 @@ def open_page(browser: Any, page: Path, width: int, scheme: str) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_every_figure_is_drawn_without_a_complaint(browser: Any, page: Path, width: int, scheme: str) -> None:
+    check(browser, page, width, scheme)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (400, "light")])
+def test_every_figure_of_other_kinds_of_studies_is(browser: Any, other_page: Path, width: int, scheme: str) -> None:
+    check(browser, other_page, width, scheme)
+
+
+def check(browser: Any, page: Path, width: int, scheme: str) -> None:
+    """See that all is drawn, in these colours, that nothing is cut off, and that the browser has no complaint."""
     open_page(browser, page, width, scheme)
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

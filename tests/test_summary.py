@@ -47,7 +47,7 @@ Trials         1,055 complete, 1 pruned, 10 failed
   6 x ValueError: bad value
   2 x exit status 1
   1 x time limit of 600 s exceeded
-  1 x 1 other reason
+  1 x x
 Workers busy   97.1% of their time
 Per proposal   median 12 ms, p99 85 ms
 Wall time      1:52

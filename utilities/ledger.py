@@ -9,18 +9,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from utilities.calibration import CalibrationRow
 from utilities.devices import Devices
 from utilities.display.judged import shown_front, shown_trial
 from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.text import counted
+from utilities.fitting import family
 from utilities.goals import Goals
 from utilities.incumbents import Incumbents
 from utilities.optimizer import Optimizer
 from utilities.storage.study import Study
+from utilities.surrogate import Array, FitState
 from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
 RECENT = 8
 _FEW = 5
 _KEPT_TIMES = 10_000
+_MOST_REASONS = 100
 
 
 @dataclass
@@ -232,7 +237,8 @@ class Ledger:
             recent=tuple(self.recent),
             phase=phase,
             front=shown_front(optimizer.goals, optimizer.incumbents),
-            surrogate="" if fit is None else f"{fit[0]} fitted to {fit[2]} trials",
+            surrogate="" if fit is None else _surrogate(fit, optimizer.calibration.get(fit.kind)),
+            failures=tuple(self.reasons.most_common(_MOST_REASONS)),
         )
 
     def summary(
@@ -263,6 +269,16 @@ class Ledger:
                 "p99": times[int(0.99 * (len(times) - 1))] if times else None,
             },
         }
+
+
+def _surrogate(fit: FitState, calibration: Array | None) -> str:
+    """Which surrogate is in use, and of the outcomes that it foresaw how many lay in its 90 % intervals."""
+    told = f"{family(fit.kind)} of {counted(fit.rows, 'observation')}"
+    if calibration is None or not len(calibration):
+        return told
+    latest = CalibrationRow(*calibration[-1].tolist())
+    inside = round(latest.coverage_90 * latest.judged)
+    return f"{told}; {inside} of {latest.judged:.0f} outcomes in its 90 % intervals"
 
 
 def _judged_by(goals: Goals) -> dict[str, Any]:

@@ -17,6 +17,13 @@ import numpy as np
 from utilities.choices import ConstantParameter, OrdinalParameter
 from utilities.history import History
 from utilities.methods import OPTUNA_TPE
+from utilities.optuna_distributions import (
+    choice_distribution,
+    range_distribution,
+    rank_distribution,
+    rounded_distribution,
+    suggest,
+)
 from utilities.parameters import Varied
 from utilities.prior import Prior
 from utilities.proposals import DesignProposer, Proposal, new_config
@@ -51,7 +58,7 @@ class OptunaProposer(DesignProposer):
         """Begin an empty study of Optuna's: its trials follow with the next proposal."""
         import optuna
 
-        self._optuna, self._codes = optuna, _codes(space, optuna.distributions)
+        self._optuna, self._codes = optuna, _codes(space)
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(sampler=self._sampler(0))
@@ -144,55 +151,37 @@ class _Code(NamedTuple):
 
     distribution: optuna.distributions.BaseDistribution
     encode: Callable[[Any], Any]
-    suggest: Callable[[optuna.Trial, str], Value]
+    decode: Callable[[Any], Value]
+
+    def suggest(self, trial: optuna.Trial, name: str) -> Value:
+        """Value of the parameter that the sampler suggests."""
+        return self.decode(suggest(trial, name, self.distribution))
 
 
-def _codes(space: Space, distributions: Any) -> dict[str, _Code]:
+def _codes(space: Space) -> dict[str, _Code]:
     """Codes of the parameters that vary."""
     pairs = zip(space.varied.items(), space.axes, strict=True)
-    return {name: _code(parameter, axis, distributions) for (name, parameter), axis in pairs if axis.levels > 1}
+    return {name: _code(parameter, axis) for (name, parameter), axis in pairs if axis.levels > 1}
 
 
-def _code(parameter: Varied, axis: Axis, distributions: Any) -> _Code:
+def _code(parameter: Varied, axis: Axis) -> _Code:
     if isinstance(parameter, FloatParameter | IntParameter):
         low, high = parameter.low, parameter.high
         if isinstance(axis, Stretch | Ranks):
             low, high = map(parameter.value, axis.ends)
-        return _number(parameter, low, high, distributions)
+        return _number(parameter, low, high)
     values = [parameter.value(place) for place in axis.places().tolist()]
     indices = {parameter.unit(value): index for index, value in enumerate(values)}
-    every = range(len(values))
-    if isinstance(parameter, OrdinalParameter):
-        return _Code(
-            distributions.IntDistribution(0, len(values) - 1),
-            lambda value: indices[parameter.unit(value)],
-            lambda trial, name: values[trial.suggest_int(name, 0, len(values) - 1)],
-        )
-    return _Code(
-        distributions.CategoricalDistribution(every),
-        lambda value: indices[parameter.unit(value)],
-        lambda trial, name: values[trial.suggest_categorical(name, every)],
-    )
+    in_order = isinstance(parameter, OrdinalParameter)
+    own = rank_distribution(len(values)) if in_order else choice_distribution(range(len(values)))
+    return _Code(own, lambda value: indices[parameter.unit(value)], lambda index: values[index])
 
 
-def _number(parameter: FloatParameter | IntParameter, low: float, high: float, distributions: Any) -> _Code:
+def _number(parameter: FloatParameter | IntParameter, low: float, high: float) -> _Code:
     """Code of a number; one on a logarithmic scale with a step, which Optuna lacks, is rounded to its steps here."""
-    step, log = parameter.step, parameter.log
-    if log and step is not None and step != 1:
-        first, last = low - 0.5 * step, high + 0.5 * step
-        return _Code(
-            distributions.FloatDistribution(first, last, log=True),
-            float,
-            lambda trial, name: parameter.value(parameter.unit(trial.suggest_float(name, first, last, log=True))),
-        )
-    if isinstance(parameter, IntParameter):
-        return _Code(
-            distributions.IntDistribution(low, high, log=log, step=step or 1),
-            int,
-            lambda trial, name: trial.suggest_int(name, int(low), int(high), log=log, step=int(step or 1)),
-        )
-    return _Code(
-        distributions.FloatDistribution(low, high, log=log, step=step),
-        float,
-        lambda trial, name: parameter.normal(trial.suggest_float(name, low, high, log=log, step=step)),
-    )
+    step = parameter.step
+    if parameter.log and step is not None and step != 1:
+        own = rounded_distribution(low, high, step)
+        return _Code(own, float, lambda value: parameter.value(parameter.unit(value)))
+    own = range_distribution(parameter, low, high)
+    return _Code(own, int if isinstance(parameter, IntParameter) else float, parameter.normal)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from utilities.errors import StudyError, quoted
+from utilities.optuna_distributions import range_table
 from utilities.trial import Value
 
 
@@ -65,20 +66,12 @@ def _table(name: str, distribution: Any) -> dict[str, Any]:
         for choice in choices:
             _check(choice, name)
         return _constant(choices[0]) if len(choices) == 1 else {"type": "categorical", "choices": choices}
-    if kind not in ("FloatDistribution", "IntDistribution"):
+    table = range_table(distribution)
+    if table is None:
         raise StudyError(
             f"{name} must have a FloatDistribution, IntDistribution or CategoricalDistribution; got {kind}"
         )
-    if distribution.single():
-        return _constant(distribution.low)
-    table = {
-        "type": "int" if kind == "IntDistribution" else "float",
-        "low": distribution.low,
-        "high": distribution.high,
-    }
-    if distribution.step is not None and (kind == "FloatDistribution" or distribution.step != 1):
-        table["step"] = distribution.step
-    return table | ({"log": True} if distribution.log else {})
+    return _constant(distribution.low) if distribution.single() else table
 
 
 def _constant(value: Value) -> dict[str, Any]:

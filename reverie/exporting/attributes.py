@@ -5,19 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from utilities.goals import Goals
+from utilities.storage.chronicle import Chronicle
 from utilities.trial import TrialRecord, TrialState
 
 _NOTES = ("number", "seed", "failure", "worker", "origin", "feasible")
 
 
-def notes(record: TrialRecord, goals: Goals) -> dict[str, str | int]:
-    """Number, seed, worker and origin of a trial, why it failed, and whether it keeps the constraints on metrics."""
-    own: dict[str, str | int] = {"number": record.trial.number, "seed": record.trial.seed, "origin": record.origin}
+def settled(chronicle: Chronicle) -> list[TrialRecord]:
+    """Trials that ended, in that order, then those that are paused, as `as_ended` has them."""
+    paused = sorted(record.trial.number for record in chronicle.trials.values() if record.paused)
+    return [as_ended(record) for record in (*chronicle.ended, *map(chronicle.trials.__getitem__, paused))]
+
+
+def as_ended(record: TrialRecord) -> TrialRecord:
+    """A trial as one that began with its first evaluation; a paused one as if it were never promoted, which is pruned.
+
+    Other tools know of no trial that waits between two budgets.
+    """
+    if record.paused:
+        last = record.rungs[-1]
+        outcome = replace(last.outcome, state=TrialState.PRUNED)
+        return replace(record, outcome=outcome, worker=last.worker, started=record.begun, completed=last.completed)
+    return replace(record, started=record.begun) if record.rungs else record
+
+
+def notes(record: TrialRecord, goals: Goals) -> dict[str, str | float]:
+    """Number, seed, worker, origin and budget of a trial, why it failed, whether it keeps constraints on metrics."""
+    own: dict[str, str | float] = {"number": record.trial.number, "seed": record.trial.seed, "origin": record.origin}
     if record.worker:
         own["worker"] = record.worker
     if record.outcome is not None and record.outcome.reason:
         own["failure"] = record.outcome.reason
+    if record.budget is not None:
+        own["budget"] = record.budget
     feasible = is_feasible(record, goals)
     if feasible is not None:
         own["feasible"] = feasible
@@ -50,10 +73,11 @@ def metric_names(records: Iterable[TrialRecord], goals: Goals) -> dict[str, str]
     """Name for each of the `metrics_of` the trials, another one where it is that of a note."""
     names: dict[str, str] = {}
     for record in records:
+        reserved = _NOTES if record.budget is None else (*_NOTES, "budget")
         for name in metrics_of(record, goals):
             if name not in names:
                 free = name
-                while free in _NOTES or free in names.values():
+                while free in reserved or free in names.values():
                     free = f"metric_{free}"
                 names[name] = free
     return names

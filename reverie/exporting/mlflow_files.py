@@ -12,7 +12,7 @@ import re
 import uuid
 from pathlib import Path
 
-from reverie.exporting.attributes import metric_names, metrics_of, notes
+from reverie.exporting.attributes import as_ended, metric_names, metrics_of, notes, settled
 from utilities.goals import Goals
 from utilities.storage.chronicle import Chronicle
 from utilities.trial import TrialRecord, TrialState
@@ -57,7 +57,7 @@ def write(chronicle: Chronicle, folder: Path) -> None:
         name=header.name,
     )
     names, goals = _metric_keys(chronicle), chronicle.goals
-    for record in chronicle.trials.values():
+    for record in map(as_ended, chronicle.trials.values()):
         if record.started is not None or record.outcome is not None:
             run = uuid.uuid5(_SEED, f"{final.name} {record.trial.number}").hex
             reports = chronicle.reports.get(record.trial.number, {})
@@ -72,7 +72,7 @@ def _metric_keys(chronicle: Chronicle) -> dict[str, str]:
     """Key for each metric, none of them that of the objective or of reports."""
     return {
         metric: f"metric_{name}" if name in ("objective", "report") else name
-        for metric, name in metric_names(chronicle.ended, chronicle.goals).items()
+        for metric, name in metric_names(settled(chronicle), chronicle.goals).items()
     }
 
 

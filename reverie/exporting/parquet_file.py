@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reverie.exporting.attributes import is_feasible, metric_names, metrics_of, moment, values_of
+from reverie.exporting.attributes import is_feasible, metric_names, metrics_of, moment, settled, values_of
 from reverie.exporting.libraries import library
 from utilities.choices import BoolParameter
 from utilities.goals import Goals
@@ -19,7 +19,7 @@ _NOTES = ("failure", "worker", "origin")
 
 
 def write(chronicle: Chronicle, path: Path) -> None:
-    """Write a row for each trial that ended, in that order; needs pyarrow.
+    """Write a row for each trial that ended, in that order, then for those that are paused; needs pyarrow.
 
     Choices of several types are text. Times are UTC with microseconds.
 
@@ -30,7 +30,7 @@ def write(chronicle: Chronicle, path: Path) -> None:
     """
     arrow: Any = library("pyarrow", "parquet")
     parquet: Any = library("pyarrow.parquet", "parquet")
-    records, goals = chronicle.ended, chronicle.goals
+    records, goals = settled(chronicle), chronicle.goals
     columns: dict[str, Any] = {
         "number": arrow.array([record.trial.number for record in records], arrow.int64()),
         **_values(arrow, records, goals),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reverie.exporting.attributes import metrics_of
+from reverie.exporting.attributes import metrics_of, settled
 from reverie.exporting.libraries import library
 from utilities.choices import ConstantParameter
 from utilities.parameters import Parameter
@@ -32,8 +32,9 @@ def write(chronicle: Chronicle, path: Path) -> None:
     events = _Events()
     path.mkdir(parents=True)
     events.save(path, [events.experiment(chronicle)], chronicle.header.created)
-    width = len(str(max((record.trial.number for record in chronicle.ended), default=0)))
-    for record in chronicle.ended:
+    records = settled(chronicle)
+    width = len(str(max((record.trial.number for record in records), default=0)))
+    for record in records:
         folder = path / f"trial-{record.trial.number:0{width}}"
         folder.mkdir()
         events.save(folder, events.of_trial(record, chronicle), record.started or record.completed or 0.0)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from reverie.integration.presence import Column, conditions
 from utilities.errors import StudyError
+from utilities.optuna_distributions import range_table
 from utilities.parameters import parse_parameter
 from utilities.space import Space
 from utilities.trial import Config
@@ -26,13 +27,10 @@ def parameter_table(distribution: BaseDistribution) -> dict[str, Any] | None:
     if distribution.single():
         return None
     if isinstance(distribution, CategoricalDistribution):
-        table: dict[str, Any] = {"type": "categorical", "choices": list(range(len(distribution.choices)))}
-    elif isinstance(distribution, FloatDistribution | IntDistribution):
-        kind = "int" if isinstance(distribution, IntDistribution) else "float"
-        table = {"type": kind, "low": distribution.low, "high": distribution.high, "log": distribution.log}
-        if distribution.step not in (None, 1) or (kind == "float" and distribution.step):
-            table["step"] = distribution.step
+        table: dict[str, Any] | None = {"type": "categorical", "choices": list(range(len(distribution.choices)))}
     else:
+        table = range_table(distribution)
+    if table is None:
         return None
     try:
         parse_parameter(table, "[space]")

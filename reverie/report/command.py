@@ -20,10 +20,13 @@ in the run folder is touched.
 
 example:
   reverie report runs/digits                     writes runs/digits/report.html
+  reverie report runs/digits -o digits.html      writes there instead
   reverie report runs/digits --png figures       the figures as PNGs, too
   reverie report runs/digits --watch 60          again every minute; a browser that shows it follows"""
 
 _LEAST_WATCH = 5.0
+_PAGES = (".html", ".htm")
+"""Endings by which ``--output`` is taken for ``--to-path``, which it once was here."""
 
 
 def main(arguments: Sequence[str], program: str) -> int:
@@ -53,9 +56,16 @@ def make_parser(program: str) -> Parser:
     parser = Parser(
         prog=program, description=_HELP, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_run(parser, output=False)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of report.html in that folder")
+    add_run(parser)
+    parser.add_argument(
+        "-o", "--to-path", type=Path, metavar="FILE", help="file to write (default: report.html in the run folder)"
+    )
     parser.add_argument("--png", type=Path, metavar="FOLDER", help="write each figure as a PNG there, too")
+    parser.add_argument(
+        "--objective",
+        metavar="NAME",
+        help="of several objectives, the one by which parameters are looked at (default: each)",
+    )
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="write it again so often while the study runs")
     return parser
 
@@ -66,6 +76,8 @@ def _parse(arguments: Sequence[str], program: str) -> argparse.Namespace | int:
         options = parser.parse_args(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
+    if Path(options.output).suffix.lower() in _PAGES:
+        options.to_path, options.output = options.to_path or Path(options.output), parser.get_default("output")
     if options.watch is not None and not options.watch >= _LEAST_WATCH:
         print(f"error: --watch must be at least {_LEAST_WATCH:g} seconds; got {options.watch:g}", file=sys.stderr)
         return 2
@@ -85,15 +97,15 @@ def _write(options: argparse.Namespace) -> bool:
     from utilities.storage.lock import held
 
     began = time.monotonic()
-    folder = find_run(options.run, "runs")
+    folder = find_run(options.run, options.output)
     evidence = read_evidence(folder)
     running = held(folder / "journal.jsonl")
-    content = compose(evidence, running=running)
+    content = compose(evidence, running=running, objective=options.objective)
     refresh = options.watch if running else None
     page = render(
         content.title, content.subtitle, content.facts, content.sections, written=time.time(), refresh=refresh
     )
-    output = options.output or folder / "report.html"
+    output = options.to_path or folder / "report.html"
     replace_file(output, page.encode("utf-8", "replace"))
     print(f"{output}: {len(page) / 1e6:.1f} MB in {duration(time.monotonic() - began)}")
     if options.png is not None:

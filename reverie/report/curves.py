@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reverie.report.evidence import Evidence
-from reverie.report.figure import GREEN, GREY, ORANGE, PURPLE, RED, Figure, Spec, axis, data, layered, told
+from reverie.report.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, WORDS, Figure, Spec, axis, data, layered, told
 from reverie.report.progress import good_range
 from utilities.budgets import as_fidelity
 from utilities.display.text import counted, number
@@ -18,7 +18,7 @@ MOST_CURVES = 150
 """Curves drawn: those of the best trials, and of the others evenly."""
 
 _STEPS = 120
-_COLOURS = {"best": GREEN, "COMPLETE": GREY, "PAUSED": PURPLE, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": "#5bb7a6"}
+_COLOURS = {"best": GREEN, "completed": GREY, "paused": PURPLE, "ended early": ORANGE, "failed": RED, "under way": BLUE}
 
 
 def curves(evidence: Evidence) -> list[Figure]:
@@ -29,12 +29,12 @@ def curves(evidence: Evidence) -> list[Figure]:
     chosen = _chosen(evidence, reported)
     best = None if evidence.best is None else evidence.best.trial.number
     rows: list[dict[str, Any]] = []
-    for trial in chosen:
+    for trial in sorted(chosen, key=lambda number_: number_ == best):  # what comes last is drawn above the others
         steps = sorted(evidence.reports[trial].items())
         if len(steps) > _STEPS:
             places = np.unique(np.linspace(0, len(steps) - 1, _STEPS).astype(int))
             steps = [steps[place] for place in places]
-        state = "best" if trial == best else evidence.trials[trial].state.value
+        state = "best" if trial == best else WORDS[evidence.trials[trial].state]
         rows += [
             {"trial": trial, "step": step, "value": value, "state": state, "worth": int(trial == best)}
             for step, value in steps
@@ -42,27 +42,7 @@ def curves(evidence: Evidence) -> list[Figure]:
         ]
     if not rows:
         return []
-    domain = good_range(np.array([row["value"] for row in rows]), evidence.sign)
-    states = [state for state in _COLOURS if any(row["state"] == state for row in rows)]
-    lines: Spec = {
-        "data": data(rows),
-        "mark": {"type": "line", "clip": True},
-        "encoding": {
-            "x": axis("step", "step"),
-            "y": axis("value", "reported value", scale={"domain": domain}),
-            "detail": {"field": "trial"},
-            "strokeWidth": {"condition": {"test": "datum.worth === 1", "value": 3}, "value": 1.2},
-            "opacity": {"field": "worth", "type": "quantitative", "legend": None, "scale": {"range": [0.45, 1.0]}},
-            "color": {
-                "field": "state",
-                "type": "nominal",
-                "title": "trial",
-                "scale": {"domain": states, "range": [_COLOURS[state] for state in states]},
-                "legend": {"orient": "top"},
-            },
-            "tooltip": told(("trial", "trial"), ("step", "step"), ("value", "value"), ("state", "state")),
-        },
-    }
+    lines = drawn(rows, evidence.sign, "step", "reported value")
     rungs = rungs_of(evidence.tables, max(row["step"] for row in rows))
     layers = [lines]
     if rungs:
@@ -74,14 +54,58 @@ def curves(evidence: Evidence) -> list[Figure]:
         layers = [rule, lines]
     spent = sum(max(steps) for steps in evidence.reports.values())
     pruned = sum(trial.state is TrialState.PRUNED for trial in evidence.ended)
-    says = (
-        f"{counted(len(evidence.reports), 'trial')} reported {spent:,} steps in all; {pruned} of them were ended early."
-    )
+    paused = sum(evidence.trials[number_].paused for number_ in evidence.reports)
+    how = f"{paused:,} of them are paused at a rung" if paused else f"{pruned:,} of them were ended early"
+    says = f"{counted(len(evidence.reports), 'trial')} reported {spent:,} steps in all; {how}."
     if len(chosen) < len(reported):
         says += f" Drawn are {len(chosen)} curves: of the best trials, and of the others evenly."
     if rungs:
         says += f" Dashed lines are rungs: steps {', '.join(map(str, rungs))}."
     return [Figure("learning-curves", "Learning curves", says, layered(*layers), _table(evidence), wide=True)]
+
+
+def drawn(rows: list[dict[str, Any]], sign: float, x: str, y: str, *, log: bool = False, points: bool = False) -> Spec:
+    """Lines of ``value`` over ``step``, one a ``trial``, coloured by ``state``; thick where ``worth`` is 1.
+
+    Parameters
+    ----------
+    rows
+        With these keys.
+    sign
+        1 where low values are good, -1 where high ones are.
+    x, y
+        Titles of the axes.
+    log
+        Whether steps are on a logarithmic scale.
+    points
+        Whether lines have points.
+    """
+    domain = good_range(np.array([row["value"] for row in rows]), sign)
+    states = [state for state in _COLOURS if any(row["state"] == state for row in rows)]
+    along = axis("step", x)
+    if log:
+        ticks = sorted({row["step"] for row in rows})
+        along = axis("step", x, scale={"type": "log", "padding": 12}, axis={"values": ticks, "format": "~g"})
+        along["scale"].pop("zero")
+    return {
+        "data": data(rows),
+        "mark": {"type": "line", "clip": True, **({"point": {"size": 24}} if points else {})},
+        "encoding": {
+            "x": along,
+            "y": axis("value", y, scale={"domain": domain}),
+            "detail": {"field": "trial"},
+            "strokeWidth": {"condition": {"test": "datum.worth === 1", "value": 3}, "value": 1.2},
+            "opacity": {"field": "worth", "type": "quantitative", "legend": None, "scale": {"range": [0.45, 1.0]}},
+            "color": {
+                "field": "state",
+                "type": "nominal",
+                "title": "trial",
+                "scale": {"domain": states, "range": [_COLOURS[state] for state in states]},
+                "legend": {"orient": "top"},
+            },
+            "tooltip": told(("trial", "trial"), ("step", x), ("value", y), ("state", "state")),
+        },
+    }
 
 
 def rungs_of(tables: Mapping[str, Any], furthest: int) -> list[int]:

@@ -52,8 +52,8 @@ def _reasons(evidence: Evidence) -> Figure:
             "tooltip": told(("reason", "reason"), ("trials", "trials")),
         },
     }
-    share = len(evidence.failed) / len(evidence.ended)
-    says = f"{counted(len(evidence.failed), 'trial')} failed, {share:.1%} of those that ended."
+    share = len(evidence.failed) / len(evidence.settled)
+    says = f"{len(evidence.failed):,} of {counted(len(evidence.settled), 'trial')} failed, {share:.1%}."
     return Figure("failures", "Failures by reason", says, spec, rows)
 
 
@@ -83,17 +83,25 @@ def _region(evidence: Evidence) -> list[Figure]:
     for _, name, parameter, places, chance in telling:
         x = parameter_axis("value", name, parameter)
         rows = [
-            {"value": shown_value(parameter.value(float(place))), "chance": float(share)}
+            {"value": shown_value(parameter, parameter.value(float(place))), "chance": float(share)}
             for place, share in zip(places, chance, strict=True)
         ]
         ticks = [
-            {"value": shown_value(trial.trial.config[name]), "at": 0.0 if trial.trial.number in failed else 1.0}
-            for trial in evidence.ended[-600:]
+            {
+                "value": shown_value(parameter, trial.trial.config[name]),
+                "at": 0.0 if trial.trial.number in failed else 1.0,
+            }
+            for trial in evidence.settled[-600:]
             if name in trial.trial.config
         ]
         line: Spec = {
             "data": data(rows),
-            "mark": {"type": "line", "color": RED, "strokeWidth": 2, "point": parameter.levels <= _PLACES},
+            "mark": {
+                "type": "line",
+                "color": RED,
+                "strokeWidth": 2,
+                "point": {"color": RED} if parameter.levels <= _PLACES else False,
+            },
             "encoding": {
                 "x": x,
                 "y": axis("chance", "P(valid)", scale={"domain": [-0.04, 1.04]}, axis={"format": ".0%"}),

@@ -12,12 +12,28 @@ from numpy.typing import NDArray
 
 from utilities.parameters import Varied
 from utilities.ranges import FloatParameter, IntParameter
+from utilities.trial import TrialState
 
 Spec: TypeAlias = dict[str, Any]
 Row: TypeAlias = Mapping[str, Any]
 
 BLUE, ORANGE, GREEN, RED, GREY, PURPLE = "#3b7dd8", "#e08a1e", "#3a9d5d", "#d1495b", "#8a8f98", "#8e6bbf"
-STATES = {"COMPLETE": BLUE, "PAUSED": PURPLE, "PRUNED": ORANGE, "FAIL": RED, "RUNNING": GREEN, "WAITING": GREY}
+WORDS = {
+    TrialState.COMPLETE: "completed",
+    TrialState.PAUSED: "paused",
+    TrialState.PRUNED: "ended early",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "under way",
+    TrialState.WAITING: "waiting",
+}
+"""States of trials as figures call them."""
+
+INFEASIBLE = "infeasible"
+"""What figures call a completed trial that does not keep the constraints on metrics."""
+
+STATES = dict(zip((*WORDS.values(), INFEASIBLE), (BLUE, PURPLE, ORANGE, RED, GREEN, GREY, "#c98a94"), strict=True))
+"""Colours of these."""
+
 MOST_POINTS = 3000
 """Points of a figure at most: more make a browser slow, and show nothing more."""
 
@@ -96,9 +112,9 @@ def parameter_axis(field_name: str, name: str, parameter: Varied, **more: Any) -
     return axis(field_name, name, "ordinal", sort=options, axis={"labelAngle": angle, "labelOverlap": False}, **more)
 
 
-def shown_value(value: Any) -> Any:
-    """A parameter's value as a figure's data has it: numbers as they are, all else as text."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+def shown_value(parameter: Varied, value: Any) -> Any:
+    """A parameter's value as a figure's data has it: numbers of ranges, choices as text, by which they are sorted."""
+    return value if isinstance(parameter, FloatParameter | IntParameter) else str(value)
 
 
 def told(*fields: tuple[str, str]) -> list[Spec]:

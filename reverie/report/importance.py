@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reverie.report.evidence import Evidence, value_of
+from reverie.report.evidence import Evidence
+from utilities.optuna_distributions import as_choice, distribution_of
 from utilities.space import Space
-from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
 FEWEST = 20
@@ -46,7 +46,7 @@ class Shares(NamedTuple):
 
 def importance(evidence: Evidence) -> Shares:
     """Importance of each parameter by the completed trials."""
-    trials = [trial for trial in evidence.completed if np.isfinite(value_of(trial))]
+    trials = [trial for trial in evidence.completed if np.isfinite(evidence.value(trial))]
     if len(evidence.space) < 2:
         return Shares([])
     if len(trials) < FEWEST:
@@ -85,27 +85,15 @@ def _shares(evidence: Evidence, trials: list[TrialRecord], optuna: Any) -> Share
 
 
 def _frozen(evidence: Evidence, trials: Sequence[TrialRecord], optuna: Any) -> list[Any]:
-    distributions = {name: _distribution(row, optuna) for name, row in evidence.space.to_dict().items()}
+    varied = evidence.space.varied
+    distributions = {name: distribution_of(parameter) for name, parameter in varied.items()}
     found = []
     for trial in trials:
-        config = {name: value for name, value in trial.trial.config.items() if name in evidence.space.varied}
-        shown = {name: _shown(value, distributions[name], optuna) for name, value in config.items()}
+        config = trial.trial.config
+        shown = {name: as_choice(parameter, config[name]) for name, parameter in varied.items() if name in config}
         own = {name: distributions[name] for name in shown}
-        found.append(optuna.trial.create_trial(params=shown, distributions=own, value=value_of(trial)))
+        found.append(optuna.trial.create_trial(params=shown, distributions=own, value=evidence.value(trial)))
     return found
-
-
-def _distribution(row: dict[str, Any], optuna: Any) -> Any:
-    kind, make = row["type"], optuna.distributions
-    if kind == "float":
-        return make.FloatDistribution(row["low"], row["high"], log=row.get("log", False))
-    if kind == "int":
-        return make.IntDistribution(row["low"], row["high"], log=row.get("log", False))
-    return make.CategoricalDistribution([show(choice) for choice in row.get("choices", [False, True])])
-
-
-def _shown(value: Any, distribution: Any, optuna: Any) -> Any:
-    return show(value) if isinstance(distribution, optuna.distributions.CategoricalDistribution) else value
 
 
 def _groups(space: Space, frozen: Sequence[Any]) -> dict[str, list[str]]:
@@ -122,7 +110,7 @@ def _judge(groups: dict[str, list[str]], frozen: Sequence[Any], evidence: Eviden
         own = [name for name, group in groups.items() if tuple(group) == names and name not in raw]
         if len(here) < FEWEST:
             continue
-        study = optuna.create_study(direction=evidence.header.direction)
+        study = optuna.create_study(direction="minimize" if evidence.sign > 0 else "maximize")
         study.add_trials([_restricted(trial, names, optuna) for trial in here])
         found = optuna.importance.PedAnovaImportanceEvaluator().evaluate(study, params=list(names))
         raw |= {name: max(0.0, found[name]) * len(here) / len(frozen) for name in own}

@@ -13,10 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from reverie.report.evidence import Evidence, value_of
+from reverie.report.evidence import Evidence
 from utilities.errors import ReverieError
-from utilities.fitting import condition, fit_surrogate, label_of, transform_of
-from utilities.returned import OBJECTIVE
+from utilities.fitting import condition, fit_surrogate, transform_of
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
 from utilities.trial import Config
@@ -106,8 +105,8 @@ class Knowledge:
 
     def __init__(self, evidence: Evidence) -> None:
         self._space, self._sign = evidence.space, evidence.sign
-        trials = [trial for trial in evidence.completed if np.isfinite(value_of(trial))]
-        y = evidence.sign * np.array([value_of(trial) for trial in trials])
+        trials = [trial for trial in evidence.completed if np.isfinite(evidence.value(trial))]
+        y = evidence.sign * np.array([evidence.value(trial) for trial in trials])
         kept = _kept(y)
         self.numbers = np.array([trials[row].trial.number for row in kept])
         self.configs: list[Config] = [trials[row].trial.config for row in kept]
@@ -118,9 +117,10 @@ class Knowledge:
 
     def _fit(self, evidence: Evidence) -> tuple[str, Parameters]:
         stored = [] if evidence.model is None else list(evidence.model.fits.values())
-        fits = [fit for fit in stored if label_of(fit.kind) in ("", OBJECTIVE)]  # others are of constrained metrics
-        if len(evidence.completed) + len(evidence.failed) < len(evidence.ended):
-            fits = []  # what was learned from trials that were ended early is not of full ones alone
+        fits = [fit for fit in stored if evidence.owns(fit.kind)]
+        paused = any(trial.rungs for trial in evidence.trials.values())
+        if paused or len(evidence.completed) + len(evidence.failed) < len(evidence.ended):
+            fits = []  # what was learned from trials that were ended early, or paused, is not of full ones alone
         own = max(fits, key=lambda fit: fit.rows, default=None)
         if own is not None and 2 * own.rows >= min(len(self._data), MOST_ROWS):
             try:
@@ -235,7 +235,7 @@ def _kept(y: Array) -> NDArray[np.intp]:
 
 def learn_validity(evidence: Evidence) -> Validity | None:
     """Model of where trials do not fail; None where none failed, or none did not."""
-    ended = [trial for trial in evidence.ended if trial.outcome is not None]
+    ended = evidence.settled
     failed = {trial.trial.number for trial in evidence.failed}
     if not failed or len(failed) == len(ended):
         return None

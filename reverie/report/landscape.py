@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from reverie.report.evidence import Evidence, value_of
+from reverie.report.evidence import Evidence
 from reverie.report.figure import (
     BLUE,
     GREEN,
@@ -31,6 +31,7 @@ from reverie.report.knowledge import Knowledge
 from reverie.report.pairs import pairs
 from reverie.report.progress import good_range
 from utilities.display.text import counted, number, setting
+from utilities.fitting import family
 from utilities.parameters import Varied
 from utilities.ranges import FloatParameter, IntParameter
 from utilities.trial import TrialRecord
@@ -53,7 +54,7 @@ def landscape(evidence: Evidence, knowledge: Knowledge) -> list[Figure]:
     figures = [_importance(shares)] if shares.rows or shares.why_not else []
     figures += [
         _foresight(evidence, knowledge),
-        _parallel(evidence, order),
+        *([_parallel(evidence, order)] if len(order) > 1 else []),
         _slices(evidence, knowledge, order[:_MOST_SLICES]),
     ]
     if len(order) > 1:
@@ -103,7 +104,7 @@ def _importance(shares: Any) -> Figure:
 
 
 def _parallel(evidence: Evidence, order: list[str]) -> Figure:
-    ranked = sorted(evidence.completed, key=lambda trial: evidence.sign * value_of(trial))
+    ranked = sorted(evidence.completed, key=lambda trial: evidence.sign * evidence.value(trial))
     good, others = ranked[: MOST_LINES // 3], ranked[MOST_LINES // 3 :]
     chosen = good + (thinned(others, MOST_LINES - len(good)) if len(others) > 1 else others)
     names, place = order, {trial.trial.number: i for i, trial in enumerate(ranked)}
@@ -119,7 +120,7 @@ def _parallel(evidence: Evidence, order: list[str]) -> Figure:
                     "trial": trial.trial.number,
                     "worth": worth,
                     "weight": worth,
-                    "objective": value_of(trial),
+                    "objective": evidence.value(trial),
                     "value": "inactive" if value is None else setting(value),
                 }
             )
@@ -145,16 +146,16 @@ def _parallel(evidence: Evidence, order: list[str]) -> Figure:
                 "legend": {"format": ".0%"},
             },
             "tooltip": told(
-                ("trial", "trial"), ("objective", "objective"), ("parameter", "parameter"), ("value", "value")
+                ("trial", "trial"), ("objective", evidence.objective), ("parameter", "parameter"), ("value", "value")
             ),
         },
     }
     says = (
-        f"Each line is a trial: {counted(len(chosen), 'completed trial')} of {len(ranked)}, the warmer the better. "
+        f"Each line is a trial: {evidence.told(len(chosen))} of {len(ranked)}, the warmer the better. "
         "A line breaks where a parameter is inactive. Where warm lines meet, good trials agree."
     )
     table = [
-        {"trial": trial.trial.number, "objective": number(value_of(trial))}
+        {"trial": trial.trial.number, evidence.objective: number(evidence.value(trial))}
         | {
             name: setting(trial.trial.config[name]) if name in trial.trial.config else ""
             for name in evidence.space.names
@@ -169,7 +170,7 @@ def _parallel(evidence: Evidence, order: list[str]) -> Figure:
 
 def _slices(evidence: Evidence, knowledge: Knowledge, names: list[str]) -> Figure:
     shown = thinned(evidence.completed, 400)
-    values = np.array([value_of(trial) for trial in evidence.completed])
+    values = np.array([evidence.value(trial) for trial in evidence.completed])
     domain = good_range(values, evidence.sign)
     panels, table = [], []
     for name in names:
@@ -177,7 +178,7 @@ def _slices(evidence: Evidence, knowledge: Knowledge, names: list[str]) -> Figur
         column = evidence.space.names.index(name)
         places = places_along(parameter, _ALONG)
         along = knowledge.slice_along(column, places)
-        at = [shown_value(parameter.value(place)) for place in places]
+        at = [shown_value(parameter, parameter.value(place)) for place in places]
         rows: list[Row] = [
             {"value": value, "middle": m, "low": low, "high": high}
             for value, m, low, high in zip(at, along.middle, along.low, along.high, strict=True)
@@ -193,8 +194,9 @@ def _slices(evidence: Evidence, knowledge: Knowledge, names: list[str]) -> Figur
             }
         )
     says = (
-        "Points are completed trials. The line is the surrogate's prediction averaged over all other parameters, with "
-        f"the 90 % interval of that average: {knowledge.kind}, given {counted(len(knowledge), 'trial')}."
+        f"Points are {evidence.scored_trials}. The line is the surrogate's prediction averaged over all other "
+        f"parameters, with the 90 % interval of that average: {family(knowledge.kind)}, given "
+        f"{counted(len(knowledge), 'trial')}."
     )
     return Figure("slices", "Parameters one by one", says, beside(panels, 3, 84), table, wide=True)
 
@@ -210,13 +212,13 @@ def _slice(
     numeric = isinstance(parameter, FloatParameter | IntParameter)
     x = parameter_axis("value", name, parameter)
     limits = {"domain": domain, "clamp": True}
-    y = axis("objective", "objective", scale=limits)
+    y = axis("objective", evidence.objective, scale=limits)
     points: Spec = {
         "data": data(
             [
                 {
-                    "value": shown_value(trial.trial.config[name]),
-                    "objective": value_of(trial),
+                    "value": shown_value(parameter, trial.trial.config[name]),
+                    "objective": evidence.value(trial),
                     "trial": trial.trial.number,
                 }
                 for trial in shown
@@ -224,19 +226,23 @@ def _slice(
             ]
         ),
         "mark": {"type": "point", "filled": True, "size": 18, "opacity": 0.4, "color": GREY},
-        "encoding": {"x": x, "y": y, "tooltip": told(("trial", "trial"), ("value", name), ("objective", "objective"))},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "tooltip": told(("trial", "trial"), ("value", name), ("objective", evidence.objective)),
+        },
     }
     band: Spec = {
         "data": data(rows),
         "mark": {"type": "area" if numeric else "rule", "opacity": 0.25 if numeric else 0.8, "color": BLUE},
-        "encoding": {"x": x, "y": axis("low", "objective", scale=limits), "y2": {"field": "high"}},
+        "encoding": {"x": x, "y": axis("low", evidence.objective, scale=limits), "y2": {"field": "high"}},
     }
     line: Spec = {
         "data": data(rows),
         "mark": {"type": "line" if numeric else "tick", "color": BLUE, "strokeWidth": 2, "thickness": 3},
         "encoding": {
             "x": x,
-            "y": axis("middle", "objective", scale=limits),
+            "y": axis("middle", evidence.objective, scale=limits),
             "tooltip": told(("value", name), ("middle", "predicted"), ("low", "from"), ("high", "to")),
         },
     }
@@ -299,7 +305,7 @@ def _calibration(evidence: Evidence) -> list[Row]:
         return []
     return [
         {
-            "surrogate": kind,
+            "surrogate": family(kind),
             "fitted to": f"{row[0]:.0f}",
             "outcomes judged": f"{row[1]:.0f}",
             "log density": number(float(row[2]), 3),
@@ -307,5 +313,6 @@ def _calibration(evidence: Evidence) -> list[Row]:
             "within 90 %": f"{row[4]:.0%}",
         }
         for kind, table in evidence.model.calibration.items()
+        if evidence.rung is None and evidence.owns(kind)
         for row in table[-12:]
     ]

@@ -128,7 +128,8 @@ def _table(figure: Figure) -> str:
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in columns)
     lines = "".join(f"<tr>{_cells(row, columns)}</tr>" for row in figure.rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
-    return f'<details><summary>Numbers</summary><div class="scroll" tabindex="0">{table}</div></details>'
+    shown = "" if figure.spec is not None else " open"
+    return f'<details{shown}><summary>Numbers</summary><div class="scroll" tabindex="0">{table}</div></details>'
 
 
 def _cells(row: Row, columns: Sequence[str]) -> str:
@@ -168,7 +169,8 @@ def to_png(figure: Figure, scale: float = 2.0) -> bytes:
     import vl_convert
 
     spec = _sized(figure.spec or {})
-    config = {"background": "white", "font": "sans-serif"}
+    ramp = {"heatmap": {"scheme": "blues"}}
+    config = {"background": "white", "font": "sans-serif", "axis": {"labelSeparation": 6}, "range": ramp}
     return bytes(vl_convert.vegalite_to_png({"title": figure.title, "config": config, **spec}, scale=scale))
 
 

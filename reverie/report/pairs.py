@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
-from reverie.report.evidence import Evidence, value_of
+from reverie.report.evidence import Evidence
 from reverie.report.figure import ORANGE, Figure, Spec, axis, beside, data, layered, places_along, thinned, told
 from reverie.report.knowledge import Knowledge
-from utilities.display.text import setting
+from utilities.display.text import setting, shorten
 from utilities.parameters import Varied
+from utilities.ranges import FloatParameter, IntParameter
 from utilities.trial import TrialRecord
 
 _ACROSS = 19
+_MOST_LABELS, _LABEL = 5, 14
 _OVERLAP = 0.004
 """Cells of a map overlap by this share of its side: a gap of a fraction of a pixel would look like a grid."""
 
@@ -85,7 +88,7 @@ def _pair(
             "a0": space.varied[names[0]].unit(trial.trial.config[names[0]]),
             "b0": space.varied[names[1]].unit(trial.trial.config[names[1]]),
             "trial": trial.trial.number,
-            "objective": value_of(trial),
+            "objective": evidence.value(trial),
             "first": setting(trial.trial.config[names[0]]),
             "second": setting(trial.trial.config[names[1]]),
             "best": trial is best,
@@ -102,14 +105,20 @@ def _pair(
             "color": {"condition": {"test": "datum.best", "value": ORANGE}, "value": "#ffffff"},
             "size": {"condition": {"test": "datum.best", "value": 110}, "value": 14},
             "strokeWidth": {"condition": {"test": "datum.best", "value": 3}, "value": 0.8},
-            "tooltip": told(("trial", "trial"), ("objective", "objective"), ("first", names[0]), ("second", names[1])),
+            "tooltip": told(
+                ("trial", "trial"), ("objective", evidence.objective), ("first", names[0]), ("second", names[1])
+            ),
         },
     }
     return layered(heat, dots, width=222, height=200) | {"resolve": {"scale": {"color": "independent"}}}
 
 
 def _ends(parameter: Varied) -> Spec:
-    """Axis along [0, 1] with the parameter's own lowest, middle and highest value for labels."""
-    labels = [setting(parameter.value(place), 3) for place in (0.0, 0.5, 1.0)]
-    test = f"datum.value < 0.25 ? {labels[0]!r} : datum.value > 0.75 ? {labels[2]!r} : {labels[1]!r}"
-    return {"values": [0, 0.5, 1], "labelExpr": test, "grid": False}
+    """Axis along [0, 1] with a parameter's own values for labels: choices, or the ends and the middle of a range."""
+    places = [0.0, 0.5, 1.0]
+    if not isinstance(parameter, FloatParameter | IntParameter):
+        places = thinned(parameter.places().tolist(), _MOST_LABELS)
+    labels = [shorten(setting(parameter.value(place), 3), _LABEL) for place in places]
+    pairs = json.dumps(dict(zip(map(str, range(len(places))), labels, strict=True)), ensure_ascii=False)
+    nearest = " : ".join(f"abs(datum.value - {place}) < 1e-9 ? '{i}'" for i, place in enumerate(places))
+    return {"values": places, "labelExpr": f"({pairs})[{nearest} : '']", "grid": False}

@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from reverie.report.evidence import Evidence, value_of
-from reverie.report.figure import GREEN, STATES, Figure, Row, Spec, axis, beside, data, layered, thinned, told
+from reverie.report.evidence import Evidence
+from reverie.report.figure import (
+    GREEN,
+    INFEASIBLE,
+    STATES,
+    WORDS,
+    Figure,
+    Row,
+    Spec,
+    axis,
+    beside,
+    data,
+    layered,
+    thinned,
+    told,
+)
+from reverie.report.stages import began, boundaries, stages
 from utilities.display.text import counted, duration, number, setting
+from utilities.rungs import in_order
+from utilities.trial import TrialRecord, TrialState
 
 _UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 _BINS = 40
 _FEW = 20
 
 
-def progress(evidence: Evidence) -> list[Figure]:
-    """Figures of how the search went."""
-    scored = [trial for trial in evidence.ended if np.isfinite(value_of(trial))]
-    if not scored:
+def progress(evidence: Evidence, scored: Evidence) -> list[Figure]:
+    """Figures of how the search went; `scored` is the same study by values that enough trials have."""
+    events = _events(evidence)
+    if not any(np.isfinite(event.value) for event in events):
         return []
-    return [_best_so_far(evidence), *([_density(evidence)] if len(evidence.completed) >= _FEW else [])]
+    return [
+        _best_so_far(evidence, events),
+        *stages(evidence),
+        *([_density(scored)] if len(scored.completed) >= _FEW else []),
+    ]
+
+
+class _Event(NamedTuple):
+    """A trial ended, or an evaluation of it with less than the full budget."""
+
+    trial: TrialRecord
+    state: TrialState
+    value: float
+    time: float
+
+
+def _events(evidence: Evidence) -> list[_Event]:
+    found = []
+    for trial, rung in in_order(evidence.trials.values()):
+        if rung is not None:
+            value = float("nan") if rung.outcome.objective is None else rung.outcome.objective
+            found.append(_Event(trial, TrialState.PAUSED, value, rung.completed))
+        elif trial.rungs[-1:] and trial.rungs[-1].budget == trial.budget:
+            continue  # ended where it had been paused, without another evaluation
+        else:
+            found.append(_Event(trial, trial.state, evidence.value(trial), trial.completed or evidence.began))
+    return found
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
@@ -45,43 +88,48 @@ def good_range(values: np.ndarray[Any, Any], sign: float) -> list[float]:
     return view(low, high, values)
 
 
-def _best_so_far(evidence: Evidence) -> Figure:
+def _best_so_far(evidence: Evidence, events: list[_Event]) -> Figure:
     unit, length = time_unit(evidence.latest - evidence.began)
     rows: list[Row] = []
     improvements: list[dict[str, Any]] = []
     best = np.inf
-    for place, trial in enumerate(evidence.ended, 1):
-        value = value_of(trial)
+    for place, event in enumerate(events, 1):
+        value, trial = event.value, event.trial
         if not np.isfinite(value):
             continue
-        when = (trial.completed or evidence.began) - evidence.began
-        if evidence.feasible(trial) and evidence.sign * value < best:
+        when = (event.time - evidence.began) / length
+        full = event.state is TrialState.COMPLETE and evidence.feasible(trial)
+        if full and evidence.sign * value < best:
             best = evidence.sign * value
-            improvements.append({"place": place, "when": when / length, "best": value, "trial": trial.trial.number})
+            improvements.append({"place": place, "when": when, "best": value, "trial": trial.trial.number})
         config = ", ".join(f"{name} = {setting(item)}" for name, item in trial.trial.config.items())
-        rows.append(
-            {
-                "place": place,
-                "when": when / length,
-                "value": value,
-                "state": trial.state.value,
-                "trial": trial.trial.number,
-                "config": config,
-            }
-        )
+        own = {"place": place, "when": when, "value": value, "state": _state(event, evidence)}
+        rows.append(own | {"trial": trial.trial.number, "config": config})
     steps = [*improvements]
     if improvements:
-        steps.append({**improvements[-1], "place": len(evidence.ended), "when": rows[-1]["when"]})
+        steps.append({**improvements[-1], "place": len(events), "when": rows[-1]["when"]})
     domain = good_range(np.array([row["value"] for row in rows]), evidence.sign)
+    ended = "trials ended" if evidence.header.fidelity is None else "evaluations ended"
+    times = np.array([event.time for event in events])
+    marks: list[Row] = [
+        {
+            "stage": f"stage {stage.stage + 1}",
+            "place": int(np.sum(times < time)) + 0.5,
+            "when": (time - evidence.began) / length,
+        }
+        for stage, time in began(evidence)
+    ]
     panels = [
-        _best_panel(thinned(rows), steps, "place", "trials ended", domain),
-        _best_panel(thinned(rows), steps, "when", f"{unit} since the start", domain),
+        _best_panel(thinned(rows), steps, marks, "place", ended, (evidence.objective, domain)),
+        _best_panel(thinned(rows), steps, marks, "when", f"{unit} since the start", (evidence.objective, domain)),
     ]
     found = evidence.best
-    says = f"{counted(len(evidence.ended), 'trial')} in {duration(evidence.latest - evidence.began)}"
+    says = f"{counted(len(events), ended.partition('s ')[0])} in {duration(evidence.latest - evidence.began)}"
     if found is not None:
-        says += f"; the best, trial {found.trial.number}, has {number(value_of(found))}"
+        says += f"; the best, trial {found.trial.number}, has {number(evidence.value(found))}"
         says += f" and is improvement {len(improvements)}."
+    else:
+        says += "; none has had the full budget yet." if evidence.header.fidelity is not None else "."
     says += " Points are trials, the line is the best so far. Values far off are drawn at the edge."
     table = [
         {"trial": row["trial"], "after": row["place"], unit: number(row["when"]), "best": number(row["best"])}
@@ -90,14 +138,28 @@ def _best_so_far(evidence: Evidence) -> Figure:
     return Figure("best-so-far", "Best so far", says, beside(panels, 2, 84), table, wide=True)
 
 
-def _best_panel(rows: list[Row], steps: list[dict[str, Any]], x: str, title: str, domain: list[float]) -> Spec:
-    y: Spec = axis("value", "objective", scale={"domain": domain, "clamp": True})
-    states = sorted({str(row["state"]) for row in rows})
+def _state(event: _Event, evidence: Evidence) -> str:
+    infeasible = event.state is TrialState.COMPLETE and not evidence.feasible(event.trial)
+    return INFEASIBLE if infeasible else WORDS[event.state]
+
+
+def _best_panel(
+    rows: list[Row],
+    steps: list[dict[str, Any]],
+    marks: list[Row],
+    x: str,
+    title: str,
+    along_y: tuple[str, list[float]],
+) -> Spec:
+    name, domain = along_y
+    along = axis(x, title) | ({"axis": {"tickMinStep": 1}} if x == "place" else {})
+    y: Spec = axis("value", name, scale={"domain": domain, "clamp": True})
+    states = [state for state in STATES if any(row["state"] == state for row in rows)]
     points: Spec = {
         "data": data(rows),
-        "mark": {"type": "point", "filled": True, "size": 28, "opacity": 0.45},
+        "mark": {"type": "point", "filled": True, "size": 28, "opacity": 0.6},
         "encoding": {
-            "x": axis(x, title),
+            "x": along,
             "y": y,
             "color": {
                 "field": "state",
@@ -106,21 +168,19 @@ def _best_panel(rows: list[Row], steps: list[dict[str, Any]], x: str, title: str
                 "scale": {"domain": states, "range": [STATES[state] for state in states]},
                 "legend": None if len(states) == 1 else {"orient": "top"},
             },
-            "tooltip": told(
-                ("trial", "trial"), ("value", "objective"), ("state", "state"), ("config", "configuration")
-            ),
+            "tooltip": told(("trial", "trial"), ("value", name), ("state", "state"), ("config", "configuration")),
         },
     }
     line: Spec = {
         "data": data(steps),
         "mark": {"type": "line", "interpolate": "step-after", "color": GREEN, "strokeWidth": 2.5},
-        "encoding": {"x": axis(x, title), "y": axis("best", "objective", scale={"domain": domain, "clamp": True})},
+        "encoding": {"x": along, "y": axis("best", name, scale={"domain": domain, "clamp": True})},
     }
-    return layered(points, line, width=430)
+    return layered(*([boundaries(marks, x, title, rows[-1][x])] if marks else []), points, line, width=430)
 
 
 def _density(evidence: Evidence) -> Figure:
-    values = np.array([value_of(trial) for trial in evidence.completed])
+    values = np.array([evidence.value(trial) for trial in evidence.completed])
     low, high = good_range(values, evidence.sign)
     columns = min(_BINS, max(4, len(values) // 5))
     heights = min(_BINS, max(8, round(2.0 * len(values) ** 0.5)))
@@ -150,24 +210,24 @@ def _density(evidence: Evidence) -> Figure:
         "data": data(rows),
         "mark": "rect",
         "encoding": {
-            "x": axis("from", "completed trials, in the order in which they ended"),
+            "x": axis("from", f"{evidence.scored_trials}, in the order in which they ended"),
             "x2": {"field": "to"},
-            "y": axis("low", "objective"),
+            "y": axis("low", evidence.objective),
             "y2": {"field": "high"},
             "color": {
                 "field": "share",
                 "type": "quantitative",
                 "title": "share",
-                "scale": {"scheme": "blues", "domainMin": 0},
+                "scale": {"domainMin": 0},
                 "legend": {"format": ".0%"},
             },
-            "tooltip": told(("trials", "trials"), ("low", "objective from"), ("high", "to")),
+            "tooltip": told(("trials", "trials"), ("low", f"{evidence.objective} from"), ("high", "to")),
         },
     }
     half = len(values) // 2
     first, second = np.median(values[:half]), np.median(values[half:])
     says = (
-        f"How the scores of {counted(len(values), 'completed trial')} are spread, column by column: each is the share "
+        f"How the scores of {evidence.told(len(values))} are spread, column by column: each is the share "
         f"of the trials that ended then. The median was {number(float(first))} in the first half and "
         f"{number(float(second))} in the second. Values beyond the edge count into its row."
     )

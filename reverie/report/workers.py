@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from reverie.report.evidence import Evidence, value_of
-from reverie.report.figure import BLUE, GREY, STATES, Figure, Row, Spec, axis, data, told
+from reverie.report.evaluations import evaluations
+from reverie.report.evidence import Evidence
+from reverie.report.figure import BLUE, GREY, STATES, WORDS, Figure, Row, Spec, axis, data, told
 from reverie.report.progress import time_unit
-from utilities.display.text import counted, duration, number
-from utilities.trial import TrialRecord, TrialState
+from utilities.display.text import counted, duration
 
 MOST_WORKERS = 48
 """Workers with a line each; of more it is shown how many are busy."""
@@ -37,7 +36,8 @@ def workers(evidence: Evidence) -> list[Figure]:
     says = f"{counted(len(own), 'worker')}, busy {busy:.1%} of the time between the first trial and the last of each."
     if len(own) <= MOST_WORKERS and len(spans) <= _MOST_BARS:
         spec = _bars(spans, unit, length, len(own))
-        says += " A bar is a trial; what is empty is time in which a worker had none."
+        what = f"an evaluation with {_part(evidence)}" if any(span["part"] for span in spans) else "a trial"
+        says += f" A bar is {what}; what is empty is time in which a worker had none."
     else:
         spec = _busy(spans, unit, length)
         says += " Drawn is how many of them evaluated a trial."
@@ -46,22 +46,22 @@ def workers(evidence: Evidence) -> list[Figure]:
 
 
 def _spans(evidence: Evidence) -> list[dict[str, Any]]:
-    return [span for trial in evidence.trials.values() for span in _spans_of(trial, evidence)]
+    return [
+        {
+            "trial": found.trial.trial.number,
+            "start": found.started - evidence.began,
+            "end": found.completed - evidence.began,
+            "worker": found.worker,
+            "state": WORDS[found.state],
+            "value": found.value,
+            "part": found.part,
+        }
+        for found in evaluations(evidence)
+    ]
 
 
-def _spans_of(trial: TrialRecord, evidence: Evidence) -> Iterator[dict[str, Any]]:
-    """The evaluations of a trial; those with less than the full budget count as paused."""
-    own = {"trial": trial.trial.number}
-    for rung in trial.rungs:
-        if rung.started is not None:
-            times = {"start": rung.started - evidence.began, "end": rung.completed - evidence.began}
-            value = float("nan") if rung.outcome.objective is None else rung.outcome.objective
-            yield own | times | {"worker": rung.worker or "?", "state": TrialState.PAUSED.value, "value": value}
-    closed = trial.rungs and trial.rungs[-1].budget == trial.budget
-    if trial.started is not None and not closed:
-        end = trial.completed or evidence.latest
-        times = {"start": trial.started - evidence.began, "end": end - evidence.began}
-        yield own | times | {"worker": trial.worker or "?", "state": trial.state.value, "value": value_of(trial)}
+def _part(evidence: Evidence) -> str:
+    return "one of the budgets" if evidence.header.instances is None else "one of the instances"
 
 
 def _line(worker: str, spans: list[dict[str, Any]]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _line(worker: str, spans: list[dict[str, Any]]) -> dict[str, Any]:
     gaps = [b["start"] - a["end"] for a, b in itertools.pairwise(ordered)]
     return {
         "worker": worker,
-        "trials": len(spans),
+        "evaluations" if any(span["part"] for span in spans) else "trials": len(spans),
         "busy share": min(1.0, spent / (last - first)) if last > first else 1.0,
         "longest gap": duration(max([0.0, *gaps])),
     }
@@ -83,12 +83,12 @@ def _bars(spans: list[dict[str, Any]], unit: str, length: float, count: int) -> 
         | {"from": span["start"] / length, "to": span["end"] / length, "took": duration(span["end"] - span["start"])}
         for span in spans
     ]
-    states = sorted({span["state"] for span in spans})
+    states = [state for state in STATES if any(span["state"] == state for span in spans)]
     return {
         "width": "container",
         "height": count * max(10, min(26, 480 // count)),
         "data": data(rows),
-        "mark": {"type": "bar", "stroke": "white", "strokeWidth": 0.4},
+        "mark": {"type": "bar", "stroke": "#00000066", "strokeWidth": 0.4},
         "encoding": {
             "x": axis("from", f"{unit} since the start", scale={"domainMin": 0}, axis={"tickCount": 10}),
             "x2": {"field": "to"},
@@ -101,7 +101,10 @@ def _bars(spans: list[dict[str, Any]], unit: str, length: float, count: int) -> 
                 "legend": {"orient": "top"},
             },
             "tooltip": told(
-                ("trial", "trial"), ("worker", "worker"), ("took", "took"), ("value", "objective"), ("state", "state")
+                ("trial", "trial"),
+                *([("part", "with")] if any(span["part"] for span in spans) else []),
+                *(("worker", "worker"), ("took", "took"), ("state", "state")),
+                *([("value", "value")] if any(np.isfinite(span["value"]) for span in spans) else []),
             ),
         },
     }
@@ -131,18 +134,3 @@ def _busy(spans: list[dict[str, Any]], unit: str, length: float) -> Spec:
             "tooltip": told(("when", unit), ("busy", "workers that evaluate")),
         },
     }
-
-
-def trial_seconds(evidence: Evidence) -> str:
-    """Median and longest evaluation, in words."""
-    seconds = np.array([trial.outcome.seconds for trial in evidence.ended if trial.outcome is not None])
-    if not len(seconds):
-        return "none has ended"
-    return f"median {duration(float(np.median(seconds)))}, longest {duration(float(seconds.max()))}"
-
-
-def per_hour(evidence: Evidence) -> str:
-    """Trials that ended per hour of the study, in words."""
-    span = evidence.latest - evidence.began
-    pace = 3600.0 * len(evidence.ended) / span if span > 0 else float("nan")
-    return f"{pace:,.0f}" if pace >= 100 else number(pace, 3)

@@ -65,6 +65,7 @@ def _mark(action: argparse.Action, shtab: Any) -> None:
         "output": shtab.DIRECTORY,
         "objective_folder": shtab.DIRECTORY,
         "to_path": shtab.FILE,
+        "png": shtab.DIRECTORY,
     }
     if action.dest in known:
         action.complete = known[action.dest]  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ KINDS = {
 _HELP = """\
 Write the trials of a study for other tools. Reads a running study too, and changes nothing in its folder.
 
-  csv           a row for each trial that ended, as trials.csv
+  csv           a row for each trial that ended or is paused, as trials.csv
   parquet       the same with types; needs pyarrow (reverie[parquet])
   optuna        a journal file that Optuna, its plots and optuna-dashboard read; needs optuna (reverie[optuna])
   tensorboard   a folder with a run a trial, for the HParams view; needs tensorboard (reverie[tensorboard])
@@ -68,6 +68,7 @@ def main(arguments: Sequence[str], program: str) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
+    from reverie.exporting.attributes import settled
     from utilities.storage.chronicle import Chronicle
 
     folder = find_run(given.run, given.output)
@@ -78,7 +79,7 @@ def _export(given: argparse.Namespace) -> int:
     module = import_module(f"reverie.exporting.{kind.module}")
     target: Path = module.place(chronicle, path) if kind.joins else path
     _write_whole(lambda part: module.write(chronicle, part), target, force=given.force)
-    emit(sys.stdout, f"{target}: {counted(len(chronicle.ended), 'trial')} of {folder}")
+    emit(sys.stdout, f"{target}: {counted(len(settled(chronicle)), 'trial')} of {folder}")
     return 0
 
 

@@ -96,16 +96,14 @@ def duration(text: str) -> float:
     return seconds
 
 
-def add_run(own: argparse.ArgumentParser, *, output: bool = True) -> None:
-    """Add the arguments that name a study which has run; without `output`, its folder lies in ``runs``."""
+def add_run(own: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a study which has run."""
     own.add_argument(
         "run",
         nargs="?",
         metavar="RUN",
         help="a run folder such as runs/digits, a study file, or a study's name (default: the only study there is)",
     )
-    if not output:
-        return
     own.add_argument(
         "--output",
         metavar="DIR",

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
@@ -78,22 +83,21 @@ def _tell_once(status: StudyStatus, terminal: Terminal | None, *, as_json: bool)
     elif terminal is None:
         emit(sys.stdout, "\n".join(plain_lines(status)))
     else:
-        _show(status, terminal)
+        _show(status, terminal.size(), terminal.encoding)
 
 
-def _show(status: StudyStatus, terminal: Terminal) -> None:
+def _show(status: StudyStatus, size: os.terminal_size, encoding: str) -> None:
     """Write the view of a status, to stay."""
     from rich.console import Console
 
-    size = terminal.size()
-    ascii_only = not terminal.encoding.lower().startswith("utf")
+    ascii_only = not encoding.lower().startswith("utf")
     console = Console(highlight=False, width=size.columns)
     for line in study_frame(status, size.columns - 1, size.lines - 2, ascii_only):
         console.print(line, no_wrap=True, overflow="ignore", crop=False)
 
 
 def _watch_live(observer: Observer, terminal: Terminal, seconds: float) -> None:
-    """Draw a view until the run has ended or Ctrl-C; what was seen last stays as lines."""
+    """Draw a view until the run has ended or Ctrl-C; what was seen last stays."""
     from utilities.display.live import LiveDisplay
 
     status = observer.look(time.time())
@@ -103,8 +107,9 @@ def _watch_live(observer: Observer, terminal: Terminal, seconds: float) -> None:
             display.update(status)
             time.sleep(seconds)
             status = observer.look(time.time())
+    size = terminal.size()
     display.close()
-    emit(sys.stdout, "\n".join(plain_lines(status)))
+    _show(status, size, terminal.encoding)
 
 
 def _watch_plainly(observer: Observer, seconds: float, *, as_json: bool) -> None:
@@ -171,25 +176,28 @@ class Observer:
         found = run_state(self._folder, now, patience=self._patience())
         running = list(chronicle.running.values()) if found.state in (State.RUNNING, State.SEEMS_DEAD) else []
         session, header = chronicle.session, chronicle.header
+        paused = 0
+        if header.fidelity is not None:
+            paused = sum(record.paused for record in chronicle.trials.values())
         return StudyStatus(
             study=self._folder.absolute().name,
             method=header.method if session is None else session.method,
-            done=len(chronicle.ended),
+            done=len(chronicle.ended) + paused,
             budget=None if session is None else session.budget,
             elapsed=self._elapsed(now, found.state),
             time_limit=self._seconds("time_limit"),
-            seconds_left=self._left(now) if found.state is State.RUNNING else None,
+            seconds_left=self._left(now, paused) if found.state is State.RUNNING else None,
             running=len(running),
-            states=dict(self._states),
+            states=self._by_state(paused, found.state),
             direction=header.direction,
             best=self._best_trial(),
             front=shown_front(self._goals, self._best),
             workers=tuple(_worker(record, now) for record in running),
-            recent=tuple(_shown(record, self._goals) for record in reversed(chronicle.ended[-_RECENT:])),
+            recent=tuple(self._recent(paused)),
             folder=str(self._folder),
             standing=str(found),
             state=found.state,
-            waiting=len(chronicle.trials) - len(chronicle.ended) - len(running),
+            waiting=len(chronicle.trials) - len(chronicle.ended) - len(running) - paused,
             under_way=tuple(self._under_way(record, now) for record in running),
             failures=tuple(self._reasons.most_common()),
             sessions=chronicle.sessions,
@@ -197,6 +205,23 @@ class Observer:
             latest=None if chronicle.latest is None else max(0.0, now - chronicle.latest),
             damaged=chronicle.damaged,
         )
+
+    def _recent(self, paused: int) -> list[ShownTrial]:
+        """The last trials that ended, the latest first; with budgets, the last evaluations of those that are paused."""
+        latest = [(record.completed or 0.0, record) for record in self._chronicle.ended[-_RECENT:]]
+        if paused:
+            waiting = (
+                (record.rungs[-1].completed, record) for record in self._chronicle.trials.values() if record.paused
+            )
+            latest += nlargest(_RECENT, waiting, key=itemgetter(0))
+        return [_shown(record, self._goals) for _, record in nlargest(_RECENT, reversed(latest), key=itemgetter(0))]
+
+    def _by_state(self, paused: int, state: State) -> dict[TrialState, int]:
+        """Trials by state; those that are paused as the study ends are pruned."""
+        if not paused:
+            return dict(self._states)
+        kind = TrialState.PRUNED if state is State.FINISHED else TrialState.PAUSED
+        return self._states + Counter({kind: paused})
 
     def _count(self, record: TrialRecord) -> None:
         assert record.outcome is not None
@@ -234,7 +259,7 @@ class Observer:
             return 0.0
         return max(0.0, (now if state is State.RUNNING else latest or now) - session.time)
 
-    def _left(self, now: float) -> float | None:
+    def _left(self, now: float, paused: int) -> float | None:
         """Estimate of the seconds until the budget is spent by the pace of this run, within its time limit."""
         chronicle, limit = self._chronicle, self._seconds("time_limit")
         session = chronicle.session
@@ -243,9 +268,12 @@ class Observer:
         spent = max(0.0, now - session.time)
         left = None if limit is None else max(0.0, limit - spent)
         ended = len(chronicle.ended) - chronicle.ended_before
+        if paused:
+            trials = chronicle.trials.values()
+            ended += sum(record.paused and record.rungs[-1].completed >= session.time for record in trials)
         if session.budget is None or not ended:
             return left
-        by_budget = max(0, session.budget - len(chronicle.ended)) * spent / ended
+        by_budget = max(0, session.budget - len(chronicle.ended) - paused) * spent / ended
         return by_budget if left is None else min(left, by_budget)
 
     def _under_way(self, record: TrialRecord, now: float) -> Running:
@@ -263,8 +291,12 @@ class Observer:
 def _shown(record: TrialRecord, goals: Goals) -> ShownTrial:
     from utilities.display.judged import shown_trial
 
-    trial, outcome = record.trial, record.outcome
-    return ShownTrial(trial.number, trial.config) if outcome is None else shown_trial(trial, outcome, goals)
+    outcome = record.outcome
+    if record.paused:
+        outcome = msgspec.structs.replace(record.rungs[-1].outcome, state=TrialState.PAUSED)
+    if outcome is None:
+        return ShownTrial(record.trial.number, record.trial.config)
+    return shown_trial(record.evaluation, outcome, goals)
 
 
 def _worker(record: TrialRecord, now: float) -> WorkerStatus:

@@ -12,8 +12,9 @@ from itertools import accumulate, zip_longest
 
 from rich.text import Text
 
+from utilities.display.failures import reason_lines
 from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
-from utilities.display.text import clean, counted, duration, listed, number, setting
+from utilities.display.text import clean, counted, duration, listed, number, setting, shorten
 from utilities.trial import TrialState, Value
 
 _WIDE = 120
@@ -22,7 +23,12 @@ _LABEL = 11
 _SHOWN_WORKERS = 8
 _SHOWN_RECENT = 8
 _CONFIG_LINES = 4
-_DEVICE = 12
+_DEVICE, _NAME = 12, 12
+_MORE_REASONS = (20, 30)
+"""Heights from which on there is another line on failures."""
+
+_LEAST_RECENT = 3
+"""Lines of recent trials at least, their heading among them."""
 
 Lines = list[Text]
 
@@ -30,7 +36,7 @@ Lines = list[Text]
 def frame(status: RunStatus, width: int, height: int, ascii_only: bool = False) -> Lines:
     """Lay out `status` in at most `height` lines of at most `width` cells, in ASCII alone on request."""
     head = [_title(status, width, ascii_only), _bar(status, width, ascii_only)]
-    facts = _facts(status, width)
+    facts = _facts(status, width, height)
     room = height - len(head) - len(facts) - 1
     tables = _tables(status, width, room)
     lines = [*head, Text(), *facts, *tables]
@@ -73,9 +79,11 @@ def _whole(seconds: float) -> str:
     return duration(float(int(seconds)))
 
 
-def _facts(status: RunStatus, width: int) -> Lines:
+def _facts(status: RunStatus, width: int, height: int) -> Lines:
     facts = _incumbent(status, width)
     facts.append(_fact("Trials", _counts(status)))
+    reasons = reason_lines(status.failures, 1 + sum(height >= least for least in _MORE_REASONS))
+    facts += [_fact("" if i else "Failures", Text(line, "red")) for i, line in enumerate(reasons)]
     if status.workers:
         facts.append(_fact("Workers", _utilisation(status)))
     if status.surrogate:
@@ -89,7 +97,8 @@ def _incumbent(status: RunStatus, width: int) -> Lines:
         return [_fact("Front", best_values)]
     best = status.best
     if best is None or best.objective is None:
-        return [_fact("Best", "none yet")]
+        why = ": no trial has had the full budget" if status.states.get(TrialState.PAUSED) else ""
+        return [_fact("Best", f"none yet{why}")]
     extreme = "highest" if status.direction == "maximize" else "lowest"
     value = Text.assemble((number(best.objective), "bold green"), f"  {extreme} so far, trial {best.number}")
     config = [Text(" " * _LABEL).append_text(line) for line in _settings(best.config, width - _LABEL)]
@@ -166,15 +175,16 @@ def _tables(status: RunStatus, width: int, room: int) -> Lines:
     """Recent trials and workers: side by side where that fits, else the trials above the workers."""
     if width >= _WIDE:
         return _beside(status, width, room)
-    wanted = min(len(status.workers), _SHOWN_WORKERS) + 3
-    recent = _spaced(_recent(status, width, min(max(room - wanted, 4), room - 1, _SHOWN_RECENT)))
+    fits = len(status.workers) + 3 + _LEAST_RECENT <= room
+    wanted = (len(status.workers) if fits else min(len(status.workers), _SHOWN_WORKERS)) + 3
+    recent = _spaced(_recent(status, width, min(max(room - wanted, _LEAST_RECENT), room - 1, _SHOWN_RECENT + 1)))
     return recent + _spaced(_workers(status.workers, width, room - len(recent) - 1))
 
 
 def _beside(status: RunStatus, width: int, room: int) -> Lines:
     left = _workers(status.workers, width // 3, room - 1)
     edge = max((line.cell_len + _GAP for line in left), default=0)
-    right = _recent(status, width - edge, min(room - 1, _SHOWN_RECENT))
+    right = _recent(status, width - edge, min(room - 1, _SHOWN_RECENT + 1))
     pairs = zip_longest(left, right, fillvalue=Text())
     return _spaced([_fitted(a, edge, pad=True).append_text(b) for a, b in pairs])
 
@@ -188,54 +198,80 @@ def _recent(status: RunStatus, width: int, room: int) -> Lines:
     trials = status.recent[: max(room - 1, 0)]
     if not trials:
         return []
-    endings = [_ending(trial) for trial in trials]
-    left = max(len("Latest"), *(len(str(trial.number)) for trial in trials))
-    middle = max(len("Objective"), *(ending.cell_len for ending in endings))
-    lines = [Text(f"{'Latest':>{left}}  {'Objective':<{middle}}  Configuration", "cyan")]
-    for trial, ending in zip(trials, endings, strict=True):
-        start = Text.assemble(f"{trial.number:>{left}}  ", _fitted(ending, middle, pad=True), "  ")
+    columns = [("Latest", [Text(str(trial.number)) for trial in trials]), *_outcomes(status, trials)]
+    widths = [max(len(heading), *(cell.cell_len for cell in cells)) for heading, cells in columns]
+    heads = [heading.rjust(widths[0]) if not i else heading.ljust(widths[i]) for i, (heading, _) in enumerate(columns)]
+    lines = [Text("  ".join([*heads, "Configuration"]), "cyan")]
+    for place, trial in enumerate(trials):
+        own = [cells[place] for _, cells in columns]
+        padded = [Text(own[0].plain.rjust(widths[0])), *map(_padded, own[1:], widths[1:])]
+        start = Text("  ").join(padded).append("  ")
         lines.append(start.append_text(_start(trial.config, width - start.cell_len)))
     return [_fitted(line, width) for line in lines]
 
 
-def _ending(trial: ShownTrial) -> Text:
-    usual = "" if trial.feasible else "yellow"
-    style = {TrialState.PRUNED: "yellow", TrialState.PAUSED: "cyan"}.get(trial.state, usual)
-    if trial.values:
-        return Text("  ".join(number(value, 4) for value in trial.values), style)
-    if trial.objective is None:
-        return Text(trial.state.value.lower(), "red" if trial.state is TrialState.FAIL else "yellow")
-    return Text(number(trial.objective, 4), style)
+def _padded(text: Text, width: int) -> Text:
+    return _fitted(text, width, pad=True)
+
+
+def _outcomes(status: RunStatus, trials: Sequence[ShownTrial]) -> list[tuple[str, Lines]]:
+    """Columns of what trials came to, each with its heading: with what budget, and the value of each objective."""
+    columns: list[tuple[str, Lines]] = []
+    if any(trial.budget is not None for trial in trials):
+        columns.append(("Budget", [Text("" if trial.budget is None else f"{trial.budget:g}") for trial in trials]))
+    if status.front is None:
+        return [*columns, ("Objective", [_ending(trial) for trial in trials])]
+    for place, name in enumerate(status.front.names):
+        columns.append((shorten(clean(name), _NAME), [_ending(trial, place) for trial in trials]))
+    return columns
+
+
+def _ending(trial: ShownTrial, place: int = 0) -> Text:
+    """Value of a trial, of several objectives that at this place, and how it ended where that is not as usual."""
+    value = trial.values[place] if trial.values else None if place else trial.objective
+    style = {TrialState.FAIL: "red", TrialState.PAUSED: "cyan", TrialState.COMPLETE: ""}.get(trial.state, "yellow")
+    word = "" if trial.state is TrialState.COMPLETE else trial.state.value.lower()
+    if not trial.feasible:
+        style, word = "yellow", "infeasible"
+    if trial.state is TrialState.PAUSED and value is not None:
+        word = ""  # its budget says it
+    parts = ["" if value is None else number(value, 4), "" if place else word]
+    return Text(" ".join(part for part in parts if part), style)
 
 
 def _workers(workers: Sequence[WorkerStatus], width: int, room: int) -> Lines:
     """Table of the workers in at most `room` lines: all of them or, summarised, those longest at their trial."""
-    if len(workers) <= min(_SHOWN_WORKERS, room - 1):
-        return [_fitted(row, width) for row in _worker_rows(workers, "Worker")] if workers else []
+    if len(workers) <= room - 1:
+        return [_fitted(row, width) for row in _worker_rows(workers, "Worker", width)] if workers else []
     shown = min(_SHOWN_WORKERS, room - 2)
     if shown < 1:
         return []
     longest = sorted(workers, key=lambda worker: (worker.trial is None, -worker.seconds))[:shown]
-    rows = _worker_rows(longest, "Longest at work")
+    rows = _worker_rows(longest, "Longest at work", width)
     rows.append(Text(f"and {len(workers) - shown:,} more", "dim"))
     return [_fitted(row, width) for row in rows]
 
 
-def _worker_rows(workers: Sequence[WorkerStatus], heading: str) -> Lines:
-    names = [_name(worker) for worker in workers]
+def _worker_rows(workers: Sequence[WorkerStatus], heading: str, width: int) -> Lines:
+    """Lines of a table; where names are too long, hosts lose their domains first: what a worker does stays in sight."""
     trials = ["idle" if worker.trial is None else str(worker.trial) for worker in workers]
     times = ["" if worker.trial is None else _whole(worker.seconds) for worker in workers]
+    others = max(map(len, ["Trial", *trials])) + max(map(len, ["Time", *times])) + 4
+    names = [_name(worker, width - others) for worker in workers]
     columns = [max(map(len, column)) for column in ([heading, *names], ["Trial", *trials], ["Time", *times])]
     rows = zip(names, trials, times, strict=True)
     lines = [Text(_row((heading, "Trial", "Time"), columns), "cyan")]
     return lines + [Text(_row(row, columns)) for row in rows]
 
 
-def _name(worker: WorkerStatus) -> str:
-    """Rank, host and GPUs; of a UUID as much as tells it from others."""
-    name = f"{worker.rank}@{clean(worker.host)}"
+def _name(worker: WorkerStatus, width: int) -> str:
+    """Rank, host and GPUs in at most `width` characters; of a UUID as much as tells it from others."""
     devices = ",".join(clean(device)[:_DEVICE] for device in worker.devices)
-    return f"{name} GPU {devices.removeprefix('GPU-')}" if devices else name
+    own = f" GPU {devices.removeprefix('GPU-')}" if devices else ""
+    host = clean(worker.host)
+    if len(f"{worker.rank}@{host}{own}") > width:
+        host = host.partition(".")[0]
+    return shorten(f"{worker.rank}@{host}{own}", max(width, 8))
 
 
 def _row(cells: tuple[str, str, str], columns: Sequence[int]) -> str:

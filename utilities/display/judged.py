@@ -13,7 +13,9 @@ def shown_trial(trial: Trial, outcome: Outcome, goals: Goals) -> ShownTrial:
     complete = outcome.state is TrialState.COMPLETE
     values = goals.values_of(outcome) if complete and goals.several else None
     feasible = not complete or goals.keeps(outcome)
-    return ShownTrial(trial.number, trial.config, outcome.state, outcome.objective, values or (), feasible)
+    return ShownTrial(
+        trial.number, trial.config, outcome.state, outcome.objective, values or (), feasible, trial.budget
+    )
 
 
 def shown_front(goals: Goals, incumbents: Incumbents) -> ShownFront | None:

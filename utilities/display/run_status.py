@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from utilities.budgets import Budget
 from utilities.display.text import clean, counted, listed, number
 from utilities.trial import TrialState, Value
 
@@ -27,6 +28,8 @@ class ShownTrial:
         Those of several objectives.
     feasible
         Whether it keeps the constraints on metrics.
+    budget
+        With which it was evaluated; None in a study without budgets.
     """
 
     number: int
@@ -35,6 +38,7 @@ class ShownTrial:
     objective: float | None = None
     values: tuple[float, ...] = ()
     feasible: bool = True
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class ShownFront:
 
     def __str__(self) -> str:
         """Size, and the best of each objective."""
-        best = (f"{clean(name)} {number(value)}" for name, value in zip(self.names, self.ideal, strict=False))
+        best = (f"best {clean(name)} {number(value)}" for name, value in zip(self.names, self.ideal, strict=False))
         return listed([counted(self.size, "trial"), *best])
 
 
@@ -126,6 +130,8 @@ class RunStatus:
         "initial design", "model" or "finishing".
     surrogate
         One line on the surrogate; may be empty.
+    failures
+        Number of failed trials by reason.
     """
 
     study: str
@@ -145,6 +151,7 @@ class RunStatus:
     recent: tuple[ShownTrial, ...] = ()
     phase: str = ""
     surrogate: str = ""
+    failures: tuple[tuple[str, int], ...] = ()
 
     @property
     def fraction(self) -> float | None:

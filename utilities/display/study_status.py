@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from utilities.display.failures import reason_lines
 from utilities.display.run_status import RunStatus, ShownTrial
 from utilities.display.text import clean, counted, duration, listed, number, setting, shorten
 from utilities.trial import TrialState, Value
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 _LABEL = 10
 _REASONS = 5
-_REASON_LENGTH = 90
 _SHOWN_RUNNING = 8
 _CONFIG_LENGTH = 120
-_STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PAUSED: "paused",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +66,6 @@ class StudyStatus(RunStatus):
         Trials that were proposed and do not run: a worker holds them, or the next run evaluates them first.
     under_way
         Trials under evaluation, the longest first.
-    failures
-        Number of failed trials by reason.
     sessions
         Number of runs.
     ranks
@@ -78,7 +81,6 @@ class StudyStatus(RunStatus):
     state: str = ""
     waiting: int = 0
     under_way: tuple[Running, ...] = ()
-    failures: tuple[tuple[str, int], ...] = ()
     sessions: int = 0
     ranks: int | None = None
     latest: float | None = None
@@ -87,14 +89,15 @@ class StudyStatus(RunStatus):
 
 def plain_lines(status: StudyStatus) -> list[str]:
     """Lines of a log, without styles and of any width."""
+    names = () if status.front is None else status.front.names
     return [
         f"{clean(status.study)}: {clean(status.standing)}",
         *_fact("trials", _progress(status)),
         *_fact("best" if status.front is None else "front", _best(status)),
         *_fact("states", _states(status)),
-        *_block("failures", failure_lines(status)),
+        *_block("failures", reason_lines(status.failures, _REASONS)),
         *_block("running", _running(status)),
-        *_block("latest", [_ended(trial) for trial in status.recent]),
+        *_block("latest", [_ended(trial, names) for trial in status.recent]),
         *_fact("journal", damage(status)),
         *_fact("folder", clean(status.folder)),
     ]
@@ -108,11 +111,6 @@ def study_frame(status: StudyStatus, width: int, height: int, ascii_only: bool =
 
     style = "green" if status.state in ("running", "finished") else "yellow"
     more = [Text.assemble(("State      ", "cyan"), (clean(status.standing), style))]
-    labels = ["Failures", *[""] * _REASONS]
-    more += [
-        Text.assemble((label.ljust(len("State      ")), "cyan"), (line, "red"))
-        for label, line in zip(labels, failure_lines(status), strict=False)
-    ]
     if told := damage(status):
         more.append(Text(told, "red"))
     for line in more:
@@ -159,17 +157,6 @@ def as_table(status: StudyStatus) -> dict[str, Any]:
     }
 
 
-def failure_lines(status: StudyStatus) -> list[str]:
-    """``3 x ValueError: no``, the most frequent first, of very many reasons only some."""
-    lines = [
-        f"{count:,} x {shorten(clean(reason), _REASON_LENGTH)}" for reason, count in status.failures[: _REASONS - 1]
-    ]
-    others = status.failures[_REASONS - 1 :]
-    if others:
-        lines.append(f"{sum(count for _, count in others):,} x {counted(len(others), 'other reason')}")
-    return lines
-
-
 def damage(status: StudyStatus) -> str:
     """Sentence on damaged lines; empty where none is."""
     if not status.damaged:
@@ -180,7 +167,8 @@ def damage(status: StudyStatus) -> str:
 def _shown(trial: ShownTrial) -> dict[str, Any]:
     values = {"values": trial.values} if trial.values else {"objective": _finite(trial.objective)}
     kept = {} if trial.feasible else {"feasible": False}
-    return {"number": trial.number, **values, **kept, "config": dict(trial.config)}
+    budget = {} if trial.budget is None else {"budget": trial.budget}
+    return {"number": trial.number, **values, **kept, **budget, "config": dict(trial.config)}
 
 
 def _finite(value: float | None) -> float | None:
@@ -206,7 +194,7 @@ def _best(status: StudyStatus) -> str:
     if status.front is not None:
         return str(status.front) if status.front.size else "none yet"
     if best is None or best.objective is None:
-        return "none yet"
+        return "none yet: no trial has had the full budget" if status.states.get(TrialState.PAUSED) else "none yet"
     return f"{number(best.objective)}, trial {best.number}: {_config(best.config)}"
 
 
@@ -224,11 +212,18 @@ def _running(status: StudyStatus) -> list[str]:
     return [*lines, f"and {more:,} more"] if more > 0 else lines
 
 
-def _ended(trial: ShownTrial) -> str:
-    values = trial.values or ((trial.objective,) if trial.objective is not None else ())
-    told = "  ".join(map(number, values)) if values else trial.state.value.lower()
-    kept = "" if trial.feasible else "  infeasible"
-    return f"{trial.number}  {told}{kept}  {_config(trial.config)}"
+def _ended(trial: ShownTrial, names: Sequence[str]) -> str:
+    """Number, what it came to and with what budget, how it ended where that is not as usual, configuration."""
+    values = [f"{clean(name)} {number(value)}" for name, value in zip(names, trial.values, strict=False)]
+    if not values and trial.objective is not None:
+        values = [number(trial.objective)]
+    told = [
+        listed(values),
+        "" if trial.budget is None else f"budget {trial.budget:g}",
+        "" if trial.state is TrialState.COMPLETE else trial.state.value.lower(),
+        "" if trial.feasible else "infeasible",
+    ]
+    return "  ".join([str(trial.number), *filter(None, told), _config(trial.config)])
 
 
 def _config(config: Mapping[str, Value]) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from utilities.display.comparison import comparison_lines, rerun_lines
-from utilities.display.text import clean, counted, duration, listed, number, printable, setting, shorten, uncertain
+from utilities.display.failures import reason_lines
+from utilities.display.text import clean, counted, duration, listed, number, printable, setting, uncertain
 from utilities.trial import Config, TrialState
 
 _LABEL = 15
 _SHOWN = 10
-_REASONS = 3
-_REASON_LENGTH = 90
+_REASONS = 4
 _ORDER = (
     TrialState.COMPLETE,
     TrialState.PAUSED,
@@ -50,7 +50,7 @@ def final_summary(summary: Mapping[str, Any]) -> str:
         _status(summary),
         _evaluated(summary),
         _predicted(summary.get("predicted_best")),
-        _borders(summary.get("borders") or ()),
+        border_lines(summary.get("borders") or ()),
         rerun_lines(summary.get("rerun")),
         comparison_lines(summary.get("significance")),
         _course(summary),
@@ -119,7 +119,8 @@ def _predicted(predicted: Mapping[str, Any] | None) -> list[str]:
     return ["Predicted best point", line, *_config(predicted.get("config") or {})]
 
 
-def _borders(borders: Sequence[Mapping[str, Any]]) -> list[str]:
+def border_lines(borders: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines on ranges that end too early, tables of `utilities.borders.Border`; none where there are none."""
     if not borders:
         return []
     return ["At a border of its range: widen that where it is no natural end", *map(_border, borders)]
@@ -144,7 +145,7 @@ def _course(summary: Mapping[str, Any]) -> list[str]:
         *_fact("Trials", _trials(summary.get("states") or {})),
         *_fact("Budgets", _budgets(summary.get("fidelity") or {})),
         *_fact("Feasible", _feasible(summary)),
-        *_failures(summary.get("failures") or ()),
+        *(f"  {line}" for line in reason_lines(summary.get("failures") or (), _REASONS)),
         *_fact("Lost", printable(listed(summary.get("lost_ranks") or []))),
         *_fact("Retries", str(summary.get("retries") or "")),
         *_fact("Workers busy", "" if busy is None else f"{busy:.1%} of their time"),
@@ -181,15 +182,6 @@ def _budgets(fidelity: Mapping[str, Any]) -> str:
         return ""
     rungs = ", ".join(f"{rung['trials']:,} to {rung['budget']:g}" for rung in fidelity["rungs"] if rung["trials"])
     return clean(f"{fidelity['spent']:g} {fidelity['name']} in all: {rungs}") if rungs else ""
-
-
-def _failures(failures: Sequence[tuple[str, int]]) -> list[str]:
-    ranked = sorted(failures, key=lambda failure: -failure[1])
-    lines = [f"  {count:,} x {shorten(clean(reason), _REASON_LENGTH)}" for reason, count in ranked[:_REASONS]]
-    others = ranked[_REASONS:]
-    if others:
-        lines.append(f"  {sum(count for _, count in others):,} x {counted(len(others), 'other reason')}")
-    return lines
 
 
 def _proposals(seconds: Mapping[str, float | None]) -> str:

@@ -52,6 +52,8 @@ class Chronicle:
     reports
         Intermediate values: by trial and step the value and its time, in seconds since the epoch. Those on instances
         are left out: each has its own.
+    measured
+        Evaluations of trials on instances, by trial, in the order in which they ended.
     runs
         How each run began, in their order.
     ended_before
@@ -76,6 +78,7 @@ class Chronicle:
         self.ended: list[TrialRecord] = []
         self.running: dict[int, TrialRecord] = {}
         self.reports: dict[int, dict[int, tuple[float, float]]] = {}
+        self.measured: dict[int, list[Measured]] = {}
         self.runs: list[SessionStart] = []
         self.ended_before = self.damaged = 0
         self.latest: float | None = None
@@ -216,6 +219,7 @@ class Chronicle:
                 self._leave(number, part)
                 self.latest = time
             case Measured(number=number, part=part, completed=time):
+                self.measured.setdefault(number, []).append(record)
                 self._leave(number, part)
                 self.latest = time
             case Paused(number=number, completed=time):

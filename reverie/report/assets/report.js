@@ -13,9 +13,11 @@
       background: "transparent",
       font: "system-ui, sans-serif",
       view: { stroke: line },
-      axis: { labelColor: soft, titleColor: text, gridColor: line, domainColor: line, tickColor: line, labelLimit: 160, titleFontWeight: 500 },
+      axis: { labelColor: soft, titleColor: text, gridColor: line, domainColor: line, tickColor: line, labelLimit: 160, labelSeparation: 6, titleFontWeight: 500 },
       legend: { labelColor: soft, titleColor: text, titleFontWeight: 500 },
       title: { color: text },
+      // More stands out more: darker on white, brighter on black.
+      range: { heatmap: dark.matches ? ["#22324d", "#a9cbff"] : { scheme: "blues" } },
     };
   }
 
