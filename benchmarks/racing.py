@@ -32,7 +32,7 @@ from mpi.mpi_race import Parts
 from utilities.designs import sobol_points
 from utilities.optimizer import Optimizer
 from utilities.space import Space
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.surrogate import Array
 from utilities.trial import Config, Outcome, TrialState
 

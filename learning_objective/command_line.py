@@ -97,7 +97,7 @@ def _parse(arguments: Sequence[str] | None, program: str, method: str | None) ->
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 2
     if given.pop("list"):
-        from learning_objective.studies import benchmark_table
+        from learning_objective.benchmarks import benchmark_table
 
         print(benchmark_table())
         return 0

@@ -6,7 +6,6 @@ Imports neither numpy nor torch: worker ranks live on this file.
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -14,14 +13,15 @@ from typing import Any, Self
 import msgspec
 
 from learning_objective.child_process import ChildMessage, ChildProcess, Done, Joined, Loaded, LoadFailed, Reported
-from learning_objective.loading import LoadError, load
+from learning_objective.in_process import InProcess
+from learning_objective.loading import LoadError
 from learning_objective.meeting import Meeting, Place
 from learning_objective.memory import MemoryWatch, format_bytes
 from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.output_log import trim
 from learning_objective.resources import WHATEVER_IS_SET, Resources
-from learning_objective.results import Objective, Wanted, attempt, ending, from_outside, output_file, tail_of
-from learning_objective.trial_handle import TrialHandle
+from learning_objective.results import ending, from_outside, output_file, tail_of
+from learning_objective.time_limit import TimeLimit
 from utilities.trial import Outcome, Trial, TrialState
 
 LOAD_SECONDS = 600.0
@@ -29,9 +29,6 @@ LOAD_SECONDS = 600.0
 
 _DISMISSAL_SECONDS = 2.0
 _GLANCE = 0.02
-_MOST_WAITING = 2 * (1 << 16) // 57
-"""Reports that can have been on their way when a time limit came: two buffers full of the shortest."""
-
 _LOOK_SECONDS = 0.1
 """How often the output and the memory of a running trial are looked at."""
 
@@ -120,19 +117,15 @@ class Evaluator:
         self._trials_folder = trials_folder.absolute()
         self._timeout = math.inf if timeout is None else timeout
         self._resources = resources
-        self._grace = grace
+        self._limit = TimeLimit(grace)
         self._place, self._listener = place, listener
         limited = timeout is not None or memory is not None
-        self._here = isolation == "none" and spec.benchmark is not None and not limited and place is None
-        self._objective: Objective | None = None
+        here = isolation == "none" and spec.benchmark is not None and not limited and place is None
+        self._here = InProcess(spec, resources) if here else None
         self._child: ChildProcess | None = None
         self._loaded = False
         self._trial: Trial | None = None
         self._outcome: Outcome | None = None
-        self._begun = 0.0
-        self._deadline = math.inf
-        self._limit = self._exceeded = ""
-        self._overdue = 0
         self._memory = None if memory is None else MemoryWatch(memory)
         self._next_look = 0.0
         self.load_error: str | None = None
@@ -151,7 +144,7 @@ class Evaluator:
         self._child = ChildProcess(self._resources, () if self._listener is None else (self._listener,))
         self._loaded = False
         self._child.send({"type": "load", **self._spec.as_message()})
-        self._limit_to(LOAD_SECONDS, f"importing it took more than {LOAD_SECONDS:g} s")
+        self._limit.begin(LOAD_SECONDS, f"importing it took more than {LOAD_SECONDS:g} s")
 
     def load(self) -> str | None:
         """Load the objective and wait for it: None, or why it cannot be loaded."""
@@ -179,8 +172,8 @@ class Evaluator:
         """
         if self._trial is not None:
             raise RuntimeError(f"trial {trial.number} was started before trial {self._trial.number} ended")
-        if self._here:
-            self._trial, self._outcome = trial, self._evaluate_here(trial)
+        if self._here is not None:
+            self._trial, self._outcome = trial, self._evaluate_here(trial, self._here)
             return
         if self._child is not None and self._child.gone():
             self.kill()
@@ -214,7 +207,7 @@ class Evaluator:
             if event is not None or now >= until:
                 return event
             if self._child is not None:
-                self._child.wait(min(until, self._deadline, self._next_look if self._trial else until) - now)
+                self._child.wait(min(until, self._limit.deadline, self._next_look if self._trial else until) - now)
         return None
 
     @property
@@ -255,34 +248,17 @@ class Evaluator:
         if self._place is None:
             self._limit_trial()
         else:
-            self._limit_to(LOAD_SECONDS, f"the worker's other ranks did not come within {LOAD_SECONDS:g} s")
+            self._limit.begin(LOAD_SECONDS, f"the worker's other ranks did not come within {LOAD_SECONDS:g} s")
 
     def _limit_trial(self) -> None:
-        self._limit_to(self._timeout, f"exceeded trial_timeout of {self._timeout:g} s")
+        self._limit.begin(self._timeout, f"exceeded trial_timeout of {self._timeout:g} s")
 
-    def _limit_to(self, seconds: float, limit: str) -> None:
-        self._begun = time.monotonic()
-        self._deadline, self._limit = self._begun + seconds, limit
-        self._exceeded = ""
-        self._overdue = 0
-
-    def _evaluate_here(self, trial: Trial) -> Outcome:
-        begun = time.monotonic()
-        if self._objective is None:
-            os.environ.update(self._resources.variables(os.environ))
+    def _evaluate_here(self, trial: Trial, here: InProcess) -> Outcome:
         try:
-            objective = self._objective or load(self._spec.label, self._spec.folder)
+            return here.evaluate(trial, self._folder(trial))
         except LoadError as error:
             self.load_error = str(error)
             return Outcome(TrialState.FAIL, message=f"{_UNLOADABLE}: {error}")
-        self._objective = objective
-        devices = self._resources.devices
-        own = trial.number, trial.seed, trial.budget, self._folder(trial)
-        before, instance = trial.previous_budget, trial.instance
-        handle = TrialHandle(*own, devices=devices, previous_budget=before, instance=instance)
-        result = attempt(objective, trial.config, handle, Wanted.of(self._spec.as_message()))
-        seconds = time.monotonic() - begun
-        return Outcome(TrialState(result.state), result.objective, result.metrics, seconds, result.message)
 
     def _advance(self, child: ChildProcess) -> Outcome | Report | None:
         """Act on one thing that happened to the child, if anything did."""
@@ -299,11 +275,8 @@ class Evaluator:
         return (self._hurry(child) or event) if isinstance(message, Reported) else event
 
     def _hurry(self, child: ChildProcess) -> Outcome | None:
-        """Keep the time limit of a trial that reports on and on; its outcome may wait behind reports in time."""
-        if time.monotonic() < self._deadline:
-            return None
-        self._overdue += 1
-        return self._enforce_limit(child) if self._exceeded or self._overdue > _MOST_WAITING else None
+        """Keep the time limit of a trial that reports on and on."""
+        return self._enforce_limit(child) if self._limit.overtaken() else None
 
     def _look_at(self, child: ChildProcess) -> Outcome | None:
         """Bound the output and the memory of a running trial."""
@@ -314,7 +287,7 @@ class Evaluator:
         child.trim_early_output()
         if self._loaded:
             self._trim(self._trial)
-        held = None if self._memory is None or self._exceeded else self._memory.excess(child.group)
+        held = None if self._memory is None or self._limit.exceeded else self._memory.excess(child.group)
         if held is None or self._memory is None:
             return None
         why = f"exceeded trial_memory of {format_bytes(self._memory.limit)} (it had {format_bytes(held)})"
@@ -325,21 +298,21 @@ class Evaluator:
             case Loaded() if not self._loaded:
                 self._loaded, self.load_error = True, None
                 if self._trial is None:
-                    self._deadline = math.inf
+                    self._limit.lift()
                 else:
                     self._limit_start()
-            case Joined(number) if self._runs(number) and not self._exceeded:
+            case Joined(number) if self._runs(number) and not self._limit.exceeded:
                 self._limit_trial()
             case LoadFailed(text):
                 return self._cannot_load(text)
-            case Reported(number, step, value) if self._runs(number) and not self._exceeded:
+            case Reported(number, step, value) if self._runs(number) and not self._limit.exceeded:
                 return Report(number, step, math.nan if value is None else value)
             case Done(number, state, objective, metrics, text, killed, spent, peer_lost) if self._runs(number):
-                if self._exceeded:
-                    return self._failed(self._exceeded)
+                if self._limit.exceeded:
+                    return self._failed(self._limit.exceeded)
                 self.killed, self.peer_lost = killed, peer_lost
                 self._trim(self._trial)
-                outcome = Outcome(TrialState(state), objective, metrics, self._seconds(), text)
+                outcome = Outcome(TrialState(state), objective, metrics, self._limit.seconds, text)
                 if spent:
                     self.kill()
                 return self._ended(outcome)
@@ -353,8 +326,8 @@ class Evaluator:
         early = child.early_output()
         status = child.end()
         self._child = None
-        if self._exceeded:
-            why = self._exceeded
+        if self._limit.exceeded:
+            why = self._limit.exceeded
         elif status is None:
             why = "the objective's process closed its connection to the worker"
         else:
@@ -366,13 +339,12 @@ class Evaluator:
         return self._failed(f"while it was imported, {why}") if self.killed else self._cannot_load(why)
 
     def _enforce_limit(self, child: ChildProcess) -> Outcome | None:
-        if time.monotonic() < self._deadline:
+        if not self._limit.over:
             return None
-        if self._exceeded:
+        if self._limit.exceeded:
             return self._after_end(child)
-        self._exceeded = self._limit
         child.terminate()
-        self._deadline = time.monotonic() + self._grace
+        self._limit.exceed()
         return None
 
     def _cannot_load(self, why: str) -> Outcome | None:
@@ -381,7 +353,7 @@ class Evaluator:
 
     def _failed(self, message: str) -> Outcome | None:
         """The running trial failed, and its process is of no more use."""
-        trial, seconds = self._trial, self._seconds()
+        trial, seconds = self._trial, self._limit.seconds
         self.kill()
         self._trim(trial)
         if trial is None:
@@ -393,10 +365,7 @@ class Evaluator:
         if trial is not None:
             trim(self._output(trial))
 
-    def _seconds(self) -> float:
-        return time.monotonic() - self._begun
-
     def _ended(self, outcome: Outcome) -> Outcome:
         self._trial = self._outcome = None
-        self._deadline = math.inf
+        self._limit.lift()
         return outcome

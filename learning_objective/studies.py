@@ -19,7 +19,8 @@ from utilities.display.text import clean, emit
 from utilities.errors import StudyError, nearest, quoted
 from utilities.methods import missing_extra
 from utilities.storage.stored_study import read_stored
-from utilities.storage.study_file import Study, override, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import override, read_study
 from utilities.storage.tables import LARGEST, SUFFIXES
 
 DEFAULT_BUDGET = 100
@@ -185,13 +186,3 @@ def _default_budget(study: Study) -> int:
 
         return min(Grid(study.space).size, LARGEST)
     return DEFAULT_BUDGET
-
-
-def benchmark_table() -> str:
-    """Table of the benchmarks: name, dimension, known minimum, default budget, source."""
-    rows = [("name", "dimension", "minimum", "budget", "source")]
-    for benchmark in BENCHMARKS.values():
-        minimum = "unknown" if benchmark.minimum is None else f"{benchmark.minimum:.6g}"
-        rows.append((benchmark.name, str(len(benchmark.space)), minimum, str(benchmark.budget), benchmark.source))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join("  ".join([*map(str.ljust, row, widths), row[4]]) for row in rows)

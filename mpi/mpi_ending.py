@@ -5,7 +5,7 @@ from __future__ import annotations
 from mpi.mpi_definitions import FINISHED, NONE_SUCCEEDED, RESUMABLE, USER_ERROR
 from mpi.mpi_promotions import Promotions
 from utilities.ledger import Ledger
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, TrialState
 
 TIME_LIMIT = "time limit"

@@ -6,9 +6,6 @@ so just as well. Times are seconds since the epoch.
 
 from __future__ import annotations
 
-import sys
-
-from mpi.mpi_ahead import Ahead
 from mpi.mpi_definitions import (
     Done,
     Evaluate,
@@ -25,19 +22,19 @@ from mpi.mpi_definitions import (
 from mpi.mpi_dispatch import Dispatch
 from mpi.mpi_ending import TIME_LIMIT, Ending
 from mpi.mpi_gate import DiskGate
+from mpi.mpi_hand_out import HandOut
 from mpi.mpi_promotions import Promotions
 from mpi.mpi_race import Parts
 from mpi.mpi_refits import Refits
 from mpi.mpi_staff import Staff
 from mpi.mpi_stops import Stops
+from mpi.mpi_supply import Supply
 from utilities.display.progress import Display
 from utilities.early_stopping import EarlyStopping
-from utilities.errors import SpaceExhaustedError
 from utilities.ledger import Ledger
 from utilities.optimizer import Optimizer
-from utilities.stage_plan import describe
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, Trial, TrialState
 
 
@@ -87,14 +84,27 @@ class Master:
         self._refits = Refits(optimizer, study.seed, trainers)
         self.ledger = Ledger(study, now)
         self.ledger.restore(run.records.values())
-        self._proposals = Ahead(optimizer, self.ledger, batches=ahead)
         self._dispatch = Dispatch(run, self.ledger, study.retries)
         self._stops = Stops(stopping, run, self.ledger, optimizer)
         self._promotions = Promotions(optimizer, run, self.ledger, self._stops)
         self.ending = Ending(study, self.ledger, self._promotions)
         self._hands, self._again = self._dispatch.hands, self._dispatch.again
         self._parts = None if study.instances is None else Parts(study.instances, study, run.first_seed, self._hands)
+        self._supply = Supply(
+            study.budget,
+            optimizer,
+            run,
+            self.ledger,
+            display=display,
+            dispatch=self._dispatch,
+            promotions=self._promotions,
+            parts=self._parts,
+            ending=self.ending,
+            ahead=ahead,
+        )
+        self._hand_out = HandOut(self._supply, self._dispatch, self.ledger, hold=ahead)
         self._gate = DiskGate(run, display, now)
+        self._outbox: list[Letter] = []
         self._staff = Staff(
             study,
             duty,
@@ -103,11 +113,10 @@ class Master:
             dispatch=self._dispatch,
             ledger=self.ledger,
             display=display,
+            outbox=self._outbox,
             master=self,
         )
         self._ranks = self._staff.hosts
-        self._outbox: list[Letter] = []
-        self.exhausted = False
         self._changed = True
         self.over = False
         if self._parts is not None:
@@ -214,14 +223,13 @@ class Master:
 
     def greet(self) -> list[Letter]:
         """START for the ranks that have reported: sent ahead of `answer`, they load while a first proposal is made."""
-        starts = [letter for letter in self._staff.letters if isinstance(letter[1], Start)]
-        self._staff.letters = [letter for letter in self._staff.letters if not isinstance(letter[1], Start)]
+        starts = [letter for letter in self._outbox if isinstance(letter[1], Start)]
+        self._outbox[:] = [letter for letter in self._outbox if not isinstance(letter[1], Start)]
         return starts
 
     def warm_up(self) -> None:
         """Make the first proposal, which loads libraries, before its trial is noted as started."""
-        if self.ledger.mean_evaluation is None and self._hands.idle and self._open and not self._waiting:
-            self._proposals.warm_up(len(self._hands.idle), self._left)
+        self._supply.warm_up()
 
     def answer(self, now: float) -> list[Letter]:
         """Messages to send, once everything they rest on is on disk. At most one slow proposal is made for it.
@@ -234,11 +242,11 @@ class Master:
         if not self._changed and not self._gate.due(now):
             return []
         self._changed = False
-        letters = self._outbox + ([] if self.over else self._stops.judge()) + self._take_letters()
-        self._outbox = []
+        letters = self._take_letters() + ([] if self.over else self._stops.judge())
         waited = self._gate.shut
         if not self.over and not waited:
-            letters += [*self._refit(now), *self._hand_out(now)]
+            letters += [*self._refit(now), *self._hand_out.give(now)]
+            self._changed |= self._hand_out.unfinished
         letters = self._gate.pass_through(letters, now)
         self._changed |= waited and not self._gate.shut
         if self.over:
@@ -264,71 +272,9 @@ class Master:
         return self._take_letters() + self._refits.ask()
 
     def _take_letters(self) -> list[Letter]:
-        letters = list(self._staff.letters)
-        self._staff.letters.clear()
+        letters = list(self._outbox)
+        self._outbox.clear()
         return letters
-
-    def _hand_out(self, now: float) -> list[Letter]:
-        letters: list[Letter] = []
-        idle = self._hands.idle
-        while idle and self._open:
-            slow = not self._at_hand
-            trial = self._next_trial(idle[0])
-            if trial is None:
-                break
-            letters.append(self._dispatch.give(idle.popleft(), trial, now))
-            if slow and idle and self.ledger.typical_proposal > 1e-3:
-                self._changed = True
-                break
-        return letters + (self._dispatch.recall() if idle and self._left <= 0 else self._give_to_hold(now))
-
-    def _give_to_hold(self, now: float) -> list[Letter]:
-        """Hand workers that evaluate what they will evaluate next, where they would wait for that.
-
-        Only what is ready at once; and towards the end of the budget fewer, which an idle worker might begin sooner.
-        """
-        roomy, seats = self._hands.roomy, len(self.ledger.seats)
-        most = self._proposals.depth_held() if self._ahead and roomy else 0
-        letters: list[Letter] = []
-        while roomy and self._open and (depth := min(most, (self._left - 1) // seats - 1)) > 0:
-            if not self._at_hand and self.ledger.typical_proposal > 0.0:
-                break
-            worker = next(iter(roomy))
-            del roomy[worker]
-            for _ in range(depth + 1 - self._hands.count(worker)):
-                trial = self._next_trial(worker)
-                if trial is None:
-                    return letters
-                letters.append(self._dispatch.give(worker, trial, now))
-        return letters
-
-    def _next_trial(self, worker: int) -> Trial | None:
-        """Next trial for a worker, or next part of one; None where it has to wait."""
-        if (trial := self._dispatch.next_again(worker)) is not None:
-            return trial
-        if self._parts is None:
-            return self._promotions.next(last=self._nothing_else) or self._propose()
-        part = self._parts.next(worker)
-        if part is None and self._left > 0 and (trial := self._propose()) is not None:
-            self._parts.enter(trial)
-            part = self._parts.next(worker)
-        return part
-
-    def _propose(self) -> Trial | None:
-        if self._proposals.must_wait(self._left):
-            return None
-        if not self._optimizer.ready:
-            self._proposals.serve(len(self._hands.idle), self._left)
-        try:
-            trial = self._optimizer.ask()
-        except SpaceExhaustedError:
-            self.exhausted = not self._optimizer.blocked
-            return None
-        for begun in self._optimizer.stages.news():
-            self._run.stage(begun)
-            self._display.say(describe(begun, self._optimizer.stages.plan))
-        self._run.asked(trial, self._optimizer.origins[trial.number])
-        return trial
 
     # --- when to go on, and when to end -----------------------------------------------------------------------------
 
@@ -337,45 +283,12 @@ class Master:
         """Whether `answer` has more to say at once."""
         return self._changed
 
-    @property
-    def _open(self) -> bool:
-        """Whether another trial may start."""
-        if self.ending.closing:
-            return False
-        begun = len(self._again) if self._parts is None else len(self._parts)
-        more = self._waiting or not self.exhausted
-        left = self._left + (begun if self._waiting else 0)
-        return (more and left > 0) or self._promotions.any(last=self._nothing_else)
-
-    @property
-    def _waiting(self) -> bool:
-        """Whether anything waits that was proposed already: a trial to be evaluated again, a part of one."""
-        return bool(self._again) or (self._parts is not None and self._parts.waiting)
-
-    @property
-    def _at_hand(self) -> bool:
-        """Whether a trial can be given without a proposal being made."""
-        return self._waiting or bool(self._optimizer.ready) or self._promotions.any(last=self._nothing_else)
-
-    @property
-    def _nothing_else(self) -> bool:
-        """Whether no trial runs, waits to be evaluated again, or may be proposed."""
-        return not len(self._hands) and not self._again and (self.exhausted or self._left <= 0)
-
-    @property
-    def _left(self) -> int:
-        """Trials that the budget leaves to be proposed."""
-        if self._study.budget is None:
-            return sys.maxsize
-        begun = len(self._hands) + len(self._again) if self._parts is None else len(self._parts)
-        return self._study.budget - self.ledger.ended - begun
-
     def _finished(self, now: float) -> bool:
         if len(self._hands) or self._gate.shut:
             return self.ending.out_of_grace(now)
         if self.ending.closing:
             return True
-        return not self._open
+        return not self._supply.any
 
     def stop(self, why: str, now: float, grace: float | None = None, error: str = "") -> None:
         """Start no more trials, and end when the running ones have or after `grace` seconds (the study's by default).
@@ -393,6 +306,11 @@ class Master:
         self._changed = True
 
     @property
+    def exhausted(self) -> bool:
+        """Whether the space has no more configurations."""
+        return self._supply.exhausted
+
+    @property
     def dismissed(self) -> bool:
         """Whether every rank has answered the EXIT."""
         return not self._ranks
@@ -400,7 +318,7 @@ class Master:
     @property
     def status(self) -> int:
         """Exit status of the run."""
-        succeeded = self._optimizer.standing.completed > 0 or self.ledger.states[TrialState.PAUSED] > 0
+        succeeded = self._optimizer.incumbents.completed > 0 or self.ledger.states[TrialState.PAUSED] > 0
         return self.ending.status(succeeded=succeeded)
 
     # --- while nothing arrives --------------------------------------------------------------------------------------
@@ -408,8 +326,8 @@ class Master:
     def idle(self, now: float) -> list[Letter]:
         """Use the time in which nothing arrives: answer who still waits, make a proposal ahead."""
         letters = self.answer(now)
-        if not letters and self._ahead and self._open:
-            self._changed |= self._proposals.stock(self._left) and bool(self._hands.roomy)
+        if not letters and self._ahead and self._supply.any:
+            self._changed |= self._supply.stock() and bool(self._hands.roomy)
         self._gate.catch_up(now)
         if self._gate.checkpoint_due(now):
             self.checkpoint(now)
@@ -430,7 +348,7 @@ class Master:
         if not self._display.due(self.ledger.ended, now - self.ledger.began):
             return
         fitted = self._optimizer.fit_state is not None
-        phase = "finishing" if not self._open else "model" if fitted else "initial design"
+        phase = "finishing" if not self._supply.any else "model" if fitted else "initial design"
         phase = "waiting for the disk" if self._gate.shut else phase
         phase = ", ".join(filter(None, [self._optimizer.stages.place, phase]))
         self._display.update(self.ledger.status(self._optimizer, phase, now))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mpi.mpi_hands import Hands
 from utilities.racing import Race, Verdict
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Instance, Outcome, Trial, TrialRecord, TrialState
 
 

@@ -20,11 +20,11 @@ from learning_objective.rerun_line import RerunOptions
 from learning_objective.studies import open_study
 from utilities.display.comparison import as_table
 from utilities.errors import StudyError
-from utilities.standings import Standing, comparison, given_up, standings
+from utilities.race_results import RaceResult, comparison, given_up, race_results
 from utilities.storage.reading import read_trials
 from utilities.storage.records import Header
 from utilities.storage.resumption import OF_A_RUN
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.tables import SUFFIXES
 from utilities.trial import TrialRecord
 
@@ -43,7 +43,7 @@ class Rerun(NamedTuple):
     """
 
     folder: Path
-    originals: list[Standing]
+    originals: list[RaceResult]
     instances: int
 
     def numbers(self, summary: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def plan_rerun(options: RerunOptions) -> tuple[Study, Path, Rerun]:
         study = open_study(Options(study=options.target))
     folder = given if study is None else Path(options.output) / study.name
     folder = folder.parent if folder.name == "journal.jsonl" else folder
-    replay = read_trials(folder / "journal.jsonl", f"rerun: {folder}")
+    replay = read_trials(folder, f"rerun: {folder}")
     header = replay.header
     study = _study_of(header, folder) if study is None else study
     best = _best(replay.trials.values(), header.direction, options.top)
@@ -121,7 +121,7 @@ def plan_rerun(options: RerunOptions) -> tuple[Study, Path, Rerun]:
         instances=(header.instances or [None]) * options.repeats,
         first_instances=None,
         race_alpha=0.0,
-        enqueue=[standing.config for standing in best],
+        enqueue=[result.config for result in best],
         space=replay.space,
     )
     if len(again.instances or ()) * len(best) > 1 << 20:
@@ -130,12 +130,12 @@ def plan_rerun(options: RerunOptions) -> tuple[Study, Path, Rerun]:
     return again, folder, Rerun(folder, best, len(header.instances or [None]))
 
 
-def _best(records: Iterable[TrialRecord], direction: str, count: int) -> list[Standing]:
+def _best(records: Iterable[TrialRecord], direction: str, count: int) -> list[RaceResult]:
     """The best configurations: those that completed, and where they are too few, those that a race gave up."""
     records = list(records)
-    best = standings(records, direction)
-    known = [standing.config for standing in best]
-    others = (standing for standing in given_up(records, direction) if standing.config not in known)
+    best = race_results(records, direction)
+    known = [result.config for result in best]
+    others = (result for result in given_up(records, direction) if result.config not in known)
     return [*best, *others][:count]
 
 
@@ -158,13 +158,13 @@ def _study_of(header: Header, folder: Path) -> Study:
     )
 
 
-def _refuse_others(folder: Path, best: Iterable[Standing]) -> None:
+def _refuse_others(folder: Path, best: Iterable[RaceResult]) -> None:
     """See that an earlier rerun in this folder was of the same configurations."""
     journal = folder / "journal.jsonl"
     if not journal.exists() or journal.stat().st_size == 0:
         return
-    earlier = read_trials(journal, f"rerun: {folder}").header.enqueue
-    if earlier != [standing.config for standing in best]:
+    earlier = read_trials(folder, f"rerun: {folder}").header.enqueue
+    if earlier != [result.config for result in best]:
         raise StudyError(
             f"rerun: {folder} holds a rerun of other configurations, for the study has gone on since: choose another "
             "--seed, --top or --repeats, or move it away"

@@ -13,7 +13,7 @@ from mpi.mpi_definitions import Ready, WorkerDuty
 from utilities.devices import Devices, GpuPool, GpuShortageError
 from utilities.display.text import counted, shorten
 from utilities.errors import StudyError
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 _SHOWN = 100
 """Characters of a list of GPUs in an error."""

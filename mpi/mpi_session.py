@@ -30,13 +30,13 @@ from utilities.early_stopping import EarlyStopping
 from utilities.errors import DiskError, StudyError
 from utilities.grid import Grid
 from utilities.ledger import best_initial, found
+from utilities.race_results import comparison
 from utilities.rungs import concluded, rung_counts
 from utilities.stage_plan import describe
-from utilities.standings import comparison
 from utilities.storage.run_folder import RunFolder
 from utilities.storage.stage_tables import cut_off_stages
 from utilities.storage.stop_request import StopRequest, StopRequests
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.tables import LARGEST
 from utilities.study_optimizer import make_optimizer
 

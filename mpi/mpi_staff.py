@@ -13,7 +13,7 @@ from utilities.display.progress import Display
 from utilities.display.text import counted
 from utilities.errors import StudyError
 from utilities.ledger import Ledger
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, Trial, TrialState
 
 
@@ -42,13 +42,13 @@ class Staff:
         Number of ranks that will report.
     refits, dispatch, ledger, display
         Those of the master.
+    outbox
+        Where messages to be sent are put.
     master
         Books the outcome of a trial that was lost too often, and ends the run.
 
     Attributes
     ----------
-    letters
-        Messages to be sent.
     hosts
         Host of each rank that is there.
     """
@@ -63,20 +63,20 @@ class Staff:
         dispatch: Dispatch,
         ledger: Ledger,
         display: Display,
+        outbox: list[Letter],
         master: Superior,
     ) -> None:
         self._study, self._refits, self._dispatch, self._ledger = study, refits, dispatch, ledger
-        self._display, self._master = display, master
+        self._display, self._outbox, self._master = display, outbox, master
         self._roster = Roster(study, duty, ranks)
         self._idle_told: list[int] = []
         self.hosts = self._roster.hosts
-        self.letters: list[Letter] = []
 
     def welcome(self, rank: int, ready: Ready, now: float) -> None:
         """Give a rank that reports its role."""
         self._roster.report(rank, ready)
         if rank in self._refits.trainers:
-            self.letters.append((rank, self._refits.welcome(rank)))
+            self._outbox.append((rank, self._refits.welcome(rank)))
             self._employ([], now)
         else:
             self._employ([rank], now)
@@ -88,7 +88,7 @@ class Staff:
     def turn_away(self, rank: int, ready: Ready, status: int) -> None:
         """Answer a rank that reports after the run is over."""
         self._roster.report(rank, ready)
-        self.letters.append((rank, Exit(status)))
+        self._outbox.append((rank, Exit(status)))
 
     def _employ(self, ranks: Sequence[int], now: float) -> None:
         """Make ranks workers, once all whom they share nodes with are there."""
@@ -98,7 +98,7 @@ class Staff:
             self._master.stop("there are too few GPUs", now, grace=0.0, error=str(error))
             return
         for rank, duty in begun:
-            self.letters.append((rank, Start(duty)))
+            self._outbox.append((rank, Start(duty)))
             if self._roster.leader_of(rank) == rank:
                 self._ledger.seat(rank, self.hosts[rank], now, duty.devices or ())
                 self._dispatch.hands.enter(rank)
@@ -140,7 +140,7 @@ class Staff:
         self._roster.release(leader)
         self._roster.lose(rank)
         left = [other for other in group if other != rank and other in self.hosts]
-        self.letters += [(other, Start(RestDuty())) for other in left]
+        self._outbox += [(other, Start(RestDuty())) for other in left]
         self._employ(left, now)
         return fate
 
@@ -165,7 +165,7 @@ class Staff:
             rank = idle[-1]
             self._dispatch.hands.leave(rank)
             self._roster.release(rank)
-            self.letters.append(self._refits.pass_to(rank))
+            self._outbox.append(self._refits.pass_to(rank))
             self._ledger.leave(rank, now)
             self._display.say(f"{self._roster.name(rank)} refits the surrogate from now on")
 

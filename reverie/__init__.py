@@ -19,15 +19,15 @@ enter(__name__)
 if TYPE_CHECKING:
     from reverie.tuning import Result, minimize
     from utilities.errors import ReverieError, SpaceExhaustedError, StudyError
+    from utilities.incumbents import FrontTrial
     from utilities.optimizer import Optimizer
     from utilities.space import Space
-    from utilities.standing import FrontTrial
     from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialState
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "FrontTrial": "utilities.standing",
+    "FrontTrial": "utilities.incumbents",
     "Incumbent": "utilities.trial",
     "Optimizer": "utilities.optimizer",
     "Outcome": "utilities.trial",

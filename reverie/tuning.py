@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from reverie.executors import Executor, evaluate, next_trial, run_on, worker_count
 from utilities.budgets import Fidelity
+from utilities.incumbents import FrontTrial
 from utilities.optimizer import Optimizer
 from utilities.returned import Returned
 from utilities.space import Space
-from utilities.standing import FrontTrial
 from utilities.trial import Incumbent, Outcome, Prediction, Rung, Trial, TrialRecord, TrialState
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from utilities.space import Space
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Config, Outcome, Trial, TrialState
 
 SPACE: dict[str, dict[str, Any]] = {

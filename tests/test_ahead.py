@@ -10,7 +10,7 @@ import pytest
 from mpi.mpi_ahead import BLIND, HELD_SHARE, MOST, PARTS, SHARE, SINGLY, Ahead
 from utilities.ledger import Ledger
 from utilities.space import Space
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, Trial, TrialState
 
 
@@ -111,7 +111,7 @@ def test_a_refit_is_waited_for_only_where_the_run_would_be_over_before_long() ->
 
 def test_the_first_refit_of_a_run_of_free_evaluations_is_waited_for_and_no_second() -> None:
     plan, maker = ahead(workers=3, told=30, evaluation=1e-6, single=0.0)
-    plan._ledger._latest_counts.clear()
+    plan._ledger._latest_calls.clear()
     maker.must_wait = True
     assert plan.must_wait(2000)
     plan._ledger.refitted(0.5)

@@ -17,7 +17,8 @@ from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.storage.records import Header, SessionStart, decode_record, encode_record, intact
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 from utilities.surrogate import Array
 
 TABLE = {

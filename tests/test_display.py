@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utilities.display.frame import frame
-from utilities.display.progress import PlainDisplay, RunStatus, ShownFront, ShownTrial, WorkerStatus
+from utilities.display.progress import PlainDisplay
+from utilities.display.run_status import RunStatus, ShownFront, ShownTrial, WorkerStatus
 from utilities.display.text import clean, duration, emit, number, printable, setting, shorten, uncertain
 from utilities.trial import TrialState, Value
 

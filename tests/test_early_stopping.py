@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utilities.early_stopping import EarlyStopping, Settings, _Halving, _shares
+from utilities.early_stopping import EarlyStopping
+from utilities.halving import Halving, bracket_shares
+from utilities.stopping_rule import Settings
 
 VALUES = st.floats(-5.0, 5.0) | st.just(math.nan)
 CURVES = st.lists(st.lists(VALUES, min_size=1, max_size=12), min_size=1, max_size=12)
@@ -69,25 +71,25 @@ def test_a_trial_that_skips_rungs_is_judged_at_the_highest_it_reached() -> None:
 @given(st.integers(1, 4), st.integers(2, 4), st.integers(1, 200))
 def test_hyperband_has_a_bracket_for_each_first_rung(first, eta, most):
     most = max(first, most)
-    shares = _shares(Settings(rule="hyperband", min_steps=first, eta=eta, max_steps=most))
+    shares = bracket_shares(first, most, eta)
     assert first * eta ** (len(shares) - 1) <= most < first * eta ** len(shares)
     assert sum(shares) == pytest.approx(1.0)
     assert all(early >= late for early, late in pairwise(shares))
 
 
 def test_trials_fall_into_brackets_by_their_shares_and_the_same_in_every_run() -> None:
-    settings = Settings(rule="hyperband", max_steps=27)
-    rule = _Halving(1, 3, _shares(settings), 7)
+    shares = bracket_shares(1, 27, 3)
+    rule = Halving(1, 3, shares, 7)
     counts = Counter(rule.bracket(number) for number in range(4000))
-    for bracket, share in enumerate(_shares(settings)):
+    for bracket, share in enumerate(shares):
         assert counts[bracket] / 4000 == pytest.approx(share, abs=5 * math.sqrt(share / 4000))
-    assert [_Halving(1, 3, _shares(settings), 7).bracket(n) for n in range(50)] == [rule.bracket(n) for n in range(50)]
+    assert [Halving(1, 3, shares, 7).bracket(n) for n in range(50)] == [rule.bracket(n) for n in range(50)]
 
 
 @given(CURVES, ORDERS)
 def test_hyperband_compares_within_a_bracket_and_never_below_its_first_rung(curves, order):
     settings = Settings(rule="hyperband", max_steps=9)
-    rule, brackets = EarlyStopping(settings, "minimize", 3), _Halving(1, 3, _shares(settings), 3)
+    rule, brackets = EarlyStopping(settings, "minimize", 3), Halving(1, 3, bracket_shares(1, 9, 3), 3)
     alone = [EarlyStopping(Settings(rule="asha", min_steps=3**b), "minimize", 0) for b in range(3)]
     for number, step, value, _ in reports(curves, order):
         bracket = brackets.bracket(number)

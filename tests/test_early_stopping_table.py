@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from utilities.early_stopping import Settings
 from utilities.errors import StudyError
+from utilities.stopping_rule import Settings
 from utilities.storage.study_file import read_study
 
 

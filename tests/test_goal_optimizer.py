@@ -137,7 +137,7 @@ def test_the_best_trial_keeps_the_constraints_and_a_tie_with_the_bound_counts_as
         optimizer.tell(optimizer.ask(), objective, metrics={"a": a, "b": b})
     assert optimizer.best is not None
     assert optimizer.best.number == 1
-    assert (optimizer.standing.completed, optimizer.standing.feasible) == (4, 2)
+    assert (optimizer.incumbents.completed, optimizer.incumbents.feasible) == (4, 2)
 
 
 def test_what_tell_needs_is_said() -> None:

@@ -15,7 +15,8 @@ from reverie.tuning import minimize
 from utilities.errors import StudyError
 from utilities.learning_curves import CurveData
 from utilities.optimizer import Optimizer
-from utilities.storage.study_file import Study, override, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import override, read_study
 from utilities.subspace import Subspace
 from utilities.trial import Config
 

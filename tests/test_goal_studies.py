@@ -17,7 +17,8 @@ from utilities.goals import Goals
 from utilities.pareto import non_dominated
 from utilities.storage.kept_folders import KeptFolders
 from utilities.storage.repair import repair
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 SEVERAL: dict[str, Any] = {"objectives": ["error", "accuracy"], "directions": ["minimize", "maximize"]}

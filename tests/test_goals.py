@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from utilities.errors import StudyError
 from utilities.fitting import family, label_of, labelled
 from utilities.goals import Goals, make_goals
+from utilities.incumbents import Incumbents
 from utilities.metric_constraints import MetricConstraint, read_metric_constraint
-from utilities.standing import Standing
 from utilities.trial import Outcome, TrialState
 
 
@@ -92,17 +92,17 @@ def test_goals_that_make_no_sense_are_refused(arguments: tuple[str, None, None, 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans()), max_size=30))
 def test_the_front_that_stands_is_that_of_all_feasible_trials(trials: list[tuple[int, int, bool]]) -> None:
-    standing = Standing(Goals(("a", "b"), ("minimize", "maximize")))
+    incumbents = Incumbents(Goals(("a", "b"), ("minimize", "maximize")))
     for number, (a, b, feasible) in enumerate(trials):
-        standing.note(number, {"x": number}, (a, b), feasible=feasible)
+        incumbents.note(number, {"x": number}, (a, b), feasible=feasible)
     kept = [(a, b) for a, b, feasible in trials if feasible]
     wanted = [(a, b) for a, b in kept if not any((c <= a and d >= b) and (c < a or d > b) for c, d in kept)]
-    assert sorted(trial.values for trial in standing.front) == sorted(wanted)
-    assert [trial.values[0] for trial in standing.front] == sorted(a for a, _ in wanted)
-    assert standing.best is None
-    assert standing.size == len(wanted)
+    assert sorted(trial.values for trial in incumbents.front) == sorted(wanted)
+    assert [trial.values[0] for trial in incumbents.front] == sorted(a for a, _ in wanted)
+    assert incumbents.best is None
+    assert incumbents.size == len(wanted)
     if wanted:
-        assert standing.ideal == (min(a for a, _ in wanted), max(b for _, b in wanted))
+        assert incumbents.ideal == (min(a for a, _ in wanted), max(b for _, b in wanted))
 
 
 def test_kinds_of_surrogates_carry_the_target() -> None:

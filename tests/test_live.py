@@ -6,7 +6,7 @@ import pytest
 
 from utilities.display.frame import frame
 from utilities.display.live import LiveDisplay
-from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
 from utilities.display.terminal import Terminal
 from utilities.trial import TrialState
 

@@ -17,10 +17,11 @@ from virtual_cluster import Cluster
 from mpi.mpi_definitions import Done, Evaluate, Fit, Ready, Report, Start, Stop, TrainerDuty
 from mpi.mpi_refits import Refits
 from mpi.mpi_trainer import Trainer
-from utilities.early_stopping import EarlyStopping, Settings
+from utilities.early_stopping import EarlyStopping
 from utilities.foresight import OptimizerForesight
 from utilities.model_stopping import APART
 from utilities.optimizer import Optimizer
+from utilities.stopping_rule import Settings
 from utilities.trial import Outcome, TrialState
 
 SPACE: dict[str, Any] = {

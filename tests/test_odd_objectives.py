@@ -11,7 +11,6 @@ from children import PATIENCE, evaluate, events, output
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning_objective import evaluation
 from learning_objective.command import _Lines
 from learning_objective.evaluation import Report
 from learning_objective.results import ResultError, describe, read_result
@@ -211,7 +210,7 @@ def test_a_thread_left_behind_reports_to_no_other_trial(study):
 
 
 def test_endless_reports_hide_no_timeout_from_a_busy_worker(study, monkeypatch):
-    monkeypatch.setattr(evaluation, "_MOST_WAITING", 100)
+    monkeypatch.setattr("learning_objective.time_limit.MOST_WAITING", 100)
     evaluator = study("def objective(config, trial):\n    while True: trial.report(0, 1.0)", timeout=0.3, grace=0.3)
     evaluator.load()
     evaluator.start(Trial(0, {}))
@@ -245,7 +244,7 @@ def test_an_outcome_in_time_counts_though_the_worker_comes_to_it_late(study):
     while _waiting_in(evaluator._child._replies) <= sum(map(len, lines)):
         assert time.monotonic() < until, "the trial did not end"
         time.sleep(0.01)
-    evaluator._deadline = 0.0
+    evaluator._limit.deadline = 0.0
     *reports, outcome = events(evaluator)
     assert reports == [Report(0, step, 1.0) for step in range(300)]
     assert outcome.objective == 1.0

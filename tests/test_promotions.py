@@ -21,8 +21,9 @@ from reverie.report.curves import rungs_of
 from reverie.report.evidence import read_evidence
 from reverie.report.workers import workers
 from utilities.budgets import Fidelity
-from utilities.early_stopping import EarlyStopping, Settings
+from utilities.early_stopping import EarlyStopping
 from utilities.errors import StudyError
+from utilities.stopping_rule import Settings
 from utilities.storage.repair import repair
 from utilities.storage.run_folder import RunFolder
 from utilities.trial import Outcome, Trial, TrialState

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from utilities.errors import StudyError
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 
 LEAST = '[study]\nobjective = "branin"\n{}\n[space.x]\ntype = "float"\nlow = 0.0\nhigh = 1.0\n'
 

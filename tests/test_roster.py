@@ -16,7 +16,7 @@ from mpi.mpi_node import threads_per_rank
 from mpi.mpi_roster import Roster
 from utilities.errors import StudyError
 from utilities.space import Space
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 DUTY = WorkerDuty(ObjectiveSpec("branin"), "trials")
 

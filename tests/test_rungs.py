@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utilities.budgets import Fidelity
-from utilities.early_stopping import MOST_COMPARED
+from utilities.halving import MOST_COMPARED
 from utilities.rungs import Rungs, concluded, in_order, rung_counts
 from utilities.trial import Outcome, Rung, Trial, TrialRecord, TrialState
 

@@ -11,8 +11,8 @@ from scipy.stats import ttest_rel
 
 from benchmarks.significance import Scenario, equal, one_best, two_equal
 from utilities.display.comparison import alone, as_table, comparison_lines, rerun_lines, statement
+from utilities.race_results import comparison, given_up, race_results
 from utilities.significance import LEVEL, TOP, compare, holm, in_pairs
-from utilities.standings import comparison, given_up, standings
 from utilities.trial import Outcome, Trial, TrialRecord, TrialState
 
 
@@ -95,9 +95,9 @@ def record(number: int, x: float, values: list[float], state: TrialState = Trial
 def test_trials_of_the_same_configuration_stand_as_one() -> None:
     records = [record(0, 0.1, [1.0, 3.0]), record(1, 0.2, [0.0, 1.0]), record(2, 0.1, [3.0, 5.0])]
     records += [record(3, 0.3, [0.0, 0.0], TrialState.PRUNED), TrialRecord(Trial(4, {"x": 0.4}), "model")]
-    held = standings(records, "minimize")
+    held = race_results(records, "minimize")
     assert [(s.number, s.objective, s.values) for s in held] == [(1, 0.5, [0.0, 1.0]), (0, 3.0, [2.0, 4.0])]
-    assert [s.number for s in standings(records, "maximize")] == [0, 1]
+    assert [s.number for s in race_results(records, "maximize")] == [0, 1]
     found = comparison(records, "minimize", 2) or pytest.fail("nothing was compared")
     assert found.pairs[0].difference == -2.5
 
@@ -105,7 +105,7 @@ def test_trials_of_the_same_configuration_stand_as_one() -> None:
 def test_a_study_without_instances_compares_nothing() -> None:
     plain = [TrialRecord(Trial(i, {"x": float(i)}), "model", Outcome(TrialState.COMPLETE, float(i))) for i in range(3)]
     assert comparison(plain, "minimize", 1) is None
-    assert [s.number for s in standings(plain, "maximize")] == [2, 1, 0]
+    assert [s.number for s in race_results(plain, "maximize")] == [2, 1, 0]
 
 
 def test_the_sentence_and_the_table() -> None:
@@ -134,8 +134,8 @@ def test_those_given_up_stand_by_what_they_had() -> None:
     records = [record(0, 0.1, [1.0, 3.0]), record(1, 0.2, [2.0], TrialState.PRUNED)]
     records += [record(2, 0.3, [1.5], TrialState.PRUNED), record(3, 0.2, [9.0], TrialState.PRUNED)]
     records.append(TrialRecord(Trial(4, {"x": 0.4}), "model", Outcome(TrialState.PRUNED, 0.0)))  # stopped early
-    assert [standing.number for standing in given_up(records, "minimize")] == [2, 1]
-    assert [standing.number for standing in given_up(records, "maximize")] == [1, 2]
+    assert [result.number for result in given_up(records, "minimize")] == [2, 1]
+    assert [result.number for result in given_up(records, "maximize")] == [1, 2]
 
 
 def test_a_rerun_shows_what_was_and_what_is() -> None:

@@ -17,7 +17,7 @@ from mpi.mpi_session import Session
 from reverie.cli import main
 from utilities.display.progress import PlainDisplay
 from utilities.storage import lock
-from utilities.storage.standing import State, stand
+from utilities.storage.run_state import State, run_state
 from utilities.storage.stop_request import StopRequest, StopRequests, ask, withdraw
 
 
@@ -102,16 +102,16 @@ def holder(**changes: object) -> bytes:
 def test_standing(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
         play(run)
-        assert stand(run.folder, time.time()).state is State.RUNNING
-        assert f"pid {os.getpid()} on" in str(stand(run.folder, time.time()))
-    assert stand(run.folder, time.time()).state is State.UNKNOWN, "a run that leaves no summary"
+        assert run_state(run.folder, time.time()).state is State.RUNNING
+        assert f"pid {os.getpid()} on" in str(run_state(run.folder, time.time()))
+    assert run_state(run.folder, time.time()).state is State.UNKNOWN, "a run that leaves no summary"
     run.write_summary({"status": "stopped: signal SIGTERM"})
-    assert str(stand(run.folder, time.time())) == "stopped: signal SIGTERM"
+    assert str(run_state(run.folder, time.time())) == "stopped: signal SIGTERM"
     run.write_summary({"status": "finished: every configuration of the space was evaluated"})
-    assert stand(run.folder, time.time()).state is State.FINISHED
+    assert run_state(run.folder, time.time()).state is State.FINISHED
     long_ago = time.time() - 1000.0
     os.utime(run.folder / "summary.json", (long_ago, long_ago))
-    assert stand(run.folder, time.time()).state is State.UNKNOWN, "a summary of an earlier run"
+    assert run_state(run.folder, time.time()).state is State.UNKNOWN, "a summary of an earlier run"
 
 
 def test_standing_of_a_run_that_was_killed(tmp_path: Path) -> None:
@@ -124,11 +124,11 @@ def test_standing_of_a_run_that_was_killed(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "there\n"
         folder = tmp_path / "digits"
-        assert stand(folder, time.time()).state is State.RUNNING
+        assert run_state(folder, time.time()).state is State.RUNNING
         process.send_signal(signal.SIGKILL)
-    standing = stand(folder, time.time())
-    assert standing.state is State.KILLED
-    assert "did not end orderly; last record" in standing.detail
+    seen = run_state(folder, time.time())
+    assert seen.state is State.KILLED
+    assert "did not end orderly; last record" in seen.detail
     assert main(["stop", str(folder)]) == 0
 
 
@@ -137,11 +137,11 @@ def test_standing_of_a_run_elsewhere_that_is_silent(tmp_path: Path) -> None:
         play(run)
     (run.folder / "journal.lock").write_bytes(holder())
     now = os.stat(run.folder / "journal.jsonl").st_mtime
-    assert stand(run.folder, now + 800.0).state is State.RUNNING
-    silent = stand(run.folder, now + 1000.0)
+    assert run_state(run.folder, now + 800.0).state is State.RUNNING
+    silent = run_state(run.folder, now + 1000.0)
     assert silent.state is State.SEEMS_DEAD
     assert "last record 16:40 ago; its process cannot be seen from this host" in silent.detail
-    assert stand(run.folder, now + 1000.0, patience=500.0).state is State.RUNNING, "a trial may take that long"
+    assert run_state(run.folder, now + 1000.0, patience=500.0).state is State.RUNNING, "a trial may take that long"
 
 
 def test_stop_gives_up_waiting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,8 @@ from virtual_cluster import Cluster
 
 from mpi.mpi_definitions import Done, Evaluate, Ready, Report, Stop
 from mpi.mpi_stops import recall
-from utilities.early_stopping import EarlyStopping, Settings
+from utilities.early_stopping import EarlyStopping
+from utilities.stopping_rule import Settings
 from utilities.storage.records import Finished, Reported
 from utilities.trial import Outcome, TrialState
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from utilities.errors import StudyError
 from utilities.methods import METHODS
-from utilities.storage.study_file import Study, override, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import override, read_study
 from utilities.storage.tables import SUFFIXES
 
 WHOLE = """

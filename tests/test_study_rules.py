@@ -9,7 +9,8 @@ import pytest
 
 from utilities.errors import StudyError
 from utilities.space import Space
-from utilities.storage.study_file import Study, override, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import override, read_study
 from utilities.storage.study_rules import parse_duration, parse_memory
 
 

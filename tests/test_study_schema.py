@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from utilities.budgets import Fidelity, as_fidelity
-from utilities.early_stopping import Settings
 from utilities.errors import StudyError
 from utilities.parameters import KINDS, parse_parameter
 from utilities.stage_plan import Stage
+from utilities.stopping_rule import Settings
 from utilities.storage import early_stopping_table, stage_tables
 from utilities.storage.rules import Rule, check_key
 from utilities.storage.study_file import study_of

@@ -300,7 +300,8 @@ def test_writing_from_the_background_stops_nobody(pty: Pty, writer: str, fate: s
 
 RANK_0 = """
 import os, sys, time
-from utilities.display.progress import PlainDisplay, RunStatus, make_display
+from utilities.display.progress import PlainDisplay, make_display
+from utilities.display.run_status import RunStatus
 
 if "0" in (os.environ.get("PMI_RANK"), os.environ.get("PMIX_RANK")):
     display = make_display()

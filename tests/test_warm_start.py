@@ -15,7 +15,8 @@ from utilities.errors import StudyError
 from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 from utilities.storage.warm_start import observations
 from utilities.trial import Outcome, Trial, TrialState
 
@@ -90,7 +91,7 @@ def test_what_cannot_be_taken_is_said(tmp_path: Path) -> None:
     old_study(tmp_path, CONFIGS, OLD)
     with pytest.raises(StudyError, match=r"warm_start\[0\] must have the same direction; got old, to minimize"):
         taken(tmp_path, OLD, direction="maximize")
-    with pytest.raises(StudyError, match=r"must be the folder of an earlier study; cannot read .*nowhere"):
+    with pytest.raises(StudyError, match=r"must be the folder of an earlier study; .*nowhere.*cannot read the journal"):
         observations(study(tmp_path, OLD, warm_start=["nowhere"]))
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "journal.jsonl").touch()

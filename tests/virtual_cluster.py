@@ -33,7 +33,7 @@ from utilities.display.progress import PlainDisplay
 from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.trial import Outcome, TrialRecord, TrialState
 
 SPACE = {"x": {"type": "float", "low": -5.0, "high": 5.0}, "y": {"type": "float", "low": -5.0, "high": 5.0}}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,29 @@ def single(array: Array) -> Array:
 
 
 class Tape(NamedTuple):
-    """What `Basis.backward` needs of a forward pass: all layers of the networks, and phi."""
+    """What `backward` of a basis needs of a forward pass: the layers that led to phi, and phi."""
 
     layers: list[Array]
     phi: Array
+
+
+class LinearBasis(Protocol):
+    """What `utilities.dngo_posterior.DNGOPosterior` needs of the basis that its M regressions are linear in."""
+
+    def member(self, index: int) -> LinearBasis:
+        """Basis of one regression by itself."""
+
+    def first(self) -> LinearBasis:
+        """Basis of the first regression alone, in single precision where that is quicker."""
+
+    def phi(self, x: Array) -> Array:
+        """Return the basis functions (M, m, D) at `x` (m, p)."""
+
+    def tape(self, x: Array) -> Tape:
+        """Return the basis functions at `x` (m, p) and what led to them."""
+
+    def backward(self, tape: Tape, grad_phi: Array) -> Array:
+        """Gradient (m, p) of ``sum(grad_phi * phi(x))`` with respect to the x of `tape`; `grad_phi` is (M, m, D)."""
 
 
 @dataclass(frozen=True)

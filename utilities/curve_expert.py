@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.calibration import foresee
-from utilities.expert import DNGO_GROWTH, Expert, View
-from utilities.fitting import COMPANION_ROWS, MOST_ROWS, condition, of_companion, transform_of
+from utilities.expert import Expert, View
+from utilities.fitting import COMPANION_ROWS, MOST_ROWS, condition, kind_of, of_companion, transform_of
 from utilities.forecast import Forecast
 from utilities.foreseen import Foreseen
 from utilities.full_fidelity import FullFidelity
@@ -36,6 +36,7 @@ class CurveExpert(Expert):
 
     def __init__(self, space: Space, kind: str) -> None:
         super().__init__(space, kind)
+        self._few_rows = kind_of(kind).few_rows
         self._revision = -1
         self._thinning = Thinning()
         self._local: tuple[int, View] | None = None
@@ -45,7 +46,7 @@ class CurveExpert(Expert):
         """Whether a refit is worth its time with `count` rows."""
         if self.parameters is None:
             return True
-        growth = GROWTH if self.kind == "gp" else DNGO_GROWTH
+        growth = GROWTH if self._few_rows else kind_of(self.kind).growth
         return abs(count - self.fitted) >= max(FEWEST_NEW, round(growth * self.fitted))
 
     def overdue(self, count: int) -> bool:
@@ -67,7 +68,7 @@ class CurveExpert(Expert):
             for i in np.flatnonzero(x[:, -1] >= 1.0):
                 self._foreseen.end(x[i, :-1].tobytes(), float(y[i]))
             chosen = np.array(self._thinning.take(x), dtype=np.intp)
-            some = chosen if self.kind == "gp" else np.arange(known, len(rows))
+            some = chosen if self._few_rows else np.arange(known, len(rows))
             if len(some):
                 posterior = self._extended(posterior, rows.some(some))
             self._conditioned, self._posterior = len(rows), posterior
@@ -103,7 +104,7 @@ class CurveExpert(Expert):
 
     def _forecast(self, posterior: Posterior, rows: Dataset, x: Array, running: NDArray[np.bool_]) -> Forecast:
         own = of_companion(self._known())
-        if self.kind == "gp" or not own or not running.all():
+        if self._few_rows or not own or not running.all():
             return Forecast.of(posterior, x, transform_of(self._known()))
         parts = [Forecast.of(FullFidelity(self._around(rows, place)), place[None], transform_of(own)) for place in x]
         return Forecast.join(parts)
@@ -131,15 +132,15 @@ class CurveExpert(Expert):
             self._thinning.take(rows.x[self._conditioned : self._fitted])
             self._conditioned = self._fitted
         known = rows.some(slice(self._conditioned))
-        some = thin(known, MOST_ROWS) if self.kind == "gp" else np.arange(len(known))
-        if self.kind == "gp":  # the latest row of a curve may give way to a later one: it is put in anew at each call
+        some = thin(known, MOST_ROWS) if self._few_rows else np.arange(len(known))
+        if self._few_rows:  # the latest row of a curve may give way to a later one: it is put in anew at each call
             some = some[~np.isin(some, self._thinning.loose)]
         self._posterior = condition(self.kind, self._space, self._known(), known.some(some))
         self._local = None
 
     def _with_loose(self, posterior: Posterior, rows: Dataset) -> Posterior:
         loose = self._thinning.loose
-        if self.kind != "gp" or not len(loose):
+        if not self._few_rows or not len(loose):
             return posterior
         some = loose[-MOST_ROWS:]
         return self._extended(posterior, rows.some(some))

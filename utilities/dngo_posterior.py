@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.basis import Basis, single
+from utilities.basis import LinearBasis, single
 from utilities.cholesky import inverse_of_triangle, jittered_cholesky
 from utilities.drawn_functions import RegressionDraw
 from utilities.linear_regressor import Gram, mean_coefficients, quadratic_basis, row_weights
@@ -53,7 +53,7 @@ class DNGOPosterior:
     offset, scale
         Of the standardisation.
     basis
-        Learned and Fourier features.
+        Of DNGO: learned and Fourier features.
     hyperparameters : array (M, s, 3 + 2p)
         z of `utilities.linear_regressor`.
     grams
@@ -64,7 +64,7 @@ class DNGOPosterior:
 
     offset: float
     scale: float
-    basis: Basis
+    basis: LinearBasis
     hyperparameters: Array
     grams: tuple[Gram, ...] | None
     vectors: Array
@@ -76,7 +76,7 @@ class DNGOPosterior:
 
     @classmethod
     def given(
-        cls, offset: float, scale: float, basis: Basis, hyperparameters: Array, grams: Sequence[Gram]
+        cls, offset: float, scale: float, basis: LinearBasis, hyperparameters: Array, grams: Sequence[Gram]
     ) -> DNGOPosterior:
         """Posterior given the observations in `grams` ([P] eq 5 and 6)."""
         spectra = [gram.spectrum for gram in grams]

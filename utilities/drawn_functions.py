@@ -28,7 +28,7 @@ from utilities.linear_regressor import quadratic_basis
 from utilities.surrogate import Array
 
 if TYPE_CHECKING:
-    from utilities.basis import Basis
+    from utilities.basis import LinearBasis
 
 FEATURES = 1024
 _DEGREES = 5.0
@@ -121,7 +121,7 @@ class RegressionDraw:
         Of [1, x, x^2].
     """
 
-    basis: Basis
+    basis: LinearBasis
     weights: Array
     theta: Array
 

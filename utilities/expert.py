@@ -13,6 +13,7 @@ from utilities.fitting import (
     COMPANION_ROWS,
     around_incumbent,
     condition,
+    kind_of,
     of_companion,
     transform_of,
     without_observations,
@@ -20,9 +21,6 @@ from utilities.fitting import (
 from utilities.output_transform import OutputTransform
 from utilities.space import Space
 from utilities.surrogate import Dataset, Parameters, Posterior
-
-GP_GROWTH, DNGO_GROWTH = 0.02, 0.15
-"""Growth of the observations after which a refit is due."""
 
 OVERDUE = 0.25
 """Growth after which a fit knows far too few of them."""
@@ -76,7 +74,7 @@ class Expert:
     space
         Gives the layout of the features.
     kind
-        Of the surrogate: gp, dngo or dngo-paper.
+        Of the surrogate: one of `utilities.surrogate_kinds.KINDS`.
 
     Attributes
     ----------
@@ -112,7 +110,7 @@ class Expert:
         """Whether a refit is worth its time with `count` observations."""
         if self.parameters is None:
             return True
-        growth = GP_GROWTH if self.kind == "gp" else DNGO_GROWTH
+        growth = kind_of(self.kind).growth
         grown = count - self.fitted
         soon = max(FALLEN_OVER, round(LEAST_GROWTH * self.fitted))
         return grown >= max(1, round(growth * self.fitted)) or (grown >= soon and self.scores.fallen)
@@ -188,7 +186,8 @@ class Expert:
         view = self._companion
         if view is None:
             view, self._companion_conditioned = self._first_companion(own, data), self._fitted
-        if self.kind == "dngo" and len(view.rows) + len(data) - self._companion_conditioned > 2 * COMPANION_ROWS:
+        known = len(view.rows) + len(data) - self._companion_conditioned
+        if known > 2 * COMPANION_ROWS and kind_of(self.kind).companion == "around":
             view, self._companion_conditioned = self._moved_companion(own, data, view.closed), len(data)
         new = np.arange(self._companion_conditioned, len(data))
         if view.closed is not None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
+from utilities.constraints import Constraints
 from utilities.errors import StudyError
 from utilities.scales import Array
-
-if TYPE_CHECKING:
-    from utilities.space import Space
+from utilities.trial import Config
 
 SEARCHED = 2**17
 """Random points among which one that keeps the constraints must be."""
@@ -18,7 +17,32 @@ SEARCHED = 2**17
 _SEARCH_BLOCK = 4096
 
 
-def find_allowed(space: Space) -> Array:
+class Constrained(Protocol):
+    """What the search needs of a space, see `utilities.space.Space`."""
+
+    @property
+    def constraints(self) -> Constraints:
+        """Of the space."""
+
+    def __len__(self) -> int: ...
+
+    def enumerate_points(self) -> Array | None:
+        """All points (m, d) of a small space that keep the constraints, else None."""
+
+    def snap(self, points: Array) -> Array:
+        """Canonical points (m, d)."""
+
+    def spread(self, points: Array) -> Array:
+        """Points (m, d) of the space for those of the unit cube."""
+
+    def from_unit(self, points: Array) -> list[Config]:
+        """Configurations of points (m, d)."""
+
+    def allows(self, config: Config) -> bool:
+        """Whether a configuration keeps the constraints."""
+
+
+def find_allowed(space: Constrained) -> Array:
     """Find a point (1, d) of `space` that keeps the constraints.
 
     Raises

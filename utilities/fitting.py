@@ -29,6 +29,7 @@ from utilities.output_transform import OutputTransform, identity_transform
 from utilities.returned import OBJECTIVE
 from utilities.space import Space
 from utilities.surrogate import Array, Dataset, Parameters, Posterior, Surrogate
+from utilities.surrogate_kinds import KINDS, LOCAL, Columns, SurrogateKind
 from utilities.thinning import latest_values, nearby, thin
 
 COMPANION_ROWS = 100
@@ -37,14 +38,14 @@ COMPANION_ROWS = 100
 MOST_DIVIDED = 1000
 """Most observations that are divided into basins: what a proposal costs grows with their number."""
 
-LOCAL_SAMPLES = 4
-"""Hyperparameter samples of that companion: near the incumbent data are dense, and its proposals must be quick."""
-
 MOST_ROWS = 300
 """Most rows of learning curves that a Gaussian process is fitted to."""
 
 FIDELITY = "fidelity"
 """Name among the parameters of a fit that says, by 1, that its last column is the fidelity."""
+
+COMPANION = "local"
+"""Name that a companion around the incumbent has in place of a kind."""
 
 _FEWEST = 5
 _PREFIX = "companion_"
@@ -65,22 +66,20 @@ def label_of(kind: str) -> str:
     return kind.partition("@")[2]
 
 
+def kind_of(kind: str) -> SurrogateKind:
+    """What sort of surrogate that is, whatever its target; `COMPANION` is the one around the incumbent."""
+    return LOCAL if kind == COMPANION else KINDS[family(kind)]
+
+
 def make_surrogate(kind: str, space: Space, part: tuple[int, int] = (0, 1), *, curves: bool = False) -> Surrogate:
-    """Build the surrogate `kind` (gp, dngo, dngo-paper, or local: a companion) for the features of `space`.
+    """Build the surrogate `kind`, or a `COMPANION`, for the features of `space`.
 
     A `part` of it, of so many, can be fitted by itself: see `most_parts`. For `curves` it has the fidelity besides.
     """
-    kind = family(kind)
     groups, warped = space.groups, space.warped
     if curves:
         groups, warped = np.append(groups, groups.max(initial=-1) + 1), np.append(warped, True)
-    if kind in ("gp", "local"):
-        from utilities.gaussian_process import GaussianProcess
-
-        return GaussianProcess(groups, warped, samples=8 if kind == "gp" else LOCAL_SAMPLES)
-    from utilities.dngo import DNGO
-
-    return DNGO(len(groups), members=1 if kind == "dngo-paper" else MEMBERS, curves=curves).part(*part)
+    return kind_of(kind).make(Columns(groups, warped, curves), part)
 
 
 def of_curves(space: Space, data: Dataset) -> bool:
@@ -90,7 +89,7 @@ def of_curves(space: Space, data: Dataset) -> bool:
 
 def most_parts(kind: str) -> int:
     """Parts in which the surrogate `kind` can be fitted side by side."""
-    return MEMBERS if family(kind) == "dngo" else 1
+    return MEMBERS if kind_of(kind).divisible else 1
 
 
 def fit_surrogate(
@@ -111,20 +110,21 @@ def fit_surrogate(
     rng = np.random.default_rng([seed, 2, len(data)] if parts == 1 else [seed, 2, len(data), place])
     curves = of_curves(space, data)
     latest = latest_values(data) if curves else data.y
-    if curves and family(kind) == "gp":
+    sort = kind_of(kind)
+    if curves and sort.few_rows:
         some = thin(data, MOST_ROWS)
         data = data.some(some)
     fitted = _fit_one(kind, make_surrogate(kind, space, part, curves=curves), data, rng, previous, latest)
     if curves:
         fitted[FIDELITY] = np.array(1.0)
-    if place + 1 < parts or label_of(kind) or (curves and kind == "gp"):
+    if sort.companion is None or place + 1 < parts or label_of(kind) or (curves and sort.companion == "outside"):
         return fitted
     rows, inside = _companion_rows(kind, space, data, fitted)
     if len(rows) < _FEWEST:
         return fitted
     part_data = data.some(rows)
     before = None if previous is None else of_companion(previous)
-    local = "gp" if kind == "gp" else "local"
+    local = kind if sort.companion == "outside" else COMPANION
     surrogate = make_surrogate(local, space, curves=curves)
     companion = _fit_one(local, surrogate, part_data, rng, before or None, part_data.y)
     if not curves:
@@ -165,7 +165,7 @@ def _fit_one(
 ) -> dict[str, Array]:
     curves = objectives is not data.y
     transform = _transform(kind, objectives)
-    if curves and family(kind) == "dngo-paper" and objectives.min() < objectives.max():
+    if curves and not kind_of(kind).transformed and objectives.min() < objectives.max():
         transform = identity_transform(float(objectives.min()), float(objectives.max()))
     fitted = surrogate.fit(transform.apply_to(data, bounded=curves), rng, previous)
     return {**fitted, "output_knots": transform.knots, "output_images": transform.images}
@@ -177,9 +177,10 @@ def _transform(kind: str, y: Array) -> OutputTransform:
     Of several targets, low values are not all that matters. Networks want them spread out all the same: without, `dngo`
     missed three times as much of ZDT1's hypervolume.
     """
-    if family(kind) == "dngo-paper":
+    sort = kind_of(kind)
+    if not sort.transformed:
         return identity_transform()
-    if family(kind) == "dngo" or label_of(kind) in ("", OBJECTIVE):
+    if sort.spread or label_of(kind) in ("", OBJECTIVE):
         return OutputTransform.fit(y)
     return OutputTransform.without_outliers(y)
 
@@ -211,8 +212,6 @@ def _companion_rows(
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Observations for the companion, and which of all (n,) lie in exhausted basins."""
     nowhere = np.zeros(len(data), dtype=bool)
-    if kind == "dngo-paper":
-        return np.empty(0, dtype=np.intp), nowhere
     if of_curves(space, data):
         ends = np.flatnonzero(data.x[:, -1] >= 1.0)
         best = ends[np.argmin(data.y[ends])] if len(ends) else np.argmin(data.y)
@@ -222,7 +221,7 @@ def _companion_rows(
         posterior = condition(kind, space, fitted, data)
         inside = exhausted(data.x, data.y, lambda x: posterior.predict(x)[0].mean(axis=(0, 1)))
     outside = np.flatnonzero(~inside)
-    if kind == "gp":
+    if kind_of(kind).companion == "outside":
         return (outside, inside) if inside.any() else (np.empty(0, dtype=np.intp), nowhere)
     if len(outside) < _FEWEST:
         outside, inside = np.arange(len(data)), nowhere

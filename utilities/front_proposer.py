@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utilities.acquisition import Acquisition, NoPreference
+from utilities.aims import ANCHORS, FANTASIES
 from utilities.basis import single
 from utilities.candidate_search import candidates_around
 from utilities.chebyshev import LogScalarisedImprovement, draw_weights, scalarised
-from utilities.errors import SpaceExhaustedError
 from utilities.feasible import Feasible
 from utilities.history import History
 from utilities.hypervolume_improvement import LogHypervolumeImprovement
 from utilities.metric_feasibility import Meeting
-from utilities.model_proposer import ANCHORS, FANTASIES, LEISURE, ModelProposer
+from utilities.model_proposer import ModelProposer
 from utilities.pareto import preference
 from utilities.prior import Believed
 from utilities.proposals import PredictedBest, Proposal, new_configs
@@ -61,27 +61,10 @@ class FrontProposer(ModelProposer):
         """None: no single point is best."""
         return None
 
-    def propose_batch(
-        self, history: History, ready: list[Config], count: int, seconds: float = math.inf
-    ) -> list[Proposal]:
-        """Several configurations of the model in one pass; one where `propose` would not search, or `count` is 1."""
-        self._models.hurry(seconds < LEISURE)
-        self._update(history)
-        aimless = bool(self._goals.constraints) and not history.feasible.any()
-        if count == 1 or aimless or self._unfit(history) or not self._models.fitted(history):
-            return [self.propose(history, ready)]
+    def _propose_several(self, history: History, ready: list[Config], count: int, *, repeats: bool) -> list[Proposal]:
         points = self._draw(history, ready, count)
-        fresh = new_configs(self._space, points, history, ready)
-        proposals = [Proposal(config, "model") for config in itertools.islice(fresh, count)]
-        while len(proposals) < count:
-            try:
-                known = ready + [proposal.config for proposal in proposals]
-                proposals.append(self._design.propose(history, known))
-            except SpaceExhaustedError:
-                if not proposals:
-                    raise
-                break
-        return proposals
+        fresh = new_configs(self._space, points, history, ready, repeats=repeats)
+        return [Proposal(config, "model") for config in itertools.islice(fresh, count)]
 
     def _aim(
         self, name: str, turn: int, history: History, x_pending: Array, likely: Array, rng: np.random.Generator
@@ -90,7 +73,7 @@ class FrontProposer(ModelProposer):
         posteriors = [self._fantasised(history, target, x_pending, rng) for target in range(len(self._goals.names))]
         best = self._best_rows(history)
         anchors = history.points[best[:ANCHORS]]
-        feasibility = self._feasibility(history, x_pending, rng)
+        feasibility = self._aims.feasibility(history, x_pending, rng)
         if feasibility is not None and not history.feasible.any():
             return Meeting(NoPreference(), feasibility), anchors
         if feasibility is not None:
@@ -165,7 +148,7 @@ class FrontProposer(ModelProposer):
     def _weight(self, history: History, x: Array) -> Array:
         """What speaks against candidates (m,): failures, broken constraints, the user's hints."""
         acquisition: Acquisition = NoPreference()
-        feasibility = self._feasibility(history, x[:0], np.random.default_rng(0))
+        feasibility = self._aims.feasibility(history, x[:0], np.random.default_rng(0))
         if feasibility is not None:
             acquisition = Meeting(acquisition, feasibility)
         validity = self._constraint.validity(*history.outcomes)

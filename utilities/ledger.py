@@ -12,13 +12,13 @@ from typing import Any
 from utilities.calibration import CalibrationRow
 from utilities.devices import Devices
 from utilities.display.judged import shown_front, shown_trial
-from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
 from utilities.display.text import counted
 from utilities.fitting import family
 from utilities.goals import Goals
+from utilities.incumbents import Incumbents
 from utilities.optimizer import Optimizer
-from utilities.standing import Standing
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.surrogate import Array, FitState
 from utilities.trial import Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
 
@@ -62,7 +62,7 @@ class Ledger:
     _latest_proposals: deque[float] = field(default_factory=lambda: deque(maxlen=20))
     _latest_fits: deque[float] = field(default_factory=lambda: deque(maxlen=5))
     _latest_passes: deque[float] = field(default_factory=lambda: deque(maxlen=20))
-    _latest_counts: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
+    _latest_calls: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=20))
     evaluated: int = 0
     ended_here: int = 0
     retries: int = 0
@@ -103,8 +103,8 @@ class Ledger:
     @property
     def recent_proposal(self) -> float:
         """Mean seconds of each of the last proposals, made one by one or in batches; 0 before the first."""
-        count = sum(count for _, count in self._latest_counts)
-        return sum(seconds for seconds, _ in self._latest_counts) / count if count else 0.0
+        count = sum(count for _, count in self._latest_calls)
+        return sum(seconds for seconds, _ in self._latest_calls) / count if count else 0.0
 
     @property
     def refits(self) -> bool:
@@ -123,7 +123,7 @@ class Ledger:
     def proposed(self, seconds: float, count: int = 1) -> None:
         """Note how long the model took for so many proposals."""
         self.proposal_seconds.extend([seconds / count] * count)
-        self._latest_counts.append((seconds, count))
+        self._latest_calls.append((seconds, count))
         (self._latest_proposals if count == 1 else self._latest_passes).append(seconds)
 
     def restore(self, records: Iterable[TrialRecord]) -> None:
@@ -236,7 +236,7 @@ class Ledger:
             workers=workers,
             recent=tuple(self.recent),
             phase=phase,
-            front=shown_front(optimizer.goals, optimizer.standing),
+            front=shown_front(optimizer.goals, optimizer.incumbents),
             surrogate="" if fit is None else _surrogate(fit, optimizer.calibration.get(fit.kind)),
             failures=tuple(self.reasons.most_common(_MOST_REASONS)),
         )
@@ -292,7 +292,7 @@ def _judged_by(goals: Goals) -> dict[str, Any]:
 
 def found(optimizer: Optimizer) -> dict[str, Any]:
     """What summary.json says of the front, of several objectives, and of how many trials are feasible."""
-    told: dict[str, Any] = {"feasible": optimizer.standing.feasible} if optimizer.goals.constraints else {}
+    told: dict[str, Any] = {"feasible": optimizer.incumbents.feasible} if optimizer.goals.constraints else {}
     if optimizer.goals.several:
         told["pareto"] = [trial._asdict() for trial in optimizer.best_trials]
     return told
@@ -300,11 +300,11 @@ def found(optimizer: Optimizer) -> dict[str, Any]:
 
 def best_initial(records: Iterable[TrialRecord], goals: Goals) -> Incumbent | None:
     """Best feasible trial of the initial design; None with several objectives."""
-    standing = Standing(goals)
+    incumbents = Incumbents(goals)
     for record in records:
         outcome = record.outcome
         if record.origin == "initial" and outcome is not None and outcome.state is TrialState.COMPLETE:
             values = goals.values_of(outcome)
             if values is not None:
-                standing.note(record.trial.number, record.trial.config, values, feasible=goals.keeps(outcome))
-    return standing.best
+                incumbents.note(record.trial.number, record.trial.config, values, feasible=goals.keeps(outcome))
+    return incumbents.best

@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from utilities.errors import StudyError, nearest
+from utilities.surrogate_kinds import KINDS
 
 OPTUNA_TPE = "optuna-tpe"
 
-METHODS = ("auto", "dngo", "dngo-paper", "gp", OPTUNA_TPE, "random", "sobol", "grid")
+METHODS = ("auto", *sorted(KINDS), OPTUNA_TPE, "random", "sobol", "grid")
 
-MODEL_METHODS = ("auto", "gp", "dngo", "dngo-paper")
+MODEL_METHODS = ("auto", *KINDS)
 """Methods that learn a surrogate: the only ones that can use a trainer, or an acquisition."""
 
 LEARNING = (*MODEL_METHODS, OPTUNA_TPE)

@@ -12,38 +12,36 @@ True
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from utilities.budgets import Fidelity, as_fidelity
-from utilities.completion import ORIGIN, complete, outstanding
 from utilities.designs import design_size
 from utilities.errors import SpaceExhaustedError, StudyError
 from utilities.goal import goal_of
 from utilities.goal_rules import check_goals
 from utilities.goals import make_goals
 from utilities.history import History
+from utilities.incumbents import FrontTrial, Incumbents
 from utilities.methods import check_choice
-from utilities.model_access import ModelAccess
 from utilities.pauses import Pauses
-from utilities.proposals import Proposal, Proposer
+from utilities.proposal_queue import ProposalQueue
+from utilities.proposals import Proposer
 from utilities.proposers import make_proposer
-from utilities.rungs import Rungs, in_order
+from utilities.rungs import Rungs
 from utilities.space import Space
 from utilities.staged_proposer import StagedProposer
 from utilities.stages import Stages
-from utilities.standing import FrontTrial, Standing
 from utilities.storage.stage_tables import parse_stages
 from utilities.surrogate import Array, Dataset
-from utilities.trial import Config, Incumbent, Outcome, Prediction, Trial, TrialRecord, TrialState
+from utilities.telling import Telling
+from utilities.trial import Config, Incumbent, Prediction, Trial, TrialRecord
 
 
-class Optimizer(ModelAccess):
+class Optimizer(Telling):
     """Proposes configurations and learns from their outcomes.
 
     Parameters
@@ -128,15 +126,13 @@ class Optimizer(ModelAccess):
         budgets = None if fidelity is None else as_fidelity(fidelity)
         full = budgets.high if budgets is not None and max_steps is None else max_steps
         self._history = History(self.space, full, len(self.goals.targets))
-        self.standing = Standing(self.goals)
+        self.incumbents = Incumbents(self.goals)
         self.stages = Stages(self.space, parse_stages(stages, self.space))
         design = design_size(len(self.space)) if initial is None else initial
         proposer = make_proposer(method, self.space, seed, design, goal, self.goals, inline=refit == "inline")
         self._proposer: Proposer = StagedProposer(proposer, self.stages, initial) if self.stages else proposer
+        self._queue = ProposalQueue(self.space, seed, self._proposer, self._history)
         self._asked: dict[int, Trial] = {}
-        self._enqueued: deque[Config] = deque()
-        self._given = 0
-        self._ready: deque[tuple[Proposal, int]] = deque()
         self.origins: dict[int, str] = {}
         rungs = None if fidelity is None else Rungs(as_fidelity(fidelity), seed)
         self._pauses = None if rungs is None else Pauses(rungs, self._history, self._asked, self.foresee_finals)
@@ -151,13 +147,11 @@ class Optimizer(ModelAccess):
         StudyError
             It is not of this space, or breaks its constraints.
         """
-        self._enqueued.append(complete(self.space, config, self.seed, self._given))
-        self._given += 1
+        self._queue.enqueue(config)
 
     def enqueue_outstanding(self, points: Sequence[Mapping[str, Any]], records: Iterable[TrialRecord]) -> None:
         """Put those of a study's own `points` first that are not among its trials, see `utilities.completion`."""
-        self._enqueued.extend(outstanding(self.space, points, self.seed, records))
-        self._given += len(points)
+        self._queue.enqueue_outstanding(points, records)
 
     def ask(self) -> Trial:
         """Propose the next trial, or give one that is promoted; it is pending until it is told.
@@ -169,13 +163,14 @@ class Optimizer(ModelAccess):
         """
         if (promoted := self.promote()) is not None:
             return promoted
-        proposal = self._next()
+        proposal = self._queue.next()
         number = self._next_number
         self.stages.handed_out(proposal.stage, number)
         seed = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0])
         budget = self.rungs.first(number) if self.rungs else None
         trial = Trial(number, proposal.config, seed, budget)
-        self._register(trial, proposal.origin)
+        self._note(trial, proposal.origin)
+        self._history.ask(trial.number, trial.config)
         return trial
 
     def promote(self, *, last: bool = False) -> Trial | None:
@@ -214,242 +209,29 @@ class Optimizer(ModelAccess):
         list of str
             Origins of the proposals made; empty when there is nothing to do, or nothing left to propose.
         """
-        told, ready = self._history.told, len(self._ready)
-        if batch == 1 and self.ready >= count:
-            stale = next((entry for entry in self._ready if entry[1] < told and entry[0].origin == "model"), None)
-            if stale is None:
-                return []
-            self._ready.remove(stale)
-            count, ready = count + 1, ready - 1
-        if self.ready >= count:
-            return []
-        try:
-            if batch == 1:
-                self._ready.append((self._propose(), told))
-            else:
-                known = [proposal.config for proposal, _ in self._ready]
-                made = self._proposer.propose_batch(self._history, known, min(batch, count - self.ready), seconds)
-                self._ready.extend((proposal, told) for proposal in made)
-        except SpaceExhaustedError:
-            return []
-        return [proposal.origin for proposal, _ in itertools.islice(self._ready, ready, None)]
+        return self._queue.prepare(count, batch, seconds)
 
     @property
     def ready(self) -> int:
         """Number of proposals that ask() can give at once."""
-        return len(self._ready) + len(self._enqueued)
+        return len(self._queue)
 
     @property
     def blocked(self) -> bool:
         """Whether ask() that found nothing will find something once another trial has ended: the next stage begins."""
         return bool(self.stages) and not self.stages.last and self._history.waiting > 0
 
-    @property
-    def _next_number(self) -> int:
-        return next(reversed(self._asked), -1) + 1  # numbers ascend, but a mended journal may lack some
-
-    def _next(self) -> Proposal:
-        if self._enqueued:
-            return Proposal(self._enqueued.popleft(), ORIGIN)
-        if self._ready:
-            return self._ready.popleft()[0]
-        return self._propose()
-
-    def _propose(self) -> Proposal:
-        return self._proposer.propose(self._history, [proposal.config for proposal, _ in self._ready])
-
-    def _register(self, trial: Trial, origin: str) -> None:
-        self._note(trial, origin)
-        self._history.ask(trial.number, trial.config)
-
-    def _note(self, trial: Trial, origin: str) -> None:
-        self._asked[trial.number] = trial
-        self.origins[trial.number] = origin
-        if self._pauses is not None:
-            self._pauses.begin(trial)
-
-    # --- tell -------------------------------------------------------------------------------------------------------
-
-    def tell(
-        self,
-        trial: Trial | int,
-        objective: float | Sequence[float] | None = None,
-        *,
-        failed: str | None = None,
-        pruned: bool = False,
-        metrics: Mapping[str, float] | None = None,
-        standard_error: float | None = None,
-    ) -> None:
-        """Report the outcome of a pending trial: its objective, or why it failed. One that is not finite is a failure.
-
-        Parameters
-        ----------
-        trial
-            It, or its number.
-        objective
-            In the user's own direction; of several objectives, a sequence of their values.
-        failed
-            Why there is none.
-        pruned
-            Whether it was ended early: then `objective` is the last that it reported, None where it reported nothing.
-            The model learns of it; the best trial is a completed one.
-        metrics
-            Further numbers: all that constraints on metrics name, but for objectives.
-        standard_error
-            Of the objective, where it is a mean of several evaluations, say: a surrogate takes it for known noise.
-
-        Raises
-        ------
-        ValueError
-            The trial was never asked or was told already, both or neither of objective and failed were given, or as
-            many values as there are no objectives; a metric of a constraint is missing; a standard error is below 0.
-        """
-        if (objective is None) == (failed is None) and not (pruned and failed is None):
-            raise ValueError(f"tell() needs an objective or failed=...; got {objective!r} and failed={failed!r}")
-        if standard_error is not None and not 0.0 <= standard_error < math.inf:
-            raise ValueError(f"standard_error must be finite and not negative; got {standard_error}")
-        values = None if objective is None else self.goals.check_values(objective)
-        if values is not None and not pruned:
-            self.goals.check_metrics(metrics or {})
-        self._end(trial, values, metrics or {}, standard_error, pruned=pruned)
-
-    def _end(
-        self,
-        trial: Trial | int,
-        values: Sequence[float] | None,
-        metrics: Mapping[str, float],
-        standard_error: float | None,
-        *,
-        pruned: bool,
-    ) -> None:
-        """Note the end of a pending trial, with the values of its objectives where it has them."""
-        number = self._known(trial)
-        if not self._history.is_pending(number):
-            raise ValueError(f"trial {number} was told already")
-        if values is None or not all(map(math.isfinite, values)):
-            if pruned:
-                self._history.drop(number)
-            else:
-                self._history.fail(number)
-            return
-        entry, variance = self.goals.entry(values, metrics), (standard_error or 0.0) ** 2
-        if self._pauses is not None and not pruned and self._pauses.take(number, entry.objective, variance):
-            return
-        self._history.complete(number, entry.objective, variance, entry.targets, feasible=entry.feasible, pruned=pruned)
-        if not pruned:
-            self.standing.note(number, self._asked[number].config, values, feasible=entry.feasible)
-
-    def give_up(self, number: int) -> None:
-        """Promote a paused trial no more; what it came to stays known."""
-        if self._pauses is not None:
-            self._pauses.give_up(number)
-
-    def _known(self, trial: Trial | int) -> int:
-        number = trial if isinstance(trial, int) else trial.number
-        if number not in self._asked:
-            raise ValueError(f"trial {number} was never asked; asked so far: 0 to {self._next_number - 1}")
-        return number
-
-    def report(self, trial: Trial | int, step: int, value: float) -> None:
-        """Report an intermediate value of a pending trial: an observation at that step's fidelity.
-
-        The model learns how values tell of those at full length, which is `max_steps`, or else the largest step that a
-        completed trial reported. There the objective counts, and where reports end far from it none is learned from.
-
-        Parameters
-        ----------
-        trial
-            It, or its number. Of one that has ended already, nothing is taken.
-        step
-            What was done so far, such as 1 after the first epoch. Of steps up to an earlier one, nothing is taken.
-        value
-            In the user's own direction. One that is not finite is no observation, nor is any with several objectives.
-
-        Raises
-        ------
-        ValueError
-            The trial was never asked.
-        """
-        number = self._known(trial)
-        if self._history.is_pending(number) and not self.goals.several:
-            self._history.report(number, step, self._sign * float(value))
-
-    def observe(
-        self,
-        config: Mapping[str, Any],
-        objective: float | Sequence[float],
-        metrics: Mapping[str, float] | None = None,
-    ) -> None:
-        """Learn from an outcome of elsewhere, such as another study: it is no trial, and not the best of this one.
-
-        Raises
-        ------
-        StudyError
-            The configuration is not of this space, or an objective is not finite.
-        """
-        values = self.goals.check_values(objective)
-        if not all(map(math.isfinite, values)):
-            raise StudyError(f"an observed objective must be finite; got {objective}")
-        entry = self.goals.entry(values, metrics or {})
-        self._history.observe(self.space.validate(config), entry.objective, entry.targets, feasible=entry.feasible)
-
-    def restore(self, records: Iterable[TrialRecord], reports: Iterable[tuple[int, int, float, float]] = ()) -> None:
-        """Take over the trials of a journal; those without an outcome are pending.
-
-        Numbers that a mended journal has lost stay unused.
-
-        Parameters
-        ----------
-        records
-            The trials.
-        reports
-            What they reported, in that order: number, step, value and seconds since the epoch.
-
-        Raises
-        ------
-        ValueError
-            A number is there twice, or was given out before.
-        """
-        held = sorted(records, key=lambda record: record.trial.number)
-        for record in held:
-            if record.trial.number < self._next_number:
-                raise ValueError(f"trial {self._next_number} or later must be restored next; got {record.trial.number}")
-            self._note(record.trial, record.origin)
-            self._proposer.skip(record.origin)
-        self._history.ask_all([record.trial.number for record in held], [record.trial.config for record in held])
-        values = deque(sorted(reports, key=lambda report: report[3]))
-
-        def report_until(time: float) -> None:
-            while values and values[0][3] <= time:
-                self.report(*values.popleft()[:3])
-
-        if self._pauses is not None:
-            self._pauses.retell(held, self._sign, self.tell_outcome, report_until)
-        else:
-            for record, _ in in_order(held):
-                report_until(record.completed or 0.0)
-                self.tell_outcome(record.trial, record.outcome)
-        report_until(math.inf)
-
-    def tell_outcome(self, trial: Trial, outcome: Outcome | None) -> None:
-        """Report an outcome as a worker gives it; None leaves the trial pending."""
-        if outcome is None:
-            return
-        failed = outcome.state is TrialState.FAIL
-        values, metrics = None if failed else self.goals.values_of(outcome), self.goals.metrics_of(outcome)
-        self._end(trial, values, metrics, outcome.standard_error, pruned=outcome.state is TrialState.PRUNED)
-
     # --- what is known ----------------------------------------------------------------------------------------------
 
     @property
     def best(self) -> Incumbent | None:
         """Best completed trial that is feasible, None before the first; None with several objectives."""
-        return self.standing.best
+        return self.incumbents.best
 
     @property
     def best_trials(self) -> list[FrontTrial]:
         """Feasible trials that no other dominates, by their first objective; with one objective, the best."""
-        return self.standing.front
+        return self.incumbents.front
 
     @property
     def rungs(self) -> Rungs | None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from utilities.budgets import Budget, Fidelity
-from utilities.early_stopping import MOST_COMPARED
+from utilities.halving import MOST_COMPARED
 from utilities.trial import Rung, TrialRecord, TrialState
 
 Foresee: TypeAlias = Callable[[Sequence[int]], Sequence[float] | None]

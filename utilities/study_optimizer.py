@@ -6,7 +6,7 @@ from typing import Literal
 
 from utilities.budgets import Fidelity
 from utilities.optimizer import Optimizer
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 
 def make_optimizer(

@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.faults import checks
 from benchmarks.faults.checks import Breach, Record
 from benchmarks.faults.study import BUDGET, read_log, write_files
-from utilities.early_stopping import EarlyStopping, Settings
+from utilities.early_stopping import EarlyStopping
+from utilities.stopping_rule import Settings
 
 EPOCHS, ETA = 9, 2
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from benchmarks.learning_curves.tasks import EPOCHS, SPACE
-from utilities.early_stopping import EarlyStopping, Settings
+from utilities.early_stopping import EarlyStopping
 from utilities.foresight import OptimizerForesight
 from utilities.optimizer import Optimizer
+from utilities.stopping_rule import Settings
 from utilities.trial import Config
 
 ETA = 3

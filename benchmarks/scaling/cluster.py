@@ -45,7 +45,7 @@ from utilities.display.progress import PlainDisplay
 from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 LOOK_SECONDS = 0.01
 """As in `mpi.mpi_optimizer`: how often an idle master looks for something to do."""

@@ -13,7 +13,8 @@ from utilities.designs import sobol_points
 from utilities.fitting import fit_surrogate
 from utilities.space import Space
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 from utilities.surrogate import Array, Dataset, FitState
 from utilities.trial import Outcome, Trial, TrialState
 

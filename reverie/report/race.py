@@ -14,7 +14,7 @@ from reverie.report.figure import BLUE, GREEN, GREY, ORANGE, Figure, Row, Spec, 
 from reverie.report.progress import good_range
 from utilities.display.comparison import as_table, comparison_lines
 from utilities.display.text import clean, counted, number, setting, uncertain
-from utilities.standings import comparison
+from utilities.race_results import comparison
 from utilities.trial import TrialRecord, TrialState
 
 MOST_CONFIGURATIONS = 60

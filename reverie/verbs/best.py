@@ -66,12 +66,12 @@ def ranked(chronicle: Chronicle) -> list[TrialRecord]:
     goals = chronicle.goals
     found = [record for record in chronicle.ended if _is_feasible(record, goals)]
     if goals.several:
-        from utilities.standing import Standing
+        from utilities.incumbents import Incumbents
 
-        standing = Standing(goals)
+        incumbents = Incumbents(goals)
         for record in found:
-            standing.note(record.trial.number, record.trial.config, values_of(record, goals), feasible=True)
-        return [chronicle.trials[trial.number] for trial in standing.front]
+            incumbents.note(record.trial.number, record.trial.config, values_of(record, goals), feasible=True)
+        return [chronicle.trials[trial.number] for trial in incumbents.front]
     sign = float(goals.signs[0])
     return sorted(found, key=lambda record: (sign * values_of(record, goals)[0], record.trial.number))
 

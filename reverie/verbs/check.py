@@ -14,7 +14,7 @@ from typing import Any
 from learning_objective.command_line import DURATIONS, Options, Parser, add_settings
 from reverie.verbs.speaking import act, at_least, parser
 from utilities.display.text import clean, counted, duration, emit, listed, setting
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 NONE_SUCCEEDED = 3
 _HELP = """\

@@ -15,7 +15,7 @@ from learning_objective.objective_spec import ObjectiveSpec
 from learning_objective.resources import Resources
 from utilities.devices import Devices, GpuPool, find, offered
 from utilities.display.text import clean, duration, listed, number, printable, setting
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.warm_start import observations
 from utilities.study_optimizer import make_optimizer
 from utilities.trial import Outcome, Trial, TrialState

@@ -20,7 +20,7 @@ from reverie.verbs.speaking import act, at_least, parser
 from utilities.display.text import clean, duration, emit
 from utilities.errors import StudyError, quoted
 from utilities.methods import MODEL_METHODS
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.study_rules import parse_duration
 
 _LEAD = 120

@@ -20,12 +20,12 @@ import msgspec
 from learning_objective.command_line import Parser
 from reverie.verbs.finding import find_run
 from reverie.verbs.speaking import act, add_run, duration, parser
-from utilities.display.progress import ShownTrial, WorkerStatus
+from utilities.display.run_status import ShownTrial, WorkerStatus
 from utilities.display.study_status import Running, StudyStatus, as_table, plain_lines, study_frame
 from utilities.display.terminal import Terminal, watching_terminal
 from utilities.display.text import emit
 from utilities.errors import StudyError
-from utilities.storage.standing import State, stand
+from utilities.storage.run_state import State, run_state
 from utilities.storage.study_rules import parse_duration
 from utilities.trial import TrialRecord, TrialState
 
@@ -146,11 +146,11 @@ class Observer:
 
     def _forget(self) -> None:
         from utilities.goals import Goals
-        from utilities.standing import Standing
+        from utilities.incumbents import Incumbents
 
         chronicle = self._chronicle
         self._goals = chronicle.goals if chronicle.begun else Goals()
-        self._best, self._sessions = Standing(self._goals), chronicle.sessions
+        self._best, self._sessions = Incumbents(self._goals), chronicle.sessions
         self._counted = 0
         self._states: Counter[TrialState] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -173,8 +173,8 @@ class Observer:
         for record in chronicle.ended[self._counted :]:
             self._count(record)
         self._counted = len(chronicle.ended)
-        standing = stand(self._folder, now, patience=self._patience())
-        running = list(chronicle.running.values()) if standing.state in (State.RUNNING, State.SEEMS_DEAD) else []
+        found = run_state(self._folder, now, patience=self._patience())
+        running = list(chronicle.running.values()) if found.state in (State.RUNNING, State.SEEMS_DEAD) else []
         session, header = chronicle.session, chronicle.header
         paused = 0
         if header.fidelity is not None:
@@ -184,19 +184,19 @@ class Observer:
             method=header.method if session is None else session.method,
             done=len(chronicle.ended) + paused,
             budget=None if session is None else session.budget,
-            elapsed=self._elapsed(now, standing.state),
+            elapsed=self._elapsed(now, found.state),
             time_limit=self._seconds("time_limit"),
-            seconds_left=self._left(now, paused) if standing.state is State.RUNNING else None,
+            seconds_left=self._left(now, paused) if found.state is State.RUNNING else None,
             running=len(running),
-            states=self._by_state(paused, standing.state),
+            states=self._by_state(paused, found.state),
             direction=header.direction,
             best=self._best_trial(),
             front=shown_front(self._goals, self._best),
             workers=tuple(_worker(record, now) for record in running),
             recent=tuple(self._recent(paused)),
             folder=str(self._folder),
-            standing=str(standing),
-            state=standing.state,
+            standing=str(found),
+            state=found.state,
             waiting=len(chronicle.trials) - len(chronicle.ended) - len(running) - paused,
             under_way=tuple(self._under_way(record, now) for record in running),
             failures=tuple(self._reasons.most_common()),

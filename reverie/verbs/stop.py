@@ -17,7 +17,7 @@ from utilities.display.text import clean, emit
 from utilities.display.text import duration as span
 from utilities.errors import ReverieError
 from utilities.storage import lock
-from utilities.storage.standing import stand
+from utilities.storage.run_state import run_state
 from utilities.storage.stop_request import StopRequest, ask, withdraw
 
 STILL_RUNNING = 1
@@ -48,7 +48,7 @@ def _stop(given: argparse.Namespace) -> int:
     journal = folder / "journal.jsonl"
     run = lock.holder(journal)
     if run is None or run.gone:
-        emit(sys.stdout, f"{folder}: nothing to stop: {stand(folder, time.time())}")
+        emit(sys.stdout, f"{folder}: nothing to stop: {run_state(folder, time.time())}")
         return 0
     request = StopRequest(run, clean(f"{_user()}@{socket.gethostname()}"), given.now)
     try:
@@ -77,5 +77,5 @@ def _wait(folder: Path, request: StopRequest, seconds: float | None) -> int:
             return STILL_RUNNING
         time.sleep(_LOOK_SECONDS)
     withdraw(folder, request)
-    emit(sys.stdout, f"{folder}: {stand(folder, time.time())}")
+    emit(sys.stdout, f"{folder}: {run_state(folder, time.time())}")
     return 0

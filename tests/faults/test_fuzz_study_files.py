@@ -30,7 +30,8 @@ from utilities.optimizer import Optimizer
 from utilities.prior import Prior
 from utilities.space import Space
 from utilities.storage.records import Asked, decode_record, encode_record, intact
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 from utilities.trial import Trial, TrialRecord
 
 COUNT = int(os.environ.get("REVERIE_FUZZ", "150"))

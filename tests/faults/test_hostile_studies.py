@@ -13,7 +13,8 @@ from learning_objective.studies import open_study
 from utilities.errors import StudyError, nearest
 from utilities.grid import Grid
 from utilities.space import Space
-from utilities.storage.study_file import Study, read_study
+from utilities.storage.study import Study
+from utilities.storage.study_file import read_study
 
 STUDY = b'[study]\nobjective = "train.py:objective"\n'
 

@@ -13,7 +13,7 @@ from itertools import accumulate, zip_longest
 from rich.text import Text
 
 from utilities.display.failures import reason_lines
-from utilities.display.progress import RunStatus, ShownTrial, WorkerStatus
+from utilities.display.run_status import RunStatus, ShownTrial, WorkerStatus
 from utilities.display.text import clean, counted, duration, listed, number, setting, shorten
 from utilities.trial import TrialState, Value
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from utilities.display.progress import ShownFront, ShownTrial
+from utilities.display.run_status import ShownFront, ShownTrial
 from utilities.goals import Goals
-from utilities.standing import Standing
+from utilities.incumbents import Incumbents
 from utilities.trial import Outcome, Trial, TrialState
 
 
@@ -18,6 +18,6 @@ def shown_trial(trial: Trial, outcome: Outcome, goals: Goals) -> ShownTrial:
     )
 
 
-def shown_front(goals: Goals, standing: Standing) -> ShownFront | None:
+def shown_front(goals: Goals, incumbents: Incumbents) -> ShownFront | None:
     """The front; None with a single objective."""
-    return ShownFront(goals.names, standing.size, standing.ideal) if goals.several else None
+    return ShownFront(goals.names, incumbents.size, incumbents.ideal) if goals.several else None

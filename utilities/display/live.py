@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from utilities.display.frame import Lines, frame
-from utilities.display.progress import RunStatus
+from utilities.display.run_status import RunStatus
 from utilities.display.terminal import Terminal
 from utilities.display.text import clean, emit
 

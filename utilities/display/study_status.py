@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from utilities.display.failures import reason_lines
-from utilities.display.progress import RunStatus, ShownTrial
+from utilities.display.run_status import RunStatus, ShownTrial
 from utilities.display.text import clean, counted, duration, listed, number, setting, shorten
 from utilities.trial import TrialState, Value
 

@@ -15,7 +15,6 @@ from utilities.goals import Goals, make_goals
 from utilities.storage.journal import check_format, decode
 from utilities.storage.lines import Line
 from utilities.storage.records import (
-    Asked,
     Finished,
     Header,
     Lost,
@@ -27,8 +26,7 @@ from utilities.storage.records import (
     Started,
     intact,
 )
-from utilities.storage.replay import ContradictionError, Replay
-from utilities.storage.resumption import OF_A_TRIAL
+from utilities.storage.replay import ContradictionError, EarlyRecords, Replay
 from utilities.trial import TrialRecord
 
 _BEFORE = 64
@@ -64,6 +62,8 @@ class Chronicle:
         Time of the latest record that has one, in seconds since the epoch; None where none has.
     damaged
         Lines that whole lines follow and that are not whole, and records that contradict others.
+    contradiction
+        What is wrong with the first of the latter; empty where there is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,7 +72,7 @@ class Chronicle:
 
     def _begin(self) -> None:
         self._replay: Replay | None = None
-        self._early: dict[int, list[Record]] = {}
+        self._early = EarlyRecords()
         self._parts: dict[int, set[int | None]] = {}
         self._offset, self._line, self._before = 0, 0, b""
         self.ended: list[TrialRecord] = []
@@ -82,6 +82,7 @@ class Chronicle:
         self.runs: list[SessionStart] = []
         self.ended_before = self.damaged = 0
         self.latest: float | None = None
+        self.contradiction = ""
 
     @property
     def replay(self) -> Replay:
@@ -183,13 +184,10 @@ class Chronicle:
         record = decode(line, self.path)
         if isinstance(record, SessionStart):
             self._take_session(record)
-        elif isinstance(record, OF_A_TRIAL) and record.number not in self._replay.trials:
-            self._early.setdefault(record.number, []).append(record)
-        else:
+        elif not self._early.keep(self._line, record, self._replay.trials):
             self._apply(self._replay, record)
-            if isinstance(record, Asked):
-                for early in self._early.pop(record.trial.number, ()):
-                    self._apply(self._replay, early)
+            for _, early in self._early.release(record):
+                self._apply(self._replay, early)
 
     def _take_session(self, record: SessionStart) -> None:
         for trial in self.running.values():
@@ -202,8 +200,9 @@ class Chronicle:
     def _apply(self, replay: Replay, record: Record) -> None:
         try:
             news = replay.apply(record)
-        except ContradictionError:
+        except ContradictionError as error:
             self.damaged += 1
+            self.contradiction = self.contradiction or str(error)
             return
         if not news:
             return

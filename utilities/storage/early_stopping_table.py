@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from utilities.early_stopping import NAMES, Settings
 from utilities.errors import StudyError
+from utilities.stopping_rule import Settings
+from utilities.stopping_rules import NAMES
+from utilities.stopping_rules import RULES as STOPPING_RULES
 from utilities.storage.rules import Rule, a_word, check_key, from_least
-from utilities.storage.tables import show
+from utilities.storage.tables import as_table, show
 
 TABLE = "early_stopping"
 
@@ -57,14 +59,7 @@ RULES: dict[str, Rule] = {
 """Of all its keys."""
 
 OF_ALL = ("rule", "min_steps", "max_steps", "probability")
-OF_RULE = {
-    "asha": ("eta", "guided"),
-    "hyperband": ("eta", "guided"),
-    "median": ("min_trials",),
-    "model": (),
-    "patience": ("patience", "min_delta"),
-    "threshold": ("lower", "upper"),
-}
+OF_RULE = {name: kind.keys for name, kind in STOPPING_RULES.items()}
 """Keys that each rule has a use for, besides those of all."""
 
 
@@ -84,8 +79,7 @@ def parse_early_stopping(table: Any, source: str) -> Settings:
         Whatever is wrong with it: the key, the rule, the value received.
     """
     here = f"{source}: [{TABLE}]"
-    if not isinstance(table, Mapping):
-        raise StudyError(f"{here} must be a table; got {show(table)}")
+    table = as_table(table, here)
     if "rule" not in table:
         raise StudyError(f"{here} rule is missing: one of {', '.join(NAMES)}")
     values = {key: check_key(RULES, key, value, here) for key, value in table.items()}

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from utilities.budgets import Fidelity, as_fidelity
-from utilities.early_stopping import Settings
 from utilities.errors import StudyError
-from utilities.storage.tables import show
+from utilities.stopping_rule import Settings
+from utilities.stopping_rules import RULES
+from utilities.storage.tables import as_table
 
 FIDELITY = "fidelity"
 """Name of the table."""
 
 PLACEHOLDERS = ("budget", "previous_budget")
 """What a command may name in braces besides its parameters, in a study with budgets."""
-
-_HALVING = ("asha", "hyperband")
 
 
 def parse_fidelity(table: Any, source: str) -> Fidelity:
@@ -35,9 +33,7 @@ def parse_fidelity(table: Any, source: str) -> Fidelity:
         Whatever is wrong with it: the key, the rule, the value received.
     """
     here = f"{source}: [{FIDELITY}]"
-    if not isinstance(table, Mapping):
-        raise StudyError(f"{here} must be a table; got {show(table)}")
-    return as_fidelity(table, here)
+    return as_fidelity(as_table(table, here), here)
 
 
 def check_rule(fidelity: Fidelity | None, rule: Settings | None, source: str) -> None:
@@ -48,7 +44,7 @@ def check_rule(fidelity: Fidelity | None, rule: Settings | None, source: str) ->
     StudyError
         They are.
     """
-    if fidelity is not None and rule is not None and rule.rule in _HALVING:
+    if fidelity is not None and rule is not None and RULES[rule.rule].halves:
         raise StudyError(
             f"{source}: [early_stopping] rule {rule.rule} halves the trials as [{FIDELITY}] does: leave one of the two "
             "out. With budgets a rule must be one that judges a trial by itself, such as patience"

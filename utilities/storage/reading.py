@@ -1,54 +1,40 @@
-"""The trials in a journal, read without holding it: another run may be writing to it."""
+"""The trials of a study that is not gone on with: of an earlier one, whose outcomes another learns from or repeats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from io import FileIO
 from pathlib import Path
 
 from utilities.errors import JournalError, StudyError
-from utilities.storage.journal import check_format, decode
-from utilities.storage.lines import read_lines
-from utilities.storage.records import Header, Record
-from utilities.storage.replay import Replay, questions_first
+from utilities.storage.chronicle import Chronicle
+from utilities.storage.lines import repair_command
+from utilities.storage.replay import Replay
 
 
-def read_trials(path: Path, where: str) -> Replay:
-    """Trials in the journal at `path`; whole lines alone are read.
+def read_trials(folder: Path, where: str) -> Replay:
+    """Trials in the journal of a run folder; whole lines alone are read.
 
     Parameters
     ----------
-    path
-        The journal.
+    folder
+        The run folder.
     where
         Start of an error message: what names the folder.
 
     Raises
     ------
     StudyError
-        There is no such journal, or it cannot be read.
+        There is no such journal, it cannot be read, or a record contradicts another.
     """
+    chronicle = Chronicle(folder)
     try:
-        with FileIO(path) as file:
-            records = list(_records(file, path))
-    except OSError as error:
-        rule = "must be the folder of an earlier study"
-        raise StudyError(f"{where} {rule}; cannot read {path}: {error.strerror or error}") from None
+        chronicle.read()
+    except StudyError as error:
+        raise StudyError(f"{where} must be the folder of an earlier study; {error}") from None
     except JournalError as error:
         raise StudyError(f"{where}: {error}") from None
-    if not records or not isinstance(records[0], Header):
-        raise StudyError(f"{where} must be the folder of an earlier study; {path} is empty")
-    replay = Replay(records[0])
-    for _, record in questions_first(records[1:]):
-        replay.apply(record)
-    return replay
-
-
-def _records(file: FileIO, path: Path) -> Iterator[Record]:
-    first = True
-    for line in read_lines(file):
-        if line.body is not None:
-            if first:
-                check_format(line.body, path)
-            first = False
-            yield decode(line, path)
+    if not chronicle.begun:
+        raise StudyError(f"{where} must be the folder of an earlier study; {chronicle.path} is empty")
+    if chronicle.contradiction:
+        fix = f"`{repair_command(chronicle.path)}` takes such records out"
+        raise StudyError(f"{where}: {chronicle.path}: {chronicle.contradiction}; {fix}")
+    return chronicle.replay

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,6 +26,12 @@ and none of `Begun`, `Paused`, `Promoted`, `Measured`."""
 
 BEGINNING = b'{"type":"header",'
 """How every journal begins."""
+
+Result = TypeVar("Result")
+Number = TypeVar("Number")
+Kind = TypeVar("Kind")
+
+_StoredNumber: TypeAlias = float | Literal["nan", "inf", "-inf"]
 
 _CRC = b',"crc":"'
 _TAIL = len(_CRC) + len('01234567"}')
@@ -145,14 +152,16 @@ class Started(msgspec.Struct, frozen=True, tag="started", omit_defaults=True):
     part: int | None = None
 
 
-class Reported(msgspec.Struct, frozen=True, tag="reported"):
-    """A trial, or a part of it, reported an intermediate value, at `time` in seconds since the epoch."""
-
+class _Reported(msgspec.Struct, Generic[Number], frozen=True, tag="reported", omit_defaults=True):
     number: int
     step: int
-    value: float
+    value: Number
     time: float
     part: int | None = None
+
+
+class Reported(_Reported[float], frozen=True, tag="reported"):
+    """A trial, or a part of it, reported an intermediate value, at `time` in seconds since the epoch."""
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost", omit_defaults=True):
@@ -168,26 +177,30 @@ class Lost(msgspec.Struct, frozen=True, tag="lost", omit_defaults=True):
     part: int | None = None
 
 
-class Measured(msgspec.Struct, frozen=True, tag="measured"):
-    """A trial was evaluated on an instance, its `part`; `started` and `completed` in seconds since the epoch."""
-
+class _Measured(msgspec.Struct, Generic[Result], frozen=True, tag="measured"):
     number: int
     part: int
-    outcome: Outcome
+    outcome: Result
     worker: str
     started: float
     completed: float
 
 
-class Paused(msgspec.Struct, frozen=True, tag="paused"):
-    """A trial was evaluated with less than the full budget, and waits; times in seconds since the epoch."""
+class Measured(_Measured[Outcome], frozen=True, tag="measured"):
+    """A trial was evaluated on an instance, its `part`; `started` and `completed` in seconds since the epoch."""
 
+
+class _Paused(msgspec.Struct, Generic[Result], frozen=True, tag="paused"):
     number: int
     budget: Budget
-    outcome: Outcome
+    outcome: Result
     worker: str
     started: float | None
     completed: float
+
+
+class Paused(_Paused[Outcome], frozen=True, tag="paused"):
+    """A trial was evaluated with less than the full budget, and waits; times in seconds since the epoch."""
 
 
 class Promoted(msgspec.Struct, frozen=True, tag="promoted"):
@@ -198,64 +211,30 @@ class Promoted(msgspec.Struct, frozen=True, tag="promoted"):
     previous: Budget
 
 
-class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """A trial ended; `started` and `completed` in seconds since the epoch."""
-
+class _Finished(msgspec.Struct, Generic[Result], frozen=True, tag="finished"):
     number: int
-    outcome: Outcome
+    outcome: Result
     worker: str
     started: float | None
     completed: float
+
+
+class Finished(_Finished[Outcome], frozen=True, tag="finished"):
+    """A trial ended; `started` and `completed` in seconds since the epoch."""
 
 
 Record: TypeAlias = (
     Header | SessionStart | Begun | Asked | Started | Reported | Lost | Measured | Paused | Promoted | Finished
 )
 
-_NonFinite: TypeAlias = Literal["nan", "inf", "-inf"]
-
 
 class _StoredOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     state: TrialState
-    objective: float | _NonFinite | None
-    metrics: dict[str, float | _NonFinite]
+    objective: _StoredNumber | None
+    metrics: dict[str, _StoredNumber]
     seconds: float
     message: str
     standard_error: float | None = None
-
-
-class _StoredMeasured(msgspec.Struct, frozen=True, tag="measured"):
-    number: int
-    part: int
-    outcome: _StoredOutcome
-    worker: str
-    started: float
-    completed: float
-
-
-class _StoredFinished(msgspec.Struct, frozen=True, tag="finished"):
-    number: int
-    outcome: _StoredOutcome
-    worker: str
-    started: float | None
-    completed: float
-
-
-class _StoredPaused(msgspec.Struct, frozen=True, tag="paused"):
-    number: int
-    budget: Budget
-    outcome: _StoredOutcome
-    worker: str
-    started: float | None
-    completed: float
-
-
-class _StoredReported(msgspec.Struct, frozen=True, tag="reported", omit_defaults=True):
-    number: int
-    step: int
-    value: float | _NonFinite
-    time: float
-    part: int | None = None
 
 
 class _Beginning(msgspec.Struct, frozen=True):
@@ -269,12 +248,12 @@ _Stored: TypeAlias = (
     | Begun
     | Asked
     | Started
-    | _StoredReported
+    | _Reported[_StoredNumber]
     | Lost
-    | _StoredMeasured
-    | _StoredPaused
+    | _Measured[_StoredOutcome]
+    | _Paused[_StoredOutcome]
     | Promoted
-    | _StoredFinished
+    | _Finished[_StoredOutcome]
 )
 _decoder: msgspec.json.Decoder[_Stored] = msgspec.json.Decoder(_Stored)
 
@@ -321,19 +300,23 @@ def format_of(body: bytes) -> int | None:
 
 def _store(record: Record) -> _Stored:
     if isinstance(record, Reported):
-        return _StoredReported(record.number, record.step, _store_number(record.value), record.time, record.part)
+        return _Reported(record.number, record.step, _store_number(record.value), record.time, record.part)
     if isinstance(record, Finished):
-        outcome = _store_outcome(record.outcome)
-        return _StoredFinished(record.number, outcome, record.worker, record.started, record.completed)
+        return _with(_Finished, record, _store_outcome(record.outcome))
     if isinstance(record, Paused):
-        outcome = _store_outcome(record.outcome)
-        return _StoredPaused(record.number, record.budget, outcome, record.worker, record.started, record.completed)
+        return _with(_Paused, record, _store_outcome(record.outcome))
     if isinstance(record, Measured):
-        outcome = _store_outcome(record.outcome)
-        return _StoredMeasured(record.number, record.part, outcome, record.worker, record.started, record.completed)
+        return _with(_Measured, record, _store_outcome(record.outcome))
     if isinstance(record, Lost):
         return msgspec.structs.replace(record, reason=_printable(record.reason))
     return record
+
+
+def _with(kind: Callable[..., Kind], record: msgspec.Struct, outcome: Outcome | _StoredOutcome) -> Kind:
+    """A record of that kind with the fields of another, but for its outcome."""
+    values = list(msgspec.structs.astuple(record))
+    values[record.__struct_fields__.index("outcome")] = outcome
+    return kind(*values)
 
 
 def _store_outcome(outcome: Outcome) -> _StoredOutcome:
@@ -347,7 +330,7 @@ def _store_outcome(outcome: Outcome) -> _StoredOutcome:
     )
 
 
-def _store_number(value: float) -> float | _NonFinite:
+def _store_number(value: float) -> _StoredNumber:
     if math.isfinite(value):
         return float(value)
     return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
@@ -359,17 +342,14 @@ def _printable(text: str) -> str:
 
 
 def _restore(stored: _Stored) -> Record:
-    if isinstance(stored, _StoredReported):
+    if isinstance(stored, _Reported):
         return Reported(stored.number, stored.step, float(stored.value), stored.time, stored.part)
-    if isinstance(stored, _StoredFinished):
-        outcome = _restore_outcome(stored.outcome)
-        return Finished(stored.number, outcome, stored.worker, stored.started, stored.completed)
-    if isinstance(stored, _StoredPaused):
-        outcome = _restore_outcome(stored.outcome)
-        return Paused(stored.number, stored.budget, outcome, stored.worker, stored.started, stored.completed)
-    if isinstance(stored, _StoredMeasured):
-        outcome = _restore_outcome(stored.outcome)
-        return Measured(stored.number, stored.part, outcome, stored.worker, stored.started, stored.completed)
+    if isinstance(stored, _Finished):
+        return _with(Finished, stored, _restore_outcome(stored.outcome))
+    if isinstance(stored, _Paused):
+        return _with(Paused, stored, _restore_outcome(stored.outcome))
+    if isinstance(stored, _Measured):
+        return _with(Measured, stored, _restore_outcome(stored.outcome))
     return stored
 
 

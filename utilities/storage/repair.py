@@ -28,10 +28,10 @@ from utilities.storage.records import (
     format_of,
     intact,
 )
-from utilities.storage.replay import ContradictionError, Replay, questions_first
-from utilities.storage.resumption import OF_A_RUN, OF_A_TRIAL
+from utilities.storage.replay import OF_A_TRIAL, ContradictionError, Replay, questions_first
+from utilities.storage.resumption import OF_A_RUN
 from utilities.storage.run_folder import RunFolder
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 
 
 @dataclass

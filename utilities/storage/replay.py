@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from sys import intern
 
 from msgspec.structs import replace
@@ -23,6 +23,9 @@ from utilities.storage.records import (
     Started,
 )
 from utilities.trial import Loss, Rung, Trial, TrialRecord
+
+OF_A_TRIAL = (Started, Reported, Lost, Measured, Paused, Promoted, Finished)
+"""Records that tell of a trial that was asked."""
 
 
 class ContradictionError(ReverieError):
@@ -171,6 +174,29 @@ class Replay:
         trial.outcome, trial.worker = record.outcome, intern(record.worker)
         trial.started, trial.completed = record.started, record.completed
         return True
+
+
+class EarlyRecords:
+    """Records that stand before their trial was asked: they wait for that, and then read as they were meant."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[tuple[int, Record]]] = {}
+
+    def keep(self, line: int, record: Record, trials: Mapping[int, TrialRecord]) -> bool:
+        """Have a record in that line wait, where its trial is none of `trials` yet; whether it does."""
+        if not isinstance(record, OF_A_TRIAL) or record.number in trials:
+            return False
+        self._waiting.setdefault(record.number, []).append((line, record))
+        return True
+
+    def release(self, record: Record) -> Iterable[tuple[int, Record]]:
+        """Lines and records that waited for this one."""
+        return self._waiting.pop(record.trial.number, ()) if self._waiting and isinstance(record, Asked) else ()
+
+    @property
+    def orphans(self) -> list[tuple[int, Record]]:
+        """The first of those that still wait for each trial, by line."""
+        return sorted((early[0] for early in self._waiting.values()), key=lambda entry: entry[0])
 
 
 def questions_first(records: Sequence[Record]) -> Iterable[tuple[int, Record]]:

@@ -11,20 +11,13 @@ from utilities.budgets import Fidelity
 from utilities.errors import JournalError, StudyError
 from utilities.storage.lines import repair_command
 from utilities.storage.records import (
-    Asked,
     Finished,
     Header,
-    Lost,
-    Measured,
-    Paused,
-    Promoted,
     Record,
-    Reported,
     SessionStart,
-    Started,
 )
-from utilities.storage.replay import ContradictionError, Replay
-from utilities.storage.study_file import Study
+from utilities.storage.replay import ContradictionError, EarlyRecords, Replay
+from utilities.storage.study import Study
 from utilities.storage.tables import show
 from utilities.trial import TrialRecord
 
@@ -36,17 +29,12 @@ _HINTS = ("likely", "sure")
 OF_A_RUN = ("ranks_per_worker", "gpus_per_worker", "threads_per_worker", "keep_best")
 """Settings of a study that shape its runs alone, and may change from run to run."""
 
-OF_A_TRIAL = (Started, Reported, Lost, Measured, Paused, Promoted, Finished)
-"""Records that tell of a trial that was asked."""
-
 IDENTITY = ("direction", "objectives", "directions", "objective", "command", "instances")
 """What a study is beside its space: with another it is another study."""
 
 
 class Resumption:
     """The trials of a study's earlier runs. Holds them alone, not the records that tell of them.
-
-    A record that stands before its trial was asked waits for that, so that lines out of order read as they were meant.
 
     Parameters
     ----------
@@ -68,7 +56,7 @@ class Resumption:
         self._replay: Replay | None = None
         self._last: Header | SessionStart | None = None
         self._line = 0
-        self._early: dict[int, list[tuple[int, Record]]] = {}
+        self._early = EarlyRecords()
         self.ended: list[TrialRecord] = []
 
     def take(self, record: Record) -> None:
@@ -87,13 +75,10 @@ class Resumption:
             return
         if isinstance(record, SessionStart):
             self._last = record
-        elif isinstance(record, OF_A_TRIAL) and record.number not in self._replay.trials:
-            self._early.setdefault(record.number, []).append((self._line, record))
-        else:
+        elif not self._early.keep(self._line, record, self._replay.trials):
             self._apply(self._replay, self._line, record)
-            if self._early and isinstance(record, Asked):
-                for line, early in self._early.pop(record.trial.number, ()):
-                    self._apply(self._replay, line, early)
+            for line, early in self._early.release(record):
+                self._apply(self._replay, line, early)
 
     def finish(self) -> Replay | None:
         """Trials by ascending number, none of them running, once the journal is read; None where it was empty.
@@ -105,7 +90,7 @@ class Resumption:
         """
         if self._replay is None:
             return None
-        for line, record in sorted((early[0] for early in self._early.values()), key=lambda entry: entry[0]):
+        for line, record in self._early.orphans:
             self._apply(self._replay, line, record)
         self._replay.trials = dict(sorted(self._replay.trials.items()))
         for trial in self._replay.trials.values():

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from utilities.errors import StudyError
 from utilities.stage_plan import Begun
-from utilities.storage.atomic import replace_file, set_aside
+from utilities.storage.atomic import set_aside
+from utilities.storage.checkpoint import Checkpoint
 from utilities.storage.disk import writing
 from utilities.storage.journal import Journal
 from utilities.storage.kept_folders import KeptFolders
@@ -36,29 +34,17 @@ from utilities.storage.records import (
 from utilities.storage.replay import Replay
 from utilities.storage.resumption import OF_A_RUN, PROPOSING, Resumption
 from utilities.storage.stored_study import origin_of
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
+from utilities.storage.summary_file import write_summary
 from utilities.storage.trials_csv import TrialsCsv
+from utilities.storage.versions import package_versions
 from utilities.storage.warm_start import observations
 from utilities.trial import Outcome, Trial, TrialRecord
 
 if TYPE_CHECKING:
     from utilities.space import Space
     from utilities.storage.archive import StoredModel
-    from utilities.storage.trial_table import TrialTable
     from utilities.surrogate import Array, FitState
-
-_PACKAGES = ("reverie", "numpy", "scipy", "h5py", "mpi4py", "msgspec")
-
-
-def package_versions() -> dict[str, str]:
-    """Version of each package on which what a study finds may depend, where it is installed."""
-    found: dict[str, str] = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 class RunFolder:
@@ -89,6 +75,7 @@ class RunFolder:
         self._goals = study.goals
         names, budgets = list(study.space.parameters), study.fidelity is not None
         self._csv = TrialsCsv(folder / "trials.csv", names, self._goals, budgets=budgets)
+        self._checkpoint = Checkpoint(folder, study, self._goals, self._versions)
         if replay is None:
             self._keep_strays()
         self._replay = replay or Replay(self._begin())
@@ -96,11 +83,8 @@ class RunFolder:
         self._earlier: list[TrialRecord] | None = resumption.ended
         if replay is None:
             self._write_rows()
-        self._stored: StoredModel | None = None
-        self._table: TrialTable | None = None
-        self._archive_due = False
         if replay is not None:
-            self._restore_archive()
+            self.messages += self._checkpoint.restore()
         self._kept = self._keep_best()
 
     @classmethod
@@ -139,7 +123,7 @@ class RunFolder:
 
     def _keep_strays(self) -> None:
         """Keep the files of a study whose journal is gone: they are all that is left of it."""
-        for path in (self._csv.path, self._archive):
+        for path in (self._csv.path, self._checkpoint.path):
             if path.exists():
                 copy = set_aside(path, "earlier")
                 self.messages.append(f"{path} is of a study whose journal is gone; it is kept as {copy.name}")
@@ -330,54 +314,12 @@ class RunFolder:
     def checkpoint(
         self, fits: Mapping[str, FitState], space: Space, calibration: Mapping[str, Array] = MappingProxyType({})
     ) -> None:
-        """Replace study.h5. Without `fits`, those that it holds stay, and their calibration.
-
-        Raises
-        ------
-        DiskError, OSError
-            The disk takes no more for now, or the folder cannot be written; the old file is as it was.
-        """
-        from utilities.storage.archive import Contents, StoredModel, write_archive
-        from utilities.storage.rung_table import rung_columns
-        from utilities.storage.trial_table import TrialTable
-
-        if fits:
-            self._stored = StoredModel(fits, self._study.method, tuple(space.names), calibration)
-        if self._table is None:
-            self._table = TrialTable(space, self._goals)
-        self._table.update(self.records)
-        evaluations = None if self._study.fidelity is None or self.in_parts else rung_columns(self.records.values())
-        contents = Contents(self._study.to_dict(), space.names, self._table, self._stored, self._versions, evaluations)
-        with writing(self._archive, "the archive"):
-            write_archive(self._archive, contents)
-        self._archive_due = False
+        """Replace study.h5; see `Checkpoint.write`."""
+        self._checkpoint.write(self.records, fits, space, calibration)
 
     def model(self) -> StoredModel | None:
         """Surrogates of the last checkpoint; None where there are none for this method and order of parameters."""
-        stored = self._stored
-        if stored is None or stored.method != self._study.method or stored.names != tuple(self._study.space.names):
-            return None
-        return stored
-
-    def _restore_archive(self) -> None:
-        """Take the surrogate from study.h5. Where that is missing or damaged, the next checkpoint writes it anew."""
-        from utilities.storage.archive import ArchiveError, ArchiveRefusedError, read_model
-
-        try:
-            self._stored = read_model(self._archive)
-        except ArchiveRefusedError:
-            raise
-        except ArchiveError as error:
-            if self._archive.exists():
-                copy = set_aside(self._archive)
-                self._archive.unlink()
-                built = "built anew from the journal; the surrogate is fitted anew"
-                self.messages.append(f"{error}; {built}; the file is kept as {copy.name}")
-            self._archive_due = True
-
-    @property
-    def _archive(self) -> Path:
-        return self.folder / "study.h5"
+        return self._checkpoint.model()
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json: `summary` and the packages' versions, null for numbers that are not finite.
@@ -385,13 +327,9 @@ class RunFolder:
         Raises
         ------
         DiskError, OSError
-            As of `checkpoint`.
+            As of `Checkpoint.write`.
         """
-        content = _finite({"versions": self._versions, **summary})
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-        path = self.folder / "summary.json"
-        with writing(path, "the summary"):
-            replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
+        write_summary(self.folder / "summary.json", {"versions": self._versions, **summary})
 
     def close(self) -> None:
         """Put what is left on disk, mend trials.csv and study.h5 where need be, and let other runs have the folder."""
@@ -399,18 +337,9 @@ class RunFolder:
             self.sync()
             if self._earlier is not None:
                 self._write_rows()
-            if self._archive_due:
+            if self._checkpoint.due:
                 self.checkpoint({}, self._study.space)
         finally:
             if self._kept is not None:
                 self._kept.close()
             self._journal.close()
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None for every float that is not finite."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from utilities.errors import SpaceExhaustedError, StudyError, nearest
 from utilities.stage_plan import Limits, Stage
 from utilities.storage.rules import Rule, check_key, from_least
-from utilities.storage.tables import show
+from utilities.storage.tables import as_table, show
 
 if TYPE_CHECKING:
     from utilities.space import Space
@@ -80,9 +80,7 @@ def parse_stages(tables: Any, space: Space, source: str = "") -> list[Stage]:
     plan: list[Stage] = []
     for i, table in enumerate(tables):
         here = f"{prefix}[[{TABLE}]] number {i + 1}"
-        if not isinstance(table, Mapping):
-            raise StudyError(f"{here} must be a table; got {show(table)}")
-        values = {key: check_key(RULES, key, value, here) for key, value in table.items()}
+        values = {key: check_key(RULES, key, value, here) for key, value in as_table(table, here).items()}
         if "budget" not in values and i < len(tables) - 1:
             raise StudyError(f"{here} budget is missing; only the last stage may do without")
         if "shrink" in values and i == 0:

@@ -17,7 +17,8 @@ from utilities.errors import StudyError
 from utilities.storage.journal import check_format, decode
 from utilities.storage.lines import read_lines
 from utilities.storage.records import Header, Record, SessionStart
-from utilities.storage.study_file import Study, study_of
+from utilities.storage.study import Study
+from utilities.storage.study_file import study_of
 from utilities.storage.study_rules import RULES
 from utilities.storage.tables import SUFFIXES
 

@@ -14,13 +14,13 @@ import msgspec
 
 from utilities.budgets import Fidelity
 from utilities.conditional import Wanted
-from utilities.early_stopping import Settings
 from utilities.parameters import KINDS
+from utilities.stopping_rule import Settings
 from utilities.storage import early_stopping_table, stage_tables
 from utilities.storage.fidelity_table import FIDELITY
 from utilities.storage.rules import Rule
 from utilities.storage.space_file import KEY as CONFIGSPACE
-from utilities.storage.study_file import Study
+from utilities.storage.study import Study
 from utilities.storage.study_rules import RULES
 from utilities.storage.tables import SCHEMA_KEY
 

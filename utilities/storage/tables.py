@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,19 @@ def show(value: object) -> str:
     except (ValueError, TypeError, RecursionError):
         text = f"a {type(value).__name__}"
     return text if len(text) <= 100 else text[:97] + "..."
+
+
+def as_table(value: Any, here: str) -> Mapping[str, Any]:
+    """See that what a file has under a table's name is one; `here` names it.
+
+    Raises
+    ------
+    StudyError
+        It is none.
+    """
+    if not isinstance(value, Mapping):
+        raise StudyError(f"{here} must be a table; got {show(value)}")
+    return value
 
 
 def read_tables(path: Path) -> Any:

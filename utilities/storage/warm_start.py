@@ -20,7 +20,7 @@ from utilities.trial import Config, TrialState
 
 if TYPE_CHECKING:
     from utilities.space import Space
-    from utilities.storage.study_file import Study
+    from utilities.storage.study import Study
 
 _ELSEWHERE = "with a value or a combination that is not of this space"
 _DIFFERS = "with other parameters"
@@ -43,7 +43,7 @@ def observations(study: Study) -> tuple[list[Observation], list[str]]:
     messages: list[str] = []
     for i, name in enumerate(study.warm_start or ()):
         where = f"{study.source}: [study] warm_start[{i}]"
-        replay = read_trials(study.folder / name / "journal.jsonl", where)
+        replay = read_trials(study.folder / name, where)
         _check_goals(replay.header, study, f"{where} must have the same", name)
         found, left_out = _take(replay, study, name)
         taken += found

@@ -20,7 +20,7 @@ class FrontTrial(NamedTuple):
     config: Config
 
 
-class Standing:
+class Incumbents:
     """Keeps the best feasible trial of a single objective, the front of the feasible trials of several.
 
     Parameters

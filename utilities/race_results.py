@@ -12,7 +12,7 @@ from utilities.significance import Comparison, compare, in_pairs
 from utilities.trial import Config, TrialRecord, TrialState
 
 
-class Standing(NamedTuple):
+class RaceResult(NamedTuple):
     """A configuration: its first trial, and its values by part, of several trials of the same one the mean."""
 
     number: int
@@ -21,10 +21,10 @@ class Standing(NamedTuple):
     values: list[float]
 
 
-def given_up(records: Iterable[TrialRecord], direction: str) -> list[Standing]:
+def given_up(records: Iterable[TrialRecord], direction: str) -> list[RaceResult]:
     """Configurations that a race gave up, the best first by what they had been evaluated on; without their values."""
     sign = 1.0 if direction == "minimize" else -1.0
-    found: dict[str, Standing] = {}
+    found: dict[str, RaceResult] = {}
     for record in records:
         outcome = record.outcome
         if (
@@ -33,12 +33,12 @@ def given_up(records: Iterable[TrialRecord], direction: str) -> list[Standing]:
             and outcome.state is TrialState.PRUNED
             and outcome.objective is not None
         ):
-            standing = Standing(record.trial.number, record.trial.config, outcome.objective, [])
-            found.setdefault(json.dumps(record.trial.config, sort_keys=True), standing)
-    return sorted(found.values(), key=lambda standing: (sign * standing.objective, standing.number))
+            result = RaceResult(record.trial.number, record.trial.config, outcome.objective, [])
+            found.setdefault(json.dumps(record.trial.config, sort_keys=True), result)
+    return sorted(found.values(), key=lambda result: (sign * result.objective, result.number))
 
 
-def standings(records: Iterable[TrialRecord], direction: str) -> list[Standing]:
+def race_results(records: Iterable[TrialRecord], direction: str) -> list[RaceResult]:
     """Configurations of completed trials, the best first; trials of the same one are one."""
     found: dict[str, list[TrialRecord]] = {}
     for record in records:
@@ -46,16 +46,16 @@ def standings(records: Iterable[TrialRecord], direction: str) -> list[Standing]:
         if outcome is not None and outcome.state is TrialState.COMPLETE and outcome.objective is not None:
             found.setdefault(json.dumps(record.trial.config, sort_keys=True), []).append(record)
     sign = 1.0 if direction == "minimize" else -1.0
-    return sorted(map(_standing, found.values()), key=lambda standing: (sign * standing.objective, standing.number))
+    return sorted(map(_result, found.values()), key=lambda result: (sign * result.objective, result.number))
 
 
-def _standing(records: list[TrialRecord]) -> Standing:
+def _result(records: list[TrialRecord]) -> RaceResult:
     first = records[0]
     objectives = [
         record.outcome.objective for record in records if record.outcome and record.outcome.objective is not None
     ]
     values = [[float(record.parts[part].objective or 0.0) for part in sorted(record.parts)] for record in records]
-    return Standing(
+    return RaceResult(
         first.trial.number, first.trial.config, float(np.mean(objectives)), np.mean(values, axis=0).tolist()
     )
 
@@ -72,8 +72,8 @@ def comparison(records: Iterable[TrialRecord], direction: str, instances: int) -
     instances
         Number of instances; the parts are so many, or several repeats of so many.
     """
-    held = standings(records, direction)
+    held = race_results(records, direction)
     if len(held) < 2 or not held[0].values:
         return None
-    values = np.array([standing.values for standing in held])
-    return compare([standing.number for standing in held], in_pairs(values, instances), direction)
+    values = np.array([result.values for result in held])
+    return compare([result.number for result in held], in_pairs(values, instances), direction)

@@ -27,7 +27,7 @@ class State(StrEnum):
     UNKNOWN = "not running"
 
 
-class Standing(NamedTuple):
+class RunState(NamedTuple):
     """A state, and what it is known by."""
 
     state: State
@@ -37,8 +37,8 @@ class Standing(NamedTuple):
         return f"{self.state}{f': {self.detail}' if self.detail else ''}"
 
 
-def stand(folder: Path, now: float, *, patience: float = 0.0) -> Standing:
-    """Tell how it stands with the run in a folder.
+def run_state(folder: Path, now: float, *, patience: float = 0.0) -> RunState:
+    """Tell the state of the run in a folder.
 
     A process of this host is looked up. Of one on another host only the note is there, and the journal: where nothing
     was written for long, the run seems dead, which it need not be.
@@ -58,28 +58,28 @@ def stand(folder: Path, now: float, *, patience: float = 0.0) -> Standing:
         return _ended(folder, journal)
     silent = max(0.0, now - journal.stat().st_mtime)
     if holder.gone:
-        return Standing(State.KILLED, f"{holder} did not end orderly; last record {duration(silent)} ago")
+        return RunState(State.KILLED, f"{holder} did not end orderly; last record {duration(silent)} ago")
     if holder.near or silent <= max(_LONG_SILENCE, 3.0 * patience):
-        return Standing(State.RUNNING, f"{holder}")
+        return RunState(State.RUNNING, f"{holder}")
     seen = "its process cannot be seen from this host"
-    return Standing(State.SEEMS_DEAD, f"{holder}; last record {duration(silent)} ago; {seen}")
+    return RunState(State.SEEMS_DEAD, f"{holder}; last record {duration(silent)} ago; {seen}")
 
 
-def _ended(folder: Path, journal: Path) -> Standing:
+def _ended(folder: Path, journal: Path) -> RunState:
     path = folder / "summary.json"
     try:
         summary = json.loads(path.read_bytes())
         # A run writes its summary once all its outcomes are on disk.
         own = math.ceil(path.stat().st_mtime) >= math.floor(journal.stat().st_mtime)
     except (OSError, ValueError):
-        return Standing(State.UNKNOWN)
+        return RunState(State.UNKNOWN)
     if not own or not isinstance(summary, Mapping):
-        return Standing(State.UNKNOWN, "its last run left no summary")
+        return RunState(State.UNKNOWN, "its last run left no summary")
     return _told(summary)
 
 
-def _told(summary: Mapping[str, Any]) -> Standing:
-    """Standing that a summary's ``status`` tells: ``finished``, ``finished: why``, ``stopped: why``."""
+def _told(summary: Mapping[str, Any]) -> RunState:
+    """State that a summary's ``status`` tells: ``finished``, ``finished: why``, ``stopped: why``."""
     state, _, why = clean(str(summary.get("status"))).partition(": ")
     known = {str(State.FINISHED): State.FINISHED, str(State.STOPPED): State.STOPPED}
-    return Standing(known[state], why) if state in known else Standing(State.UNKNOWN)
+    return RunState(known[state], why) if state in known else RunState(State.UNKNOWN)
