@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from benchmarks.regret.comparison import Array, Pair, Regrets, curve, weights
-from benchmarks.regret.figures import STYLES
 from benchmarks.regret.problem import Reference
 from benchmarks.regret.records import Record
 from benchmarks.regret.subsets import EVALUATIONS
@@ -43,7 +41,11 @@ def _problems(pairs: Iterable[Pair]) -> int:
 
 
 def draw_overview(found: Mapping[str, Iterable[Record]], known: Mapping[str, Reference], file: Path) -> None:
-    """Write the figure as a PNG."""
+    """Write the figure as a PNG, which takes matplotlib."""
+    from matplotlib.figure import Figure
+
+    from benchmarks.regret.figures import STYLES
+
     figure = Figure(figsize=(10.0, 3.4), dpi=90, layout="constrained")
     panels = figure.subplots(1, len(EVALUATIONS), sharey=True)
     lines = {}
