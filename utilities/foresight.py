@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from utilities.optimizer import Optimizer
 
 
@@ -37,10 +35,8 @@ class OptimizerForesight:
 
         None as of `chances`.
         """
-        if not self._optimizer.foresees:
+        medians = self._optimizer.foresee_finals(others)
+        forecast = None if medians is None else self._optimizer.forecast([number])
+        if medians is None or forecast is None:
             return None
-        forecasts = self._optimizer.forecast(others), self._optimizer.forecast([number])
-        if forecasts[0] is None or forecasts[1] is None:
-            return None
-        cutoff = np.sort(forecasts[0].summary()[0])[best - 1]
-        return float(forecasts[1].below(float(cutoff))[0])
+        return float(forecast.below(sorted(medians)[best - 1])[0])
