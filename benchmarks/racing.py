@@ -1,6 +1,6 @@
 """What a race over instances saves, and whether it picks as well: raced searches against all instances for everyone.
 
-    python -m benchmarks.racing [--seeds 200] [--start 0] [--problem NAME] [--alpha A] [--first N]
+    python -m benchmarks.racing [--seeds 300] [--start 0] [--problem NAME] [--alpha A] [--first N]
 
 Each search is asked for so many configurations of a noisy problem with ten instances, one after the other, once with
 the race of a study file and once without. A configuration's loss on instance i is
@@ -38,7 +38,7 @@ from utilities.trial import Config, Outcome, TrialState
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "racing"
 INSTANCES = 10
-CHOSEN_BY = 100
+CHOSEN_BY = 200
 """Seeds below it are those by which the defaults of a race were chosen, and earlier ones found wanting."""
 
 COLUMNS = ("problem", "seed", "all_evaluations", "raced_evaluations", "all_regret", "raced_regret")
@@ -199,7 +199,7 @@ def _line(name: str, rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Search, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--problem", choices=list(PROBLEMS))
     parser.add_argument("--alpha", type=float)
