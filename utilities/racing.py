@@ -38,8 +38,8 @@ from scipy.special import stdtr
 from utilities.surrogate import Array
 
 FIRST, ALPHA = 2, 0.35
-"""Instances that every configuration gets, and the error rate of each comparison, by default. They are below 60 % of the
-evaluations on all problems of `benchmarks.racing`; 2 and 0.3 are not. No pair that was tried ends as well as all
+"""Instances that every configuration gets, and the error rate of each comparison, by default. They take less than 60 %
+of the evaluations on all problems of `benchmarks.racing`; 2 and 0.3 do not. No pair that was tried ends as well as all
 instances on each of them: 3 and 0.4 end worse on ``branin, gp``, these on ``hartmann6, gp``."""
 
 BEST = 3
