@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from utilities.racing import ALPHA, FIRST, Race, Verdict, stages
+from utilities.racing import ALPHA, FIRST, PRIOR_DEGREES, Race, Verdict, _moderated, _Variance, stages
 
 COUNT = 10
 
@@ -116,20 +116,83 @@ def test_who_has_all_instances_has_their_mean_and_who_has_some_is_adjusted(seed:
     assert race.promise(3) == pytest.approx(7.0 + difficulty.mean())
 
 
+def scores(race: Race, rng: np.random.Generator, effect: float) -> list[tuple[int, bool, int, float]]:
+    """Twelve configurations race: of each its number, whether it has all instances, how many have, error over error."""
+    difficulty, found = effect * rng.standard_normal(COUNT), []
+    for number in range(12):
+        level = 1.0 * (number % 3 == 2)
+        verdict = run(race, number, level + difficulty + 0.5 * rng.standard_normal(COUNT))
+        estimate = race.estimate(number)
+        error = estimate.mean - level - difficulty.mean()
+        found.append((number, verdict is Verdict.COMPLETE, len(race._ranked), error / estimate.error))
+    return found
+
+
 def test_standard_errors_are_those_of_the_estimates() -> None:
-    scores: dict[bool, list[float]] = {True: [], False: []}
+    found: dict[bool, list[float]] = {True: [], False: []}
     for seed in range(60):
-        rng, race = np.random.default_rng(seed), Race(COUNT, seed)
-        difficulty = 2.0 * rng.standard_normal(COUNT)
-        for number in range(12):
-            level = 1.0 * (number % 3 == 2)
-            verdict = run(race, number, level + difficulty + 0.5 * rng.standard_normal(COUNT))
-            estimate = race.estimate(number)
+        for number, complete, _, score in scores(Race(COUNT, seed), np.random.default_rng(seed), 2.0):
             if number >= 4:
-                error = estimate.mean - level - difficulty.mean()
-                scores[verdict is Verdict.COMPLETE].append(error / estimate.error)
-    for found in scores.values():
-        assert 0.75 < np.std(found) < 1.4
+                found[complete].append(score)
+    for group in found.values():
+        assert 0.75 < np.std(group) < 1.4
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("first", [2, 3])
+def test_nor_are_they_too_small_while_next_to_none_has_all_instances(first: int, effect: float) -> None:
+    found: dict[int, list[float]] = {1: [], 2: [], 3: []}
+    for seed in range(100):
+        for _, complete, others, score in scores(Race(COUNT, seed, first), np.random.default_rng(seed), effect):
+            if not complete and others in found:
+                found[others].append(score)
+    for others, group in found.items():
+        assert np.std(group) < 1.4
+        assert others == 1 or np.std(group) > 0.75
+
+
+@given(st.integers(0, 1000), st.integers(2, 6), st.integers(2, 5), st.floats(0.01, 100.0))
+@settings(max_examples=60, deadline=None)
+def test_who_differs_evenly_from_others_is_not_known_exactly(seed: int, others: int, count: int, size: float) -> None:
+    rng, race = np.random.default_rng(seed), Race(COUNT, seed, first=count)
+    table = size * (3.0 * rng.standard_normal(COUNT) + 0.5 * rng.standard_normal((others, COUNT)))
+    for number, losses in enumerate(table):
+        race.resume(number, enumerate(losses.tolist()), ended=True)
+    inner = table - table.mean(axis=1, keepdims=True)
+    effects = np.median(inner, axis=0)
+    effects -= effects.mean()
+    race.resume(others, [(part, 7.0 * size + float(effects[part])) for part in race.order[:count]], ended=True)
+    pooled = ((inner - effects) ** 2).sum() / ((others - 1) * (COUNT - 1))  # two-way analysis of variance
+    share = PRIOR_DEGREES / (PRIOR_DEGREES + count - 1)  # of the pooled variance, its own being 0
+    expected = np.sqrt(share * pooled * (1.0 / count + (1.0 / count - 1.0 / COUNT) / others))
+    assert race.estimate(others) == (pytest.approx(7.0 * size), pytest.approx(expected))
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 10.0))
+@settings(max_examples=30, deadline=None)
+def test_while_one_alone_has_all_instances_the_error_is_that_of_losses(seed: int, effect: float) -> None:
+    rng, race = np.random.default_rng(seed), Race(COUNT, seed, first=2, alpha=0.99)
+    one, other = effect * rng.standard_normal(COUNT) + 0.1 * rng.standard_normal((2, COUNT))
+    other += 1.0 - other[race.order[:2]].mean() + one[race.order[:2]].mean()
+    run(race, 0, one)
+    assert run(race, 1, other) is Verdict.GIVE_UP
+    variance = (PRIOR_DEGREES * np.var(one, ddof=1) + np.var(other[race.order[:2]], ddof=1)) / (PRIOR_DEGREES + 1.0)
+    assert race.estimate(1).error == pytest.approx(np.sqrt(variance * (1 / 2 + 1 / 2 - 1 / COUNT)))
+
+
+def test_a_variance_counts_for_no_more_than_it_rests_on() -> None:
+    own, few, many = _Variance(4.0, 1.0), _Variance(1.0, 2.0), _Variance(1.0, 90.0)
+    assert _moderated(own, few) == (pytest.approx(2.0), 3.0)
+    assert _moderated(own, many) == (pytest.approx(1.75), 4.0)
+    assert _moderated(own, _Variance(0.0, 0.0)) == own
+
+
+def test_a_single_instance_says_nothing_of_errors() -> None:
+    race = Race(1, 0)
+    race.enter(0)
+    race.take(0, 0, 3.0)
+    assert race.judge(0) is Verdict.COMPLETE
+    assert race.estimate(0) == (3.0, 0.0)
 
 
 def test_a_resumed_race_knows_what_it_knew() -> None:

@@ -311,13 +311,11 @@ RULES: dict[str, Rule] = {
             "items": {"type": ["string", "number"]},
         },
     ),
-    "first_instances": from_least(
-        2, "How many of instances every configuration gets; by default 3, or all of fewer", int | None
-    ),
+    "first_instances": from_least(2, "How many of instances every configuration gets; 2 by default", int | None),
     "race_alpha": Rule(
         float | None,
         race_alpha,
-        what="How easily a race over instances gives a configuration up, 0 never; 0.4 by default",
+        what="How easily a race over instances gives a configuration up, 0 never; 0.35 by default",
         limits={"minimum": 0, "exclusiveMaximum": 1},
     ),
     "isolation": a_word(("process", "none"), "Where the objective runs: in a process of its own, or in the worker"),
