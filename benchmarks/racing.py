@@ -1,12 +1,12 @@
 """What a race over instances saves, and whether it picks as well: raced searches against all instances for everyone.
 
-    python -m benchmarks.racing [--seeds 300] [--start 0] [--problem NAME] [--alpha A] [--first N]
+    python -m benchmarks.racing [--seeds 100] [--start 200] [--problem NAME] [--alpha A] [--first N]
 
 Each search is asked for so many configurations of a noisy problem with ten instances, one after the other, once with
 the race of a study file and once without. A configuration's loss on instance i is
 ``f(x + shift_i) + effect_i + noise``: the instances differ in difficulty, and in what is good on them. Its truth is the
 mean of ``f(x + shift_i)``, known exactly. Compared are the evaluations used and the truth of what each search picks,
-seed by seed; seeds are ``--start`` to ``--seeds`` less one. Writes ``data/racing/runs.csv``, whose rows are not made
+seed by seed, for so many seeds from ``--start`` on. Writes ``data/racing/runs.csv``, whose rows are not made
 again, and ``racing.md``; with an alpha or a first, only prints.
 """
 
@@ -199,15 +199,15 @@ def _line(name: str, rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Search, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=300)
-    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--start", type=int, default=CHOSEN_BY)
     parser.add_argument("--problem", choices=list(PROBLEMS))
     parser.add_argument("--alpha", type=float)
     parser.add_argument("--first", type=int)
     options = parser.parse_args()
     names = [options.problem] if options.problem else list(PROBLEMS)
     race = {"race_alpha": options.alpha, "first_instances": options.first}
-    seeds = range(options.start, options.seeds)
+    seeds = range(options.start, options.start + options.seeds)
     if options.alpha is not None or options.first is not None:
         with ProcessPoolExecutor(2) as pool:
             print(table([row for name in names for row in pool.map(partial(pair, name, race), seeds)]))

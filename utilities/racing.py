@@ -128,7 +128,7 @@ class Race:
 
     def __init__(self, count: int, seed: int, first: int | None = None, alpha: float | None = None) -> None:
         self._count = count
-        self._stages = stages(min(FIRST, count) if first is None else first, count)
+        self._stages = stages(FIRST if first is None else first, count)
         self._alpha = ALPHA if alpha is None else alpha
         self.order: list[int] = np.random.default_rng([seed, 8]).permutation(count).tolist()
         self._place = {part: place for place, part in enumerate(self.order)}
@@ -236,11 +236,8 @@ class Race:
         count = int(seen.sum())
         effects, others = self._effects()
         residual = (runner.losses - effects)[seen]
-        if others < 2:
-            own = _variance(runner.losses[seen])
-        else:  # the effects are the mean of rows of which it is one, or of others
-            own = _variance(residual) * (others / (others - 1) if count == self._count else others / (others + 1))
-        variance = _moderated(_Variance(own, count - 1.0), self._residual_variance()).value
+        own = _Variance(self._spread(runner.losses), count - 1.0)
+        variance = _moderated(own, self._residual_variance()).value
         share = 1.0 / count + (1.0 / count - 1.0 / self._count) / max(1, others)
         return Estimate(_mean(residual), math.sqrt(variance * share))
 
@@ -262,17 +259,23 @@ class Race:
                 self._known = effects - _mean(effects), len(best)
         return self._known
 
+    def _spread(self, losses: Array) -> float:
+        """Variance of a configuration's residuals; of its losses (K,), NaN where there are none, while m < 2."""
+        effects, others = self._effects()
+        seen = ~np.isnan(losses)
+        if others < 2:
+            return _variance(losses[seen])
+        # The effects were taken from rows of which this is one, or from others.
+        inside = others / (others - 1) if seen.all() else others / (others + 1)
+        return _variance((losses - effects)[seen]) * inside
+
     def _residual_variance(self) -> _Variance:
         """Pooled variance of the neighbours' residuals; where there is but one, of its losses."""
-        effects, others = self._effects()
         rows = [self._runners[number].losses for _, number in self._ranked[:NEIGHBOURS]]
         if not rows:
             return _UNKNOWN
-        if others < 2:
-            return _Variance(_variance(rows[0]), self._count - 1.0)
-        inside = others / (others - 1)  # the effects were taken from these very rows
-        pooled = _mean(np.array([_variance(row - effects) for row in rows]))
-        return _Variance(inside * pooled, (others - 1.0) * (self._count - 1.0))
+        pooled = _mean(np.array([self._spread(row) for row in rows]))
+        return _Variance(pooled, max(1, len(rows) - 1) * (self._count - 1.0))
 
     def _difference_variance(self, incumbent: Array) -> _Variance:
         """Pooled variance of the neighbours' differences from `incumbent` (K,), of which it is not the mean."""
