@@ -236,7 +236,7 @@ class Race:
         count = int(seen.sum())
         effects, others = self._effects()
         residual = (runner.losses - effects)[seen]
-        own = _Variance(self._spread(runner.losses), count - 1.0)
+        own = _Variance(self._spread(runner.losses) * self._shrinkage(count == self._count), count - 1.0)
         variance = _moderated(own, self._residual_variance()).value
         share = 1.0 / count + (1.0 / count - 1.0 / self._count) / max(1, others)
         return Estimate(_mean(residual), math.sqrt(variance * share))
@@ -263,11 +263,14 @@ class Race:
         """Variance of a configuration's residuals; of its losses (K,), NaN where there are none, while m < 2."""
         effects, others = self._effects()
         seen = ~np.isnan(losses)
+        return _variance(losses[seen] if others < 2 else (losses - effects)[seen])
+
+    def _shrinkage(self, among: bool) -> float:
+        """What to multiply a `_spread` by: of a configuration `among` those that the effects come from, or of another."""
+        others = self._effects()[1]
         if others < 2:
-            return _variance(losses[seen])
-        # The effects were taken from rows of which this is one, or from others.
-        inside = others / (others - 1) if seen.all() else others / (others + 1)
-        return _variance((losses - effects)[seen]) * inside
+            return 1.0
+        return others / (others - 1) if among else others / (others + 1)
 
     def _residual_variance(self) -> _Variance:
         """Pooled variance of the neighbours' residuals; where there is but one, of its losses."""
@@ -275,7 +278,7 @@ class Race:
         if not rows:
             return _UNKNOWN
         pooled = _mean(np.array([self._spread(row) for row in rows]))
-        return _Variance(pooled, max(1, len(rows) - 1) * (self._count - 1.0))
+        return _Variance(self._shrinkage(among=True) * pooled, max(1, len(rows) - 1) * (self._count - 1.0))
 
     def _difference_variance(self, incumbent: Array) -> _Variance:
         """Pooled variance of the neighbours' differences from `incumbent` (K,), of which it is not the mean."""
