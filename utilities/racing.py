@@ -266,7 +266,7 @@ class Race:
         return _variance(losses[seen] if others < 2 else (losses - effects)[seen])
 
     def _shrinkage(self, among: bool) -> float:
-        """What to multiply a `_spread` by: of a configuration `among` those that the effects come from, or of another."""
+        """Factor of a `_spread`: of a configuration `among` those that the effects come from, or of another."""
         others = self._effects()[1]
         if others < 2:
             return 1.0
