@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,13 @@ ROOT_MAY = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
 }
+SESSIONS = "PRTE_MCA_prte_tmpdir_base"
+"""Names the folder in which Open MPI's launcher makes its own, called by its process id.
+
+A launcher that is killed leaves that folder, and a later one of the same id refuses to start: "The PMIx server's
+listener thread failed to start".
+"""
+
 _RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 
 
@@ -67,12 +75,13 @@ class Run:
     def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self._mark = f"{_MARK}={os.getpid()}-{next(_COUNT)}"
         name, _, value = self._mark.partition("=")
+        self._sessions = tempfile.TemporaryDirectory(prefix="reverie-", ignore_cleanup_errors=True)
         self._out, self._err = folder / f"{value}.out", folder / f"{value}.err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environment, name: value},
+                env={**environment, SESSIONS: self._sessions.name, name: value},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -87,6 +96,7 @@ class Run:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self._process.wait(PATIENCE)
+        self._sessions.cleanup()
 
     @property
     def process(self) -> int:
