@@ -249,7 +249,15 @@ class Fit(msgspec.Struct, frozen=True):
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """Parameters fitted to the first `count` rows, of the refit number `job`."""
+    """Parameters fitted to the first `count` rows, of the refit number `job`.
+
+    Attributes
+    ----------
+    seconds
+        That it took.
+    rest
+        Seconds that the cores should have for others before the next refit.
+    """
 
     tag: ClassVar[Tag] = Tag.FITTED
     kind: str
@@ -257,6 +265,7 @@ class Fitted(msgspec.Struct, frozen=True):
     parameters: dict[str, PackedArray]
     seconds: float
     job: int = 0
+    rest: float = 0.0
 
 
 class Exit(msgspec.Struct, frozen=True):

@@ -139,7 +139,7 @@ class Master:
         elif isinstance(message, Ready):
             self._take_rank(message, source, now)
         elif isinstance(message, Fitted):
-            self._refits.take(message, source)
+            self._refits.take(message, source, now)
             self.ledger.refitted(message.seconds)
         elif isinstance(message, Report):
             part = self._hands.part(source, message.number)
@@ -269,7 +269,7 @@ class Master:
         if self.ending.closing:
             return []
         self._staff.fill_vacancy(now)
-        return self._take_letters() + self._refits.ask()
+        return self._take_letters() + self._refits.ask(now, awaited=self._supply.awaits_refit)
 
     def _take_letters(self) -> list[Letter]:
         letters = list(self._outbox)

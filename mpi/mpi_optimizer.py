@@ -191,9 +191,10 @@ def _train(post: Post, duty: TrainerDuty) -> Start | Exit:
     """Refit until told to do something else."""
     from mpi.mpi_trainer import Trainer
 
-    if post.local_size > len(os.sched_getaffinity(0)):
+    crowded = post.local_size > len(os.sched_getaffinity(0))
+    if crowded:
         os.nice(_TRAINER_NICENESS)
-    trainer = Trainer(duty)
+    trainer = Trainer(duty, crowded=crowded)
     while True:
         _, message = post.wait_for_one()
         if isinstance(message, Start | Exit):

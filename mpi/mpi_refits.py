@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from mpi.mpi_definitions import Fit, Fitted, Letter, PackedArray, Start, TrainerDuty
@@ -54,16 +55,22 @@ class Refits:
         self._parts_known: dict[tuple[int, str], tuple[int, int]] = {}
         self._job: _Job | None = None
         self._jobs = 0
+        self._rests_until = -math.inf
 
     def welcome(self, rank: int) -> Start:
         """What a trainer is told first; it has nothing to do then."""
         self._rows_sent[rank] = {}
         return Start(TrainerDuty(self._optimizer.space.to_dict(), self._seed))
 
-    def ask(self) -> list[Letter]:
-        """Request the refit that is due, where there are trainers and none is on its way."""
+    def ask(self, now: float = 0.0, *, awaited: bool = False) -> list[Letter]:
+        """Request the refit that is due, where there are trainers, none is on its way, and they need not rest.
+
+        They work on where it is `awaited`, and workers stand still.
+        """
         ready = [rank for rank in self.trainers if rank in self._rows_sent]
         if self._job is not None or not ready or len(ready) < len(self.trainers):
+            return []
+        if now < self._rests_until and not awaited:
             return []
         kind = self._optimizer.fit_due()
         if kind is None:
@@ -97,11 +104,12 @@ class Refits:
         variance = None if data.variance is None else PackedArray.pack(data.variance[known:])
         return Fit(kind, known, *rows, previous=previous, job=self._jobs, part=part, variance=variance)
 
-    def take(self, message: Fitted, source: int) -> None:
+    def take(self, message: Fitted, source: int, now: float = 0.0) -> None:
         """Take a fit or a part of one; what a refit was given up for is passed over."""
         job = self._job
         if job is None or message.job != job.number or source not in job.ranks:
             return
+        self._rests_until = max(self._rests_until, now + message.rest)
         job.parts[job.ranks.index(source)] = {name: array.unpack() for name, array in message.parameters.items()}
         if len(job.parts) == len(job.ranks):
             self._job = None

@@ -84,8 +84,13 @@ class Supply:
             part = self._parts.next(worker)
         return part
 
+    @property
+    def awaits_refit(self) -> bool:
+        """Whether no proposal is made before the next refit is there."""
+        return self._proposals.must_wait(self.left)
+
     def _propose(self) -> Trial | None:
-        if self._proposals.must_wait(self.left):
+        if self.awaits_refit:
             return None
         if not self._optimizer.ready:
             self._proposals.serve(len(self._hands.idle), self.left)

@@ -8,7 +8,7 @@ from virtual_cluster import SPACE
 
 from mpi.mpi_definitions import Fit, Fitted, PackedArray
 from mpi.mpi_refits import Refits
-from mpi.mpi_trainer import Trainer
+from mpi.mpi_trainer import REST, Trainer
 from utilities.dngo_parts import MEMBERS, members_of, merge_members
 from utilities.fitting import condition, fit_surrogate, merge_parts, most_parts, part_of
 from utilities.optimizer import Optimizer
@@ -152,6 +152,33 @@ def test_rows_go_out_once_and_earlier_parameters_where_a_part_is_new() -> None:
         assert request.previous is None
         assert isinstance(request.x, PackedArray)
         assert request.x.shape[0] == 12
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_trainer_without_a_core_of_its_own_rests_unless_it_is_waited_for(crowded: bool) -> None:
+    optimizer = learned("gp")
+    refits = Refits(optimizer, 0, (1,))
+    trainer = Trainer(refits.welcome(1).duty, crowded=crowded)  # type: ignore[arg-type]
+
+    def refit(now: float, *, awaited: bool = False) -> Fitted | None:
+        trial = optimizer.ask()
+        optimizer.tell(trial, trial.config["x"])
+        for _, request in refits.ask(now, awaited=awaited):
+            assert isinstance(request, Fit)
+            return trainer.fit(request)
+        return None
+
+    first = refit(0.0)
+    assert first is not None
+    assert first.rest == pytest.approx(REST * first.seconds if crowded else 0.0)
+    refits.take(first, 1, now=100.0)
+    soon, late = 100.0 + 0.5 * REST * first.seconds, 100.0 + 2.0 * REST * first.seconds
+    assert (refit(soon) is None) == crowded
+    if crowded:
+        assert refit(soon, awaited=True) is not None
+        refits.lose(1)
+        refits.pass_to(1)
+        assert refit(late) is not None
 
 
 def test_only_an_ensemble_has_parts() -> None:
