@@ -26,7 +26,8 @@ from benchmarks.scaling.results import DATA, append, read, table, versions
 FOLDER = DATA / "mpi_v_seq_time_comparison"
 RUNS = FOLDER / "measured.csv"
 RANKS = (1, 2, 4, 8)
-TARGETS = {"sleeping": -3.0, "digits": 0.016}
+TARGETS = {"sleeping": -3.0, "digits": 0.025}
+"""That of ``digits`` was reached after 6, 27, 34 and 57 trials in sequential runs of four other seeds, 10 to 13."""
 BUDGETS = {"sleeping": 100, "digits": 60}
 _OBJECTIVE = """\
 import math
