@@ -75,13 +75,13 @@ class Run:
     def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self._mark = f"{_MARK}={os.getpid()}-{next(_COUNT)}"
         name, _, value = self._mark.partition("=")
-        self._sessions = tempfile.TemporaryDirectory(prefix="reverie-", ignore_cleanup_errors=True)
+        self._sessions = tempfile.mkdtemp(prefix="reverie-")
         self._out, self._err = folder / f"{value}.out", folder / f"{value}.err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**environment, SESSIONS: self._sessions.name, name: value},
+                env={**environment, SESSIONS: self._sessions, name: value},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -96,7 +96,7 @@ class Run:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self._process.wait(PATIENCE)
-        self._sessions.cleanup()
+        shutil.rmtree(self._sessions, ignore_errors=True)
 
     @property
     def process(self) -> int:

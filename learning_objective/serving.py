@@ -134,6 +134,8 @@ class _Connection:
             with open(self._requests, "rb", closefd=False) as stream:
                 for line in stream:
                     self._take(json.loads(line))
+        except OSError:  # the objective closed the pipes: the worker sees it, says so, and kills this process
+            threading.Event().wait(_EXIT_SECONDS)
         finally:
             self._worker_gone()
 

@@ -1,6 +1,8 @@
 """One thread for the linear algebra of the tests: their matrices are small, and waiting threads spin."""
 
+import atexit
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,14 +16,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import virtual_cluster
 from children import open_commands, open_studies
 
-from benchmarks.launching import SESSIONS
 from learning_objective.evaluation import Evaluator
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a loaded machine breaks no property
 hypothesis.settings.load_profile("untimed")
 
-_SESSIONS = tempfile.TemporaryDirectory(prefix="reverie-", ignore_cleanup_errors=True)
-os.environ[SESSIONS] = _SESSIONS.name  # what launchers killed long ago left in the usual place ends none of ours
+_SESSIONS = tempfile.mkdtemp(prefix="reverie-")
+atexit.register(shutil.rmtree, _SESSIONS, ignore_errors=True)
+os.environ.update(PRTE_MCA_prte_tmpdir_base=_SESSIONS)  # away from what killed launchers left elsewhere
 
 for _number in (signal.SIGHUP, signal.SIGINT):  # ignored under nohup and in the background, and inherited by children
     if signal.getsignal(_number) is signal.SIG_IGN:
