@@ -73,6 +73,16 @@ def test_gradient_of_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(evidence.negative(theta)[1], numeric, rtol=1e-3, atol=2e-3)
 
 
+def test_a_start_that_belongs_to_another_covariance_is_passed_over() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((50, 2))
+    squares, target = np.sum((x[:, None] - x) ** 2, axis=2), targets(x[:, 0] > rng.random(50))
+    ragged, smooth = 4.0 + 25.0 * np.exp(-squares / 0.02), 4.0 + 1400.0 * np.exp(-squares / 18.0)
+    found = find_mode(smooth, target, find_mode(ragged, target).dual)
+    assert found.height == pytest.approx(find_mode(smooth, target).height)
+    assert np.isfinite(found.log_evidence)
+
+
 def test_gradient_of_the_evidence_by_the_covariance_is_symmetric() -> None:
     covariance = np.array([[2.0, 0.5], [0.5, 1.0]])
     gradient = evidence_gradient(covariance, find_mode(covariance, targets(np.array([True, False]))))

@@ -23,6 +23,7 @@ from utilities.portfolio import PureExploration
 from utilities.prior import Believed, Prior
 from utilities.space import Space
 from utilities.surrogate import Array, Posterior
+from utilities.survival import Surviving
 from utilities.validity import Validity
 
 FANTASIES = 2
@@ -65,6 +66,8 @@ class Knowledge(NamedTuple):
         Of `utilities.prior`, None without.
     feasibility
         Of `utilities.metric_feasibility`, None without.
+    survival
+        Of `utilities.survival`, None without.
     """
 
     posterior: Posterior
@@ -80,6 +83,7 @@ class Knowledge(NamedTuple):
     prior: Prior | None = None
     observations: int = 0
     feasibility: Feasibility | None = None
+    survival: Validity | None = None
 
 
 def choose(
@@ -157,6 +161,8 @@ def _constrained(acquisition: Acquisition, knowledge: Knowledge) -> Acquisition:
         acquisition = Meeting(acquisition, knowledge.feasibility)
     if knowledge.validity is not None:
         acquisition = Feasible(acquisition, knowledge.validity)
+    if knowledge.survival is not None:
+        acquisition = Surviving(acquisition, knowledge.survival)
     if knowledge.closed is not None:
         acquisition = Outside(acquisition, knowledge.closed)
     if knowledge.prior is None:

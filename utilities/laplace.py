@@ -67,7 +67,10 @@ def targets(valid: NDArray[np.bool_]) -> Array:
 
 
 def find_mode(covariance: Array, target: Array, start: Array | None = None) -> Mode:
-    """Newton's method from dual weights `start` (n,), zeros by default ([RW] algorithm 3.1), steps halved where needed.
+    """Newton's method from dual weights `start` (n,), or from zeros ([RW] algorithm 3.1), steps halved where needed.
+
+    A start below zeros is passed over: where it belongs to a much smaller covariance, no step would lead out of where
+    all probabilities are 0 or 1 to the last digit.
 
     Parameters
     ----------
@@ -76,8 +79,10 @@ def find_mode(covariance: Array, target: Array, start: Array | None = None) -> M
     target : array (n,)
         t.
     """
-    dual = np.zeros(len(target)) if start is None else start
+    dual = np.zeros(len(target))
     latent, height = _height(covariance, dual, target)
+    if start is not None and (found := _height(covariance, start, target))[1] > height:
+        dual, (latent, height) = start, found
     for _ in range(STEPS):
         weight = expit(latent) * expit(-latent)
         whitener = _whitener(covariance, weight)

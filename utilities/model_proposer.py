@@ -29,6 +29,7 @@ from utilities.proposals import DesignProposer, PredictedBest, Proposal, new_con
 from utilities.space import Space
 from utilities.subspace import Subspace
 from utilities.surrogate import Array
+from utilities.survival import Survival, Surviving
 from utilities.target_models import FEWEST
 from utilities.trial import Config
 from utilities.validity import Validity
@@ -53,7 +54,8 @@ class ModelProposer(ModelUpkeep):
 
     Failed trials say where others would fail: the acquisition is weighed by the probability of a valid outcome. After a
     single valid trial that probability alone is searched; before the first the design goes on. Likewise it is weighed
-    by the probability that the constraints on metrics are kept, which alone is searched until a trial has kept them.
+    by the probability that the constraints on metrics are kept, which alone is searched until a trial has kept them,
+    and, where trials are ended early, by that of running to the end.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ class ModelProposer(ModelUpkeep):
         self._prior = Prior(space)
         self._design = DesignProposer(space, "sobol", seed, origin="initial", prior=self._prior)
         self._aims = Aims(self._models, goal, goals)
-        self._constraint = Constraint(space.groups)
+        self._constraint, self._survival = Constraint(space.groups), Survival(space.groups)
         self._everything = self._whole = Whole.of(space)
         self._passes = 0
 
@@ -197,6 +199,7 @@ class ModelProposer(ModelUpkeep):
             self._prior if self._prior else None,
             len(history.data),
             feasibility,
+            self._survival.chance(history),
         )
         if set(names) == {"thompson"}:
             return batches.draw(self._part, knowledge, len(names), rng, self._whole)
@@ -229,6 +232,9 @@ class ModelProposer(ModelUpkeep):
         acquisition, anchors = self._aim(name, turn, history, x_pending, likely, rng)
         if validity is not None:
             acquisition = Feasible(acquisition, validity)
+        survival = self._survival.pending(history, x_pending, rng)
+        if survival is not None:
+            acquisition = Surviving(acquisition, survival)
         if self._prior:
             acquisition = Believed(acquisition, self._prior, len(history.data))
         return maximise(self._part, acquisition, rng, anchors, self._whole)
