@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -15,6 +16,8 @@ from utilities.history import History
 from utilities.optimizer import Optimizer
 from utilities.space import Space
 from utilities.stopping_rule import Settings
+from utilities.storage.study import Study
+from utilities.study_optimizer import make_optimizer
 from utilities.surrogate import Array
 from utilities.survival import Survival, Surviving
 
@@ -35,10 +38,10 @@ class Slope:
         return self
 
 
-def history_of(rows: list[tuple[float, bool, float]], *, reports: bool = True) -> History:
+def history_of(rows: list[tuple[float, bool, float]], *, reports: bool = True, by_model: bool = False) -> History:
     """Trials at x = `rows`' first entries: whether each was ended at its first step, and with which value."""
     space = Space.from_dict(SPACE)
-    history = History(space, LENGTH)
+    history = History(space, LENGTH, ended_by_model=by_model)
     for number, (x, pruned, value) in enumerate(rows):
         history.ask(number, {"x": x, "y": 0.5})
         if reports:
@@ -73,11 +76,21 @@ def test_trials_that_were_ended_with_better_values_than_complete_ones_are_not_in
     assert left < right
 
 
-def test_nothing_is_learned_without_ended_trials_complete_ones_or_curves() -> None:
+def test_nothing_is_learned_without_ended_trials_complete_ones_or_curves_or_where_the_model_ends_trials() -> None:
     survival = Survival(np.arange(2))
     assert survival.chance(history_of([(0.1, False, 1.0), (0.9, False, 2.0)])) is None
     assert survival.chance(history_of([(0.1, True, 1.0), (0.9, True, 2.0)])) is None
     assert survival.chance(history_of(halves(2.0), reports=False)) is None
+    assert survival.chance(history_of(halves(2.0), by_model=True)) is None
+
+
+@pytest.mark.parametrize(("rule", "by_model"), [("model", True), ("asha", False), (None, False)])
+def test_a_study_says_whether_its_rule_asks_the_model_alone(rule: str | None, by_model: bool) -> None:
+    stopping = None if rule is None else Settings(rule=rule)
+    study = Study(
+        name="s", objective="", space=Space.from_dict(SPACE), early_stopping=stopping, folder=Path(), source=""
+    )
+    assert make_optimizer(study, None)._history.ended_by_model is by_model
 
 
 def test_pending_trials_make_it_less_certain_and_change_nothing_without_any() -> None:

@@ -25,6 +25,8 @@ class History:
         Step of a trial that runs to its end; None where that is what completed trials reported last.
     targets
         How many numbers an outcome has, see `utilities.goals`; the objective, or the first of several, is one.
+    ended_by_model
+        Whether trials are ended early only by what the model foresees of them.
 
     Attributes
     ----------
@@ -45,8 +47,10 @@ class History:
         Whether any configuration was asked again, whatever became of it.
     """
 
-    def __init__(self, space: Space, max_steps: float | None = None, targets: int = 1) -> None:
-        self._space = space
+    def __init__(
+        self, space: Space, max_steps: float | None = None, targets: int = 1, *, ended_by_model: bool = False
+    ) -> None:
+        self._space, self.ended_by_model = space, ended_by_model
         self.curves = Curves(len(space.groups), max_steps)
         self._x, self._points, self._y = Rows(len(space.groups)), Rows(len(space)), Rows(1)
         self._variance, self._uncertain = Rows(1), False

@@ -80,6 +80,9 @@ class Optimizer(Telling):
     max_steps
         Step that a trial which runs to its end reports last; by default the full budget of `fidelity`, or the largest
         of any completed trial.
+    ended_by_model
+        Whether trials are ended early only by what the model foresees of them, rather than by what they report. What it
+        expects of a configuration says then already whether that would be ended, see `utilities.survival`.
 
     Raises
     ------
@@ -107,6 +110,7 @@ class Optimizer(Telling):
         refit: Literal["inline", "external"] = "inline",
         fidelity: Fidelity | Mapping[str, Any] | None = None,
         max_steps: int | None = None,
+        ended_by_model: bool = False,
     ) -> None:
         check_choice(method, direction, seed)
         if max_steps is not None and max_steps < 1:
@@ -125,7 +129,7 @@ class Optimizer(Telling):
         self._sign = float(self.goals.signs[0])
         budgets = None if fidelity is None else as_fidelity(fidelity)
         full = budgets.high if budgets is not None and max_steps is None else max_steps
-        self._history = History(self.space, full, len(self.goals.targets))
+        self._history = History(self.space, full, len(self.goals.targets), ended_by_model=ended_by_model)
         self.incumbents = Incumbents(self.goals)
         self.stages = Stages(self.space, parse_stages(stages, self.space))
         design = design_size(len(self.space)) if initial is None else initial

@@ -6,6 +6,7 @@ from typing import Literal
 
 from utilities.budgets import Fidelity
 from utilities.optimizer import Optimizer
+from utilities.stopping_rules import RULES
 from utilities.storage.study import Study
 
 
@@ -37,4 +38,5 @@ def make_optimizer(
         fidelity=fidelity,
         refit=refit,
         max_steps=None if study.early_stopping is None else study.early_stopping.max_steps,
+        ended_by_model=study.early_stopping is not None and RULES[study.early_stopping.rule].by_model,
     )

@@ -6,6 +6,9 @@ all of them are ended, and none is ever seen any further. What a proposal is wor
 allowed to come to. So the acquisition is weighed by P[the trial runs to its end | x], which is learned from the trials
 that did and did not, by the model that also learns where trials fail (see `utilities.validity`).
 
+Where nothing but the model's own forecast ends trials (rule ``model``), what it expects says already which would be:
+there the weight saved no epochs on learning curves of LCBench.
+
 Which of them were in vain: those that were ended with a value no better than the best of a complete trial. One that was
 ended with a better value, for it would not improve any further, is none.
 """
@@ -39,9 +42,12 @@ class Survival:
         self._constraint = Constraint(groups)
 
     def chance(self, history: History) -> Validity | None:
-        """Posterior given the trials that ended; None where none was ended in vain, or no curve is learned from."""
+        """Posterior given the trials that ended; None where none was ended in vain, or no curve is learned from.
+
+        None, too, where the model itself ends them.
+        """
         data = history.data
-        if not isinstance(data, CurveData) or not history.pruned:
+        if not isinstance(data, CurveData) or not history.pruned or history.ended_by_model:
             return None
         survived = np.ones(len(data), dtype=bool)
         survived[list(history.pruned)] = False

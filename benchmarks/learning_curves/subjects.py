@@ -11,6 +11,7 @@ from utilities.early_stopping import EarlyStopping
 from utilities.foresight import OptimizerForesight
 from utilities.optimizer import Optimizer
 from utilities.stopping_rule import Settings
+from utilities.stopping_rules import RULES
 from utilities.trial import Config
 
 ETA = 3
@@ -46,7 +47,8 @@ class Ours:
     """
 
     def __init__(self, method: str, seed: int, rule: dict[str, Any] | None = None, *, curves: bool = True) -> None:
-        self._optimizer = Optimizer(SPACE, method, seed, max_steps=EPOCHS)
+        by_model = rule is not None and RULES[rule["rule"]].by_model
+        self._optimizer = Optimizer(SPACE, method, seed, max_steps=EPOCHS, ended_by_model=by_model)
         self._rule = None if rule is None else EarlyStopping(Settings(**rule), "minimize", seed)
         self._foresight = OptimizerForesight(self._optimizer)
         self._curves = curves
