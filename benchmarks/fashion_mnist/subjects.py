@@ -28,7 +28,7 @@ from mpi.mpi_session import Plan, Session, prepare_study
 from utilities.trial import Outcome, Trial, TrialState
 
 OPTUNA = "optuna-tpe+hyperband"
-DEFAULT = ("auto", "auto+asha", "random+asha", OPTUNA)
+DEFAULT = ("auto", "auto+asha:probability=0.1", "random+asha", OPTUNA)
 SECONDS = 60.0
 """An epoch in the time of the master: long enough that no proposal or refit is hurried."""
 

@@ -86,7 +86,7 @@ OPTIMISERS: Mapping[str, Optimiser] = {
     "reverie-auto": Optimiser("main", ("reverie_methods", "auto"), 0.2, 10, _ALL),
     "reverie-gp": Optimiser("main", ("reverie_methods", "gp"), 0.2, 10, _ALL),
     "smac": Optimiser("main", ("smac_hpo",), 0.2, 3, _MIDDLING),
-    "optuna-gp": Optimiser("main", ("optuna_samplers", "gp"), 0.5, 3, _MIDDLING),
+    "optuna-gp": Optimiser("main", ("optuna_samplers", "gp"), 0.5, 5, _MIDDLING),
     "botorch": Optimiser("main", ("botorch_qlogei",), 1.0, 3, {1: SOME, 16: FEW}),
     "hebo": Optimiser("hebo", ("hebo_gp", "gp"), 4.0, 3, {1: FEW, 16: FEWEST}, evaluations=50, training=False),
     "hebo-gpy": Optimiser("hebo", ("hebo_gp", "gpy"), 5.0, 3, {1: FEW}, evaluations=50, training=False),
