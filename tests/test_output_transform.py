@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -23,6 +23,8 @@ def test_order_is_kept(values: list[float]) -> None:
 
 
 @given(VALUES, st.floats(-2.0, 3.0))
+@example([0.0, 2.2250738585e-313, -1.0], 0.0)
+@example([0.0, 2.2250738585e-313, -1.0], 3.0)
 def test_inverse_undoes_it(values: list[float], share: float) -> None:
     y = np.array(values)
     transform = OutputTransform.fit(y)

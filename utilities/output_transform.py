@@ -31,6 +31,7 @@ BEYOND = 10.0
 """With 4, of Branin's slope that reaches over 7 s, an end of a front was missed in two runs of three."""
 
 _LOG_BASE = 1.5
+_NEAREST = 1e-290  # of two knots: their images are less than 1e6 apart
 _DROWNED = 1e3
 """Deviation of noise, in spreads of the transformed objectives, above which an observation says nothing at all."""
 
@@ -57,8 +58,7 @@ class OutputTransform:
         if len(values) < 3:
             return cls(values, values - values[0])
         images = _log_warp(_half_rank(y / np.abs(y).max()))[first]  # divided, as squares must not overflow
-        keep = np.concatenate([[True], np.diff(images) > 1e-12])
-        return cls(values[keep], images[keep])
+        return cls(*_apart(values, images))
 
     @classmethod
     def without_outliers(cls, y: Array) -> OutputTransform:
@@ -73,8 +73,7 @@ class OutputTransform:
             return identity_transform()
         place = ndtri(np.minimum(_places(z), 1.0 - 0.5 / len(y)))
         images = np.where(z <= BEYOND, z, BEYOND + place - place[z <= BEYOND].max())[first]
-        keep = np.concatenate([[True], np.diff(images) > 1e-12])
-        return cls(values[keep], images[keep])
+        return cls(*_apart(values, images))
 
     def apply(self, y: Array) -> Array:
         """Transformed values of objectives, extended beyond the knots with the slope at each end."""
@@ -148,6 +147,12 @@ def _half_rank(y: Array) -> Array:
 def _log_warp(y: Array) -> Array:
     share = (y - y.min()) / (y.max() - y.min())
     return np.asarray(np.log1p(share * (_LOG_BASE - 1.0)) / math.log(_LOG_BASE))
+
+
+def _apart(values: Array, images: Array) -> tuple[Array, Array]:
+    """Knots and images without those next to an equal image, or so near to a knot that the slope would overflow."""
+    keep = np.concatenate([[True], (np.diff(images) > 1e-12) & (np.diff(values) > _NEAREST)])
+    return values[keep], images[keep]
 
 
 def _interpolate(at: Array, knots: Array, images: Array) -> Array:
