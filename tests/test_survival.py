@@ -12,6 +12,7 @@ from curve_studies import LENGTH, SPACE, taught
 from scipy.optimize import approx_fprime
 
 from utilities.early_stopping import EarlyStopping
+from utilities.feasible import Weighed
 from utilities.history import History
 from utilities.optimizer import Optimizer
 from utilities.space import Space
@@ -19,7 +20,7 @@ from utilities.stopping_rule import Settings
 from utilities.storage.study import Study
 from utilities.study_optimizer import make_optimizer
 from utilities.surrogate import Array
-from utilities.survival import Survival, Surviving
+from utilities.survival import Survival
 
 STEPS = 9
 WIDE: dict[str, Any] = {f"x{i}": {"type": "float", "low": 0.0, "high": 1.0} for i in range(4)}
@@ -105,7 +106,7 @@ def test_pending_trials_make_it_less_certain_and_change_nothing_without_any() ->
 def test_values_and_gradients_agree_and_the_rough_one_has_the_same_weight() -> None:
     chance = Survival(np.arange(2)).chance(history_of(halves(2.0)))
     assert chance is not None
-    acquisition, x = Surviving(Slope(), chance), np.random.default_rng(1).random((8, 2))
+    acquisition, x = Weighed(Slope(), chance), np.random.default_rng(1).random((8, 2))
     value, gradient = acquisition.value_and_gradient(x)
     np.testing.assert_allclose(value, acquisition.value(x))
     np.testing.assert_allclose(value, acquisition.rough().value(x))
@@ -154,6 +155,6 @@ def test_a_proposal_is_likelier_to_run_to_its_end_than_without_the_weight() -> N
 @pytest.mark.parametrize("method", ["gp", "dngo"])
 def test_a_batch_is_weighed_too(method: str) -> None:
     optimizer = taught(method, trials=20)
-    with mock.patch("utilities.batches.Surviving", side_effect=Surviving) as weighed:
+    with mock.patch("utilities.batches.Weighed", side_effect=Weighed) as weighed:
         optimizer.prepare(4, batch=4)
     assert weighed.called

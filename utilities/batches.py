@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from utilities.acquisition import Acquisition, ConfidenceBound, LogExpectedImprovement, NoPreference
 from utilities.basins import Closed, Outside
 from utilities.candidate_search import SWEEP, Whole, candidates_around, polish
-from utilities.feasible import Feasible
+from utilities.feasible import Feasible, Weighed
 from utilities.metric_feasibility import Feasibility, Meeting
 from utilities.pool import Pool
 from utilities.portfolio import PureExploration
 from utilities.prior import Believed, Prior
 from utilities.space import Space
 from utilities.surrogate import Array, Posterior
-from utilities.survival import Surviving
 from utilities.validity import Validity
 
 FANTASIES = 2
@@ -162,7 +161,7 @@ def _constrained(acquisition: Acquisition, knowledge: Knowledge) -> Acquisition:
     if knowledge.validity is not None:
         acquisition = Feasible(acquisition, knowledge.validity)
     if knowledge.survival is not None:
-        acquisition = Surviving(acquisition, knowledge.survival)
+        acquisition = Weighed(acquisition, knowledge.survival)
     if knowledge.closed is not None:
         acquisition = Outside(acquisition, knowledge.closed)
     if knowledge.prior is None:

@@ -76,6 +76,35 @@ class Chance(Protocol):
         """Log P (m,) and its gradient (m, p)."""
 
 
+class Weighed:
+    """An acquisition on a log scale plus log P.
+
+    Parameters
+    ----------
+    acquisition
+        Such as log expected improvement.
+    chance
+        Gives P.
+    """
+
+    def __init__(self, acquisition: Acquisition, chance: Chance) -> None:
+        self._acquisition, self._chance = acquisition, chance
+
+    def value(self, x: Array) -> Array:
+        """Score (m,) at `x` (m, p)."""
+        return self._acquisition.value(x) + self._chance.log_probability(x)
+
+    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
+        """Score (m,) and its gradient (m, p)."""
+        value, gradient = self._acquisition.value_and_gradient(x)
+        logs, slope = self._chance.log_probability_and_gradient(x)
+        return value + logs, gradient + slope
+
+    def rough(self) -> Acquisition:
+        """Return the same with the acquisition's rough one."""
+        return Weighed(self._acquisition.rough(), self._chance)
+
+
 class Probably:
     """An acquisition that scores points lower the further their P[valid] is below 1/2, and leaves others alone.
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from utilities.acquisition import MIN_VARIANCE, ROUGH, Acquisition, log_mean_exp
+from utilities.feasible import Weighed
 from utilities.surrogate import Array, Posterior
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -84,7 +85,7 @@ def _place(limit: Limit, mean: Array, variance: Array) -> tuple[Array, Array]:
     return limit.side * (limit.value - mean) / sigma, sigma
 
 
-class Meeting:
+class Meeting(Weighed):
     """An acquisition on a log scale plus log P.
 
     Parameters
@@ -96,17 +97,8 @@ class Meeting:
     """
 
     def __init__(self, acquisition: Acquisition, feasibility: Feasibility) -> None:
-        self._acquisition, self._feasibility = acquisition, feasibility
-
-    def value(self, x: Array) -> Array:
-        """Score (m,) at `x` (m, p)."""
-        return self._acquisition.value(x) + self._feasibility.log_probability(x)
-
-    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
-        """Score (m,) and its gradient (m, p)."""
-        value, gradient = self._acquisition.value_and_gradient(x)
-        logs, slope = self._feasibility.log_probability_and_gradient(x)
-        return value + logs, gradient + slope
+        super().__init__(acquisition, feasibility)
+        self._feasibility = feasibility
 
     def rough(self) -> Acquisition:
         """Return the same with rougher parts."""

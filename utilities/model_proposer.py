@@ -18,7 +18,7 @@ from utilities.basins import Outside
 from utilities.candidate_search import SWEEP, Whole, candidates_around, maximise, perturb
 from utilities.designs import sobol_points
 from utilities.errors import SpaceExhaustedError
-from utilities.feasible import Constraint, Feasible, Probably, promise
+from utilities.feasible import Constraint, Feasible, Probably, Weighed, promise
 from utilities.goal import Goal
 from utilities.goals import Goals
 from utilities.history import History
@@ -29,7 +29,7 @@ from utilities.proposals import DesignProposer, PredictedBest, Proposal, new_con
 from utilities.space import Space
 from utilities.subspace import Subspace
 from utilities.surrogate import Array
-from utilities.survival import Survival, Surviving
+from utilities.survival import Survival
 from utilities.target_models import FEWEST
 from utilities.trial import Config
 from utilities.validity import Validity
@@ -234,7 +234,7 @@ class ModelProposer(ModelUpkeep):
             acquisition = Feasible(acquisition, validity)
         survival = self._survival.pending(history, x_pending, rng)
         if survival is not None:
-            acquisition = Surviving(acquisition, survival)
+            acquisition = Weighed(acquisition, survival)
         if self._prior:
             acquisition = Believed(acquisition, self._prior, len(history.data))
         return maximise(self._part, acquisition, rng, anchors, self._whole)

@@ -18,8 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.acquisition import Acquisition
-from utilities.feasible import Chance, Constraint
+from utilities.feasible import Constraint
 from utilities.history import History
 from utilities.learning_curves import CurveData
 from utilities.surrogate import Array
@@ -62,32 +61,3 @@ class Survival:
         if chance is None or not len(x_pending):
             return chance
         return chance.fantasize(chance.relevant(x_pending), FANTASIES, rng)
-
-
-class Surviving:
-    """An acquisition on a log scale plus log P[the trial runs to its end].
-
-    Parameters
-    ----------
-    acquisition
-        Such as log expected improvement.
-    chance
-        See `Survival`.
-    """
-
-    def __init__(self, acquisition: Acquisition, chance: Chance) -> None:
-        self._acquisition, self._chance = acquisition, chance
-
-    def value(self, x: Array) -> Array:
-        """Score (m,) at `x` (m, p)."""
-        return self._acquisition.value(x) + self._chance.log_probability(x)
-
-    def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
-        """Score (m,) and its gradient (m, p)."""
-        value, gradient = self._acquisition.value_and_gradient(x)
-        logs, slope = self._chance.log_probability_and_gradient(x)
-        return value + logs, gradient + slope
-
-    def rough(self) -> Acquisition:
-        """Return the same with the acquisition's rough one."""
-        return Surviving(self._acquisition.rough(), self._chance)
