@@ -43,8 +43,11 @@ PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 """FirstJobId: ranks of two jobs of one number, in two clusters of this machine, take each other for their own."""
 
-_MPICH = {"MPIR_CVAR_CH4_NETMOD": "ofi"}
-"""With UCX, MPICH 5.0.2 publishes 4096 bytes from where a shorter address begins; Slurm's PMI2 refuses some of them."""
+_MPICH = {"MPIR_CVAR_CH4_NETMOD": "ofi", "MPIR_CVAR_NOLOCAL": "1"}
+"""With UCX, MPICH 5.0.2 publishes 4096 bytes from where a shorter address begins; Slurm's PMI2 refuses some of them.
+
+With OFI, and memory that the ranks of a node share, `MPI_Init` of several nodes may never return on busy cores.
+"""
 
 
 def missing() -> str:
