@@ -198,6 +198,17 @@ class Expert:
         self._companion, self._companion_conditioned = view, len(data)
         return view
 
+    def polisher(self, data: Dataset) -> View | None:
+        """Posterior around the incumbent, of the companion's hyperparameters, where that itself proposes elsewhere.
+
+        None where it does not, and for a surrogate that can polish an optimum by itself.
+        """
+        companion = self.companion(data)
+        if companion is None or companion.closed is None or kind_of(self.kind).companion != "around":
+            return None
+        rows = around_incumbent(data, np.arange(len(data)))
+        return View(condition("gp", self._space, of_companion(self._known()), data.some(rows)), rows)
+
     def _first_companion(self, own: Parameters, data: Dataset) -> View:
         rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
         posterior = condition("gp", self._space, own, data.some(rows))

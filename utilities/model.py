@@ -28,6 +28,9 @@ DNGO_FROM, GP_UNTIL = 100, 800
 REVISED = 0.02
 """Share of the observations that have changed, from which on they are conditioned on anew: all of that stays linear."""
 
+POLISHED = 3
+"""One turn of so many goes to the bottom of a basin that its surrogate and companion leave alone."""
+
 _STRIDE = np.sqrt(2.0) - 1.0
 """Another than that of `utilities.portfolio`: which surrogate and which acquisition are independent choices."""
 
@@ -160,6 +163,8 @@ class Model:
         companion = None if self._name else expert.companion(data)
         if companion is None or turn % (2 if companion.closed is None else 3) == 0:
             return expert.view(data)
+        if turn % POLISHED == 1 and (polisher := expert.polisher(data)) is not None:
+            return polisher
         return companion
 
     def trusted(self, count: int) -> Expert:
