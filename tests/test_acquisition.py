@@ -70,6 +70,9 @@ class Toy:
     def noise(self) -> Array:
         return 0.5 * self.c
 
+    def noise_of(self, variance: Array | None) -> Array:
+        return self.noise()[:, None] + (0.0 if variance is None else variance)
+
     def differentiate(self, x: Array) -> tuple[Array, Array, Pullback]:
         def pullback(grad_mean: Array, grad_variance: Array) -> Array:
             square = np.sum(x**2, axis=1)
@@ -81,13 +84,14 @@ class Toy:
 
 
 @pytest.mark.parametrize(("components", "fantasies"), [(1, 1), (3, 1), (2, 4)])
-@pytest.mark.parametrize("kind", ["ei", "noisy ei", "ucb", "mean"])
+@pytest.mark.parametrize("kind", ["ei", "noisy ei", "noisier ei", "ucb", "mean"])
 def test_gradients_agree_with_finite_differences(components: int, fantasies: int, kind: str) -> None:
     posterior = Toy(components, fantasies, 3)
     known = np.random.default_rng(1).random((5, 3))
     acquisition = {
         "ei": lambda: LogExpectedImprovement(posterior, known),
-        "noisy ei": lambda: LogExpectedImprovement(posterior, known, noisy=True),
+        "noisy ei": lambda: LogExpectedImprovement(posterior, known, noise=0.0),
+        "noisier ei": lambda: LogExpectedImprovement(posterior, known, noise=0.4),
         "ucb": lambda: ConfidenceBound(posterior, 1.8),
         "mean": lambda: NegativeMean(posterior),
     }[kind]()

@@ -1,16 +1,22 @@
 """Noise that is known of each observation: in the surrogates, through the output transform, over the wire."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, spearmanr
 
 from mpi.mpi_definitions import Fit, PackedArray, TrainerDuty
 from mpi.mpi_trainer import Trainer
+from utilities.acquisition import LogExpectedImprovement
+from utilities.aims import noise_of_next
 from utilities.dngo import DNGO
-from utilities.fitting import condition, fit_surrogate
+from utilities.expert import LATEST, Expert, View
+from utilities.fitting import condition, fit_surrogate, transform_of
 from utilities.gaussian_process import GaussianProcess
+from utilities.history import History
 from utilities.hyperposterior import Hyperposterior, Layout
 from utilities.kernels import MEAN_VARIANCE, matern52, squared_distances
 from utilities.linear_regressor import EXTRA_NOISE, Gram, log_evidence, mean_coefficients, quadratic_basis, row_weights
@@ -169,6 +175,43 @@ def test_the_optimizer_passes_standard_errors_on() -> None:
     for bad in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="standard_error must be finite and not negative"):
             optimizer.tell(optimizer.ask(), 1.0, standard_error=bad)
+
+
+@pytest.mark.parametrize("kind", ["gp", "dngo"])
+def test_the_next_outcome_has_the_noise_of_the_latest_ones(kind: str) -> None:
+    data = uneven(LATEST + 30)
+    known = Dataset(data.x, data.y, np.append(np.full(30, 9.0), np.full(LATEST, 0.04)))
+    expert = Expert(SPACE, kind)
+    expert.adopt(fit_surrogate(kind, SPACE, known, 0, None), len(known))
+    transform = transform_of(expert.parameters or {})
+    expected = np.median(transform.apply_variance(known.y[30:], known.variance[30:]))
+    assert expert.view(known).noise == pytest.approx(expected)
+    for view in (expert.companion(known), expert.polisher(known)) if kind == "dngo" else ():
+        assert view is not None
+        assert 0.5 * expected < view.noise < 2.0 * expected
+    assert expert.view(Dataset(known.x, known.y)).noise == 0.0
+
+
+def test_standard_errors_and_repeats_that_differ_tell_that_noise_is_real() -> None:
+    data = uneven(6)
+    posterior = condition("gp", SPACE, fit_surrogate("gp", SPACE, data, 0, None), data)
+    history, view = History(SPACE), View(posterior, np.arange(6))
+    assert noise_of_next(view, history) is None
+    assert noise_of_next(replace(view, noise=0.3), history) == 0.3
+    history.noisy = True
+    assert noise_of_next(view, history) == 0.0
+
+
+def test_known_noise_takes_worth_off_what_is_nearly_known() -> None:
+    data = uneven()
+    surrogate = GaussianProcess(SPACE.groups, np.zeros(2, dtype=bool), samples=2)
+    posterior = surrogate.condition(surrogate.fit(data, np.random.default_rng(0)), data)
+    at = np.random.default_rng(1).random((200, 2))
+    exact, noisy = (LogExpectedImprovement(posterior, data.x, noise=noise) for noise in (None, 1.0))
+    lost = exact.value(at) - noisy.value(at)
+    deviation = np.sqrt(posterior.predict(at)[1].mean(axis=0))
+    assert (lost > 0.0).all()
+    assert spearmanr(lost, deviation).statistic < -0.9
 
 
 def test_a_trainer_knows_the_noise_that_it_is_sent() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from utilities.expert import CHUNK, Expert
 from utilities.fitting import COMPANION_ROWS, fit_surrogate
-from utilities.model import DNGO_FROM, GP_UNTIL, Model
+from utilities.model import DNGO_FROM, GP_UNTIL, POLISHED, Model
 from utilities.space import Space
 from utilities.surrogate import Dataset
 
@@ -126,6 +126,29 @@ def test_the_companion_of_dngo_stays_near_the_incumbent() -> None:
     assert len(view.rows) == COMPANION_ROWS
     distance = np.sum((many.x - many.x[np.argmin(many.y)]) ** 2, axis=1)
     assert distance[view.rows].max() <= np.sort(distance)[COMPANION_ROWS - 1]
+
+
+def test_turns_of_dngo_go_to_the_incumbent_where_its_companion_is_kept_out() -> None:
+    polished = data(30, 8)
+    model = Model(SPACE, "dngo", 0)
+    model.adopt("dngo", fit_surrogate("dngo", SPACE, polished, 0, None), len(polished))
+    views = [model.choose(polished, turn) for turn in range(2 * POLISHED)]
+    best = polished.x[[np.argmin(polished.y)]]
+    deviations = [float(np.sqrt(view.posterior.predict(best)[1].mean())) for view in views]
+    for turn, view in enumerate(views):
+        assert (view.closed is None) == (turn % POLISHED < 2)
+    assert deviations[1] < 0.1 * min(deviations[2:POLISHED])
+    assert np.array_equal(views[1].rows, np.arange(len(polished)))
+    assert deviations[:POLISHED] == deviations[POLISHED:]
+
+
+@pytest.mark.parametrize(("kind", "visits"), [("dngo", 0), ("gp", 8)])
+def test_no_turn_is_for_polishing_where_nothing_is_closed_or_the_surrogate_does_it(kind: str, visits: int) -> None:
+    known = data(30, visits)
+    model = Model(SPACE, kind, 0)
+    model.adopt(kind, fit_surrogate(kind, SPACE, known, 0, None), len(known))
+    views = [model.choose(known, turn) for turn in range(6)]
+    assert [view.closed is not None for view in views] == [False, bool(visits), bool(visits)] * 2
 
 
 def test_the_paper_has_no_companion() -> None:

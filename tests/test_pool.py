@@ -72,12 +72,12 @@ def test_outcomes_of_choices_have_the_moments_of_the_prediction(build: Build) ->
 
 
 @pytest.mark.parametrize("build", [dngo, gp])
-@pytest.mark.parametrize("noisy", [False, True])
-def test_improvement_is_that_of_the_acquisition(build: Build, noisy: bool) -> None:
+@pytest.mark.parametrize("noise", [None, 0.0, 0.3])
+def test_improvement_is_that_of_the_acquisition(build: Build, noise: float | None) -> None:
     posterior = batched(build)
-    acquisition = LogExpectedImprovement(posterior, PENDING, noisy=noisy)
+    acquisition = LogExpectedImprovement(posterior, PENDING, noise=noise)
     pool = pool_of(posterior)
-    np.testing.assert_allclose(pool.log_improvement(noisy=noisy), acquisition.value(X), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(pool.log_improvement(noise=noise), acquisition.value(X), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("build", [dngo, gp])

@@ -102,6 +102,11 @@ def log_worth(variance: Array, noise: Array) -> tuple[Array, Array]:
     return value, 1.0 / spread - 0.5 / whole**2 - 0.5 / (whole * (whole + tau))
 
 
+def noise_of_next(posterior: Posterior, known: float | None) -> Array | None:
+    """Variance (S,) of the noise of the next outcome, `known` of it beside the surrogate's own; None gives None."""
+    return None if known is None else posterior.noise_of(np.array([known]))[:, 0]
+
+
 def log_improvement(mean: Array, variance: Array, best: Array, noise: Array | None) -> Array:
     """Log of EI (m,) averaged over components and fantasies; of augmented EI where `noise` (S,) is given.
 
@@ -142,33 +147,35 @@ class LogExpectedImprovement:
     x_known : array (k, p)
         Observed and pending points. The incumbent of each component and fantasy is the lowest posterior mean over
         them: the lowest of hundreds of noisy fantasised outcomes would be extreme and kill EI.
-    noisy
-        Whether the noise is real, not a surrogate's way to explain a rugged objective: then EI is multiplied by what an
-        outcome tells of the objective (see `log_worth`).
+    noise
+        Variance, as far as it is known, of the noise of the next outcome, in the user's units squared; the surrogate's
+        own comes on top. Then EI is multiplied by what an outcome tells of the objective (see `log_worth`). None where
+        noise may be a surrogate's way to explain a rugged objective.
     """
 
-    def __init__(self, posterior: Posterior, x_known: Array, *, noisy: bool = False) -> None:
-        self._posterior, self._x_known, self._noisy = posterior, x_known, noisy
+    def __init__(self, posterior: Posterior, x_known: Array, *, noise: float | None = None) -> None:
+        self._posterior, self._x_known, self._noise = posterior, x_known, noise
         self.best: Array = posterior.predict(x_known)[0].min(axis=2)
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
         mean, variance = self._posterior.predict(x)
-        return log_improvement(mean, variance, self.best, self._posterior.noise() if self._noisy else None)
+        return log_improvement(mean, variance, self.best, noise_of_next(self._posterior, self._noise))
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         mean, variance, pullback = self._posterior.differentiate(x)
         log_ei, by_mean, by_variance = log_expected_improvement(mean, variance, self.best)
-        if self._noisy:
-            worth, slope = log_worth(variance, self._posterior.noise())
+        noise = noise_of_next(self._posterior, self._noise)
+        if noise is not None:
+            worth, slope = log_worth(variance, noise)
             log_ei, by_variance = log_ei + worth[:, None], by_variance + slope[:, None]
         value, share = log_mean_exp(log_ei)
         return value, pullback(share * by_mean, (share * by_variance).sum(axis=1))
 
     def rough(self) -> Acquisition:
         """Return the same over a few components and the average fantasy."""
-        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known, noisy=self._noisy)
+        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known, noise=self._noise)
 
 
 class ConfidenceBound:

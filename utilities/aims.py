@@ -84,7 +84,15 @@ class Aims:
         if name == "explore":
             return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
         known = np.vstack([observed, likely])
-        return LogExpectedImprovement(fantasised, known, noisy=history.noisy)
+        return LogExpectedImprovement(fantasised, known, noise=noise_of_next(view, history))
+
+
+def noise_of_next(view: View, history: History) -> float | None:
+    """Known variance of the noise of the next outcome; None where nothing says that there is any.
+
+    That outcomes have noise is known where repeated ones differ, or where they come with a standard error.
+    """
+    return view.noise if history.noisy or view.noise > 0.0 else None
 
 
 def best_points(view: View, posterior: Posterior, history: History) -> Array:

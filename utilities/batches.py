@@ -57,8 +57,8 @@ class Knowledge(NamedTuple):
         Good points.
     validity, closed
         Of `utilities.feasible` and `utilities.basins`, None without.
-    noisy
-        Whether repeated evaluations differ.
+    noise
+        Of the next outcome, as of `LogExpectedImprovement`.
     kappa
         Standard deviations of confidence bounds.
     prior, observations
@@ -77,7 +77,7 @@ class Knowledge(NamedTuple):
     anchors: Array
     validity: Validity | None
     closed: Closed | None
-    noisy: bool
+    noise: float | None
     kappa: float
     prior: Prior | None = None
     observations: int = 0
@@ -104,7 +104,7 @@ def choose(
     fantasised = knowledge.posterior
     if len(knowledge.x_pending):
         fantasised = knowledge.posterior.fantasize(knowledge.x_pending, FANTASIES, rng)
-    improvement = LogExpectedImprovement(fantasised, knowledge.known, noisy=knowledge.noisy)
+    improvement = LogExpectedImprovement(fantasised, knowledge.known, noise=knowledge.noise)
     points = candidates_around(space, knowledge.anchors, rng, SWEEP) if whole is None else whole.points
     x = space.features(points)
     weight = _constrained(NoPreference(), knowledge).value(x)
@@ -179,7 +179,7 @@ def _choose_from(pool: Pool, x: Array, names: Sequence[str], knowledge: Knowledg
     for name in names:
         match name:
             case "ei":
-                score = pool.log_improvement(noisy=knowledge.noisy)
+                score = pool.log_improvement(noise=knowledge.noise)
             case "ucb":
                 score = pool.bound(knowledge.kappa)
             case "thompson":

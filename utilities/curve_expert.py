@@ -7,11 +7,13 @@ without noise reports no curves.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from utilities.calibration import foresee
-from utilities.expert import Expert, View
+from utilities.expert import Expert, View, latest_noise
 from utilities.fitting import COMPANION_ROWS, MOST_ROWS, condition, kind_of, of_companion, transform_of
 from utilities.forecast import Forecast
 from utilities.foreseen import Foreseen
@@ -76,7 +78,8 @@ class CurveExpert(Expert):
 
     def view(self, data: Dataset) -> View:
         """Posterior given `data`, for every trial of it."""
-        return View(self.observe(data), np.arange(len(data)))
+        posterior = self.observe(data)
+        return View(posterior, np.arange(len(data)), noise=latest_noise(transform_of(self._known()), data))
 
     def companion(self, data: Dataset) -> View | None:
         """Posterior of a DNGO's companion, given the chosen rows around the incumbent."""
@@ -88,7 +91,8 @@ class CurveExpert(Expert):
             best = data.x[np.argmin(data.y)]
             nearby = np.argsort(np.sum((data.x - best) ** 2, axis=1), kind="stable")[:COMPANION_ROWS]
             self._local = len(rows), View(FullFidelity(self._around(rows, best)), np.sort(nearby))
-        return self._local[1]
+        noise = latest_noise(transform_of(of_companion(self._known())), data)
+        return replace(self._local[1], noise=noise)
 
     def forecast(self, data: Dataset, x: Array, running: NDArray[np.bool_]) -> Forecast:
         """Forecast of the objectives of trials with features `x` (m, p); `running` (m,) says which of them go on.

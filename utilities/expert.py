@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ OVERDUE = 0.25
 
 LEAST_GROWTH = 0.03
 """Growth below which no refit is due, however badly the surrogate foresees: all refits of a run stay linear in it."""
+
+LATEST = 100
+"""Outcomes by whose noise that of the next one is foreseen."""
 
 CHUNK = 2048
 """Observations that a new fit is conditioned on at a time, while proposals go on by the old one."""
@@ -59,11 +62,14 @@ class View:
         Indices of these.
     closed
         Region in which it must not propose, None without.
+    noise
+        Variance of the latest outcomes' noise as far as it is known, their median, after the output transform.
     """
 
     posterior: Posterior
     rows: NDArray[np.intp]
     closed: Closed | None = None
+    noise: float = 0.0
 
 
 class Expert:
@@ -175,7 +181,8 @@ class Expert:
 
     def view(self, data: Dataset) -> View:
         """Posterior of the surrogate given `data`."""
-        return View(self.observe(data), np.arange(len(data)))
+        posterior = self.observe(data)
+        return View(posterior, np.arange(len(data)), noise=latest_noise(transform_of(self._known()), data))
 
     def companion(self, data: Dataset) -> View | None:
         """Posterior of the companion given its part of `data` and all newer rows outside the closed region."""
@@ -196,18 +203,13 @@ class Expert:
             posterior = _extended(view.posterior, transform_of(own), data.some(new))
             view = View(posterior, np.concatenate([view.rows, new]), view.closed)
         self._companion, self._companion_conditioned = view, len(data)
-        return view
+        return replace(view, noise=latest_noise(transform_of(own), data))
 
-    def polisher(self, data: Dataset) -> View | None:
-        """Posterior around the incumbent, of the companion's hyperparameters, where that itself proposes elsewhere.
-
-        None where it does not, and for a surrogate that can polish an optimum by itself.
-        """
-        companion = self.companion(data)
-        if companion is None or companion.closed is None or kind_of(self.kind).companion != "around":
-            return None
-        rows = around_incumbent(data, np.arange(len(data)))
-        return View(condition("gp", self._space, of_companion(self._known()), data.some(rows)), rows)
+    def polisher(self, data: Dataset) -> View:
+        """Posterior given the observations around the incumbent, of the hyperparameters of the companion there is."""
+        own, rows = of_companion(self._known()), around_incumbent(data, np.arange(len(data)))
+        posterior = condition("gp", self._space, own, data.some(rows))
+        return View(posterior, rows, noise=latest_noise(transform_of(own), data))
 
     def _first_companion(self, own: Parameters, data: Dataset) -> View:
         rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
@@ -247,6 +249,14 @@ class Expert:
 def _extended(posterior: Posterior, transform: OutputTransform, data: Dataset) -> Posterior:
     seen = transform.apply_to(data)
     return posterior.extend(seen.x, seen.y, seen.variance)
+
+
+def latest_noise(transform: OutputTransform, data: Dataset) -> float:
+    """Median known variance of the noise of the `LATEST` outcomes after a transform; 0 where none is known."""
+    if data.variance is None:
+        return 0.0
+    variance = transform.apply_variance(data.y[-LATEST:], data.variance[-LATEST:])
+    return 0.0 if variance is None else float(np.median(variance))
 
 
 def _far_beyond(fitted: int, count: int) -> bool:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from utilities.acquisition import MIN_VARIANCE, confidence_bound, log_improvement
+from utilities.acquisition import MIN_VARIANCE, confidence_bound, log_improvement, noise_of_next
 from utilities.basis import single
 from utilities.surrogate import Array, Posterior
 
@@ -50,7 +50,7 @@ class Pool:
     ) -> None:
         self._rng, self._weight = rng, weight
         self.mean, self.variance = posterior.predict(x)
-        self._noise = posterior.noise()
+        self._posterior, self._noise = posterior, posterior.noise()
         self._root = single(posterior.root(x))
         self._taken = np.empty((*self.variance.shape, most), dtype=np.float32)
         self._count = 0
@@ -58,25 +58,25 @@ class Pool:
         self._improvement: Array | None = None
         self._open = np.ones(len(x), dtype=np.bool_)
 
-    def log_improvement(self, *, noisy: bool = False) -> Array:
-        """Log expected improvement (m,) of the candidates; as `LogExpectedImprovement` where `noisy`.
+    def log_improvement(self, *, noise: float | None = None) -> Array:
+        """Log expected improvement (m,) of the candidates; `noise` is as of `LogExpectedImprovement`.
 
         A choice takes improvement off the candidates around it, and little else changes. So only the `LEADERS`, those
         that were best, are scored again, and all of them after every `STALE` choices.
         """
         if self._count % STALE == 0 or self._improvement is None:
-            self._improvement = self._log_improvement(np.arange(len(self._weight)), noisy=noisy)
+            self._improvement = self._log_improvement(np.arange(len(self._weight)), noise=noise)
         else:
             promise = np.where(self._open, self._improvement + self._weight, -np.inf)
             leaders = (
                 np.argpartition(promise, -LEADERS)[-LEADERS:] if len(promise) > LEADERS else np.arange(len(promise))
             )
-            self._improvement[leaders] = self._log_improvement(leaders, noisy=noisy)
+            self._improvement[leaders] = self._log_improvement(leaders, noise=noise)
         return self._improvement
 
-    def _log_improvement(self, which: NDArray[np.intp], *, noisy: bool) -> Array:
-        noise = self._noise if noisy else None
-        return log_improvement(self.mean[:, :, which], self.variance[:, which], self._best, noise)
+    def _log_improvement(self, which: NDArray[np.intp], *, noise: float | None) -> Array:
+        of_next = noise_of_next(self._posterior, noise)
+        return log_improvement(self.mean[:, :, which], self.variance[:, which], self._best, of_next)
 
     def bound(self, kappa: float) -> Array:
         """Confidence bound (m,) of the candidates, `kappa` standard deviations below the mean, as a score."""
