@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from utilities.racing import ALPHA, FIRST, PRIOR_DEGREES, Race, Verdict, _moderated, _Variance, stages
+from utilities.racing import ALPHA, FIRST, MOST_ALPHA, PRIOR_DEGREES, Race, Verdict, _moderated, _Variance, stages
 
 COUNT = 10
 
@@ -73,6 +73,33 @@ def test_before_there_are_others_to_go_by_it_is_the_paired_t_test(seed: int) -> 
     assert (race.judge(1) is Verdict.GIVE_UP) == (p <= 0.3)
 
 
+def test_the_level_rises_while_the_race_saves_little() -> None:
+    race, rng = Race(COUNT, 0), np.random.default_rng(0)
+    assert race.alpha == ALPHA
+    levels = []
+    for number in range(60):
+        run(race, number, -10.0 * number + rng.standard_normal(COUNT))
+        levels.append(race.alpha)
+    assert levels == sorted(levels)
+    assert levels[-1] == MOST_ALPHA, "each was better than those before, and had all instances"
+    for number in range(60, 300):
+        run(race, number, 1000.0 + rng.standard_normal(COUNT))
+    assert race.alpha == ALPHA
+    again = Race(COUNT, 0)
+    for number, runner in race._runners.items():
+        losses = [(part, float(runner.losses[place])) for place, part in enumerate(race.order)]
+        again.resume(number, [(part, loss) for part, loss in losses if not np.isnan(loss)], ended=True)
+    assert (again._ended, again._taken) == (race._ended, race._taken)
+    assert Race(COUNT, 0, alpha=0.4).alpha == 0.4
+
+
+@pytest.mark.parametrize(("count", "first"), [(2, 2), (5, 2), (6, 3), (30, 3)])
+def test_few_instances_have_a_shorter_first_stage(count: int, first: int) -> None:
+    race = Race(count, 0)
+    race.enter(0)
+    assert len(race.wanted(0)) == first
+
+
 def test_until_one_has_all_instances_only_the_foremost_goes_on() -> None:
     race = Race(COUNT, 0)
     for number in (0, 1):
@@ -89,14 +116,14 @@ def test_until_one_has_all_instances_only_the_foremost_goes_on() -> None:
 def test_each_comparison_gives_up_an_equal_one_as_often_as_it_may() -> None:
     given_up = 0
     for seed in range(600):
-        rng, race = np.random.default_rng(seed), Race(COUNT, seed)
+        rng, race = np.random.default_rng(seed), Race(COUNT, seed, alpha=0.3)
         difficulty = 3.0 * rng.standard_normal(COUNT)
         run(race, 0, difficulty + rng.standard_normal(COUNT))
         race.enter(1)
         for part in race.wanted(1):
             race.take(1, part, float(difficulty[part] + rng.standard_normal()))
         given_up += race.judge(1) is Verdict.GIVE_UP
-    assert given_up / 600 == pytest.approx(ALPHA, abs=4.0 * np.sqrt(ALPHA * (1.0 - ALPHA) / 600))
+    assert given_up / 600 == pytest.approx(0.3, abs=4.0 * np.sqrt(0.3 * 0.7 / 600))
 
 
 # --- what is estimated ------------------------------------------------------------------------------------------------

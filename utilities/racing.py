@@ -37,10 +37,18 @@ from scipy.special import stdtr
 
 from utilities.surrogate import Array
 
-FIRST, ALPHA = 2, 0.35
-"""Instances that every configuration gets, and the error rate of each comparison, by default. They take less than 60 %
-of the evaluations on all problems of `benchmarks.racing`; 2 and 0.3 do not. No pair that was tried ends as well as all
-instances on each of them: 3 and 0.4 end worse on ``branin, gp``, these on ``hartmann6, gp``."""
+FIRST, FIRST_OF_FEW, FEW = 3, 2, 5
+"""Instances that every configuration gets by default: `FIRST`, or `FIRST_OF_FEW` where there are at most `FEW`."""
+
+ALPHA, MOST_ALPHA = 0.25, 0.5
+"""Error rate of each comparison by default: the former, rising to the latter as the `SHARE` is used up."""
+
+SHARE = (0.58, 0.63)
+"""Evaluations that configurations took until they ended, as a share of those on all instances. Some problems have many
+configurations that are nearly as good as the best: they end sooner, rather than have a race that saves little."""
+
+_BEFORE = 30
+"""Configurations, all of which took `SHARE[0]`, that are counted before the first: it has all instances."""
 
 BEST = 3
 """Complete configurations whose mean a configuration is compared with. The best one alone is the luckiest, too: against
@@ -118,7 +126,8 @@ class Race:
     first
         How many of them every configuration gets.
     alpha
-        Probability with which a comparison gives up a configuration that equals the incumbents; 0 gives none up.
+        Probability with which a comparison gives up a configuration that equals the incumbents; 0 gives none up. By
+        default it goes by what the race has saved.
 
     Attributes
     ----------
@@ -128,8 +137,9 @@ class Race:
 
     def __init__(self, count: int, seed: int, first: int | None = None, alpha: float | None = None) -> None:
         self._count = count
-        self._stages = stages(FIRST if first is None else first, count)
-        self._alpha = ALPHA if alpha is None else alpha
+        self._stages = stages((FIRST_OF_FEW if count <= FEW else FIRST) if first is None else first, count)
+        self._alpha = alpha
+        self._ended = self._taken = 0
         self.order: list[int] = np.random.default_rng([seed, 8]).permutation(count).tolist()
         self._place = {part: place for place, part in enumerate(self.order)}
         self._runners: dict[int, _Runner] = {}
@@ -142,7 +152,7 @@ class Race:
 
     def enter(self, number: int) -> None:
         """Let a configuration into the race."""
-        runner = _Runner(np.full(self._count, np.nan), self._stages[0] if self._alpha > 0.0 else self._count)
+        runner = _Runner(np.full(self._count, np.nan), self._count if self._alpha == 0.0 else self._stages[0])
         self._runners[number] = self._live[number] = runner
 
     def take(self, number: int, part: int, loss: float) -> None:
@@ -165,6 +175,15 @@ class Race:
             self._end(number)
         else:
             runner.stage = max(runner.stage, next(size for size in self._stages if size >= runner.count))
+
+    @property
+    def alpha(self) -> float:
+        """Probability with which a comparison gives up an equal now."""
+        if self._alpha is not None:
+            return self._alpha
+        low, high = SHARE
+        share = (self._taken / self._count + low * _BEFORE) / (self._ended + _BEFORE)
+        return ALPHA + (MOST_ALPHA - ALPHA) * min(max((share - low) / (high - low), 0.0), 1.0)
 
     # --- who goes on ------------------------------------------------------------------------------------------------
 
@@ -194,6 +213,7 @@ class Race:
 
     def _end(self, number: int) -> None:
         runner = self._live.pop(number)
+        self._ended, self._taken = self._ended + 1, self._taken + runner.count
         if runner.count == self._count:
             insort(self._ranked, (_mean(runner.losses), number))
             self._known = None
@@ -220,7 +240,7 @@ class Race:
         if variance.value == 0.0:
             return True
         t = mean / math.sqrt(variance.value / len(difference))
-        return bool(stdtr(variance.degrees, -t) <= self._alpha)
+        return bool(stdtr(variance.degrees, -t) <= self.alpha)
 
     # --- what is known ----------------------------------------------------------------------------------------------
 

@@ -311,11 +311,13 @@ RULES: dict[str, Rule] = {
             "items": {"type": ["string", "number"]},
         },
     ),
-    "first_instances": from_least(2, "How many of instances every configuration gets; 2 by default", int | None),
+    "first_instances": from_least(
+        2, "Instances that every configuration gets; 3 by default, 2 of up to five", int | None
+    ),
     "race_alpha": Rule(
         float | None,
         race_alpha,
-        what="How easily a race over instances gives a configuration up, 0 never; 0.35 by default",
+        what="How easily a race gives a configuration up, 0 never; by default 0.25, up to 0.5 while it saves little",
         limits={"minimum": 0, "exclusiveMaximum": 1},
     ),
     "isolation": a_word(("process", "none"), "Where the objective runs: in a process of its own, or in the worker"),
