@@ -37,7 +37,6 @@ from utilities.validity import Validity
 LEISURE = 2e-3
 """Seconds for a proposal of a batch, below which it is a Thompson sample."""
 
-VALIDITY_FANTASIES = 16
 PROSPECTS = 32
 """Candidates of each sort in the search for valid trials."""
 
@@ -225,8 +224,8 @@ class ModelProposer(ModelUpkeep):
         x_pending = self._space.features(pending)
         validity = self._constraint.validity(*history.outcomes)
         likely = x_pending if validity is None else x_pending[validity.likely(x_pending)]
-        if validity is not None and len(pending):
-            validity = validity.fantasize(validity.relevant(x_pending), VALIDITY_FANTASIES, rng)
+        if validity is not None:
+            validity = validity.with_pending(x_pending, rng)
         if few:
             return None if validity is None else self._search_valid(history, validity, rng)
         acquisition, anchors = self._aim(name, turn, history, x_pending, likely, rng)

@@ -24,9 +24,6 @@ from utilities.learning_curves import CurveData
 from utilities.surrogate import Array
 from utilities.validity import Validity
 
-FANTASIES = 16
-"""Of whether each pending trial will run to its end."""
-
 
 class Survival:
     """Keeps P[a trial runs to its end | x] up to date with the outcomes.
@@ -58,6 +55,4 @@ class Survival:
     def pending(self, history: History, x_pending: Array, rng: np.random.Generator) -> Validity | None:
         """`chance`, with fantasies of what becomes of the pending trials (q, p)."""
         chance = self.chance(history)
-        if chance is None or not len(x_pending):
-            return chance
-        return chance.fantasize(chance.relevant(x_pending), FANTASIES, rng)
+        return None if chance is None else chance.with_pending(x_pending, rng)

@@ -50,6 +50,9 @@ FITTED, KEPT, COMPARED, PENDING = 150, 300, 2000, 200
 """Most outcomes that theta is fitted to, that a posterior is made from, and of a kind that are compared with the other;
 most pending trials whose outcomes are fantasised."""
 
+FANTASIES = 16
+"""Of the outcomes of pending trials."""
+
 _SEARCH = 15
 _REACH = 4.0
 _SWEEPS = 20
@@ -270,6 +273,10 @@ class Validity:
         mean, deviation = self.latent(x_pending)
         doubtful = np.argsort(np.abs(mean[0] / deviation), kind="stable")[:PENDING]
         return x_pending[np.sort(doubtful)]
+
+    def with_pending(self, x_pending: Array, rng: np.random.Generator) -> Validity:
+        """Posterior with `FANTASIES` of what becomes of the pending trials (q, p). Called with F = 1."""
+        return self.fantasize(self.relevant(x_pending), FANTASIES, rng) if len(x_pending) else self
 
     def log_probability_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """`log_probability`, and its gradient (m, p)."""
