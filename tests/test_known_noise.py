@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, spearmanr
 from mpi.mpi_definitions import Fit, PackedArray, TrainerDuty
 from mpi.mpi_trainer import Trainer
 from utilities.acquisition import LogExpectedImprovement
-from utilities.aims import noise_of_next
+from utilities.aims import known_noise
 from utilities.dngo import DNGO
 from utilities.expert import LATEST, Expert, View
 from utilities.fitting import condition, fit_surrogate, transform_of
@@ -196,10 +196,10 @@ def test_standard_errors_and_repeats_that_differ_tell_that_noise_is_real() -> No
     data = uneven(6)
     posterior = condition("gp", SPACE, fit_surrogate("gp", SPACE, data, 0, None), data)
     history, view = History(SPACE), View(posterior, np.arange(6))
-    assert noise_of_next(view, history) is None
-    assert noise_of_next(replace(view, noise=0.3), history) == 0.3
+    assert known_noise(view, history) is None
+    assert known_noise(replace(view, noise=0.3), history) == 0.3
     history.noisy = True
-    assert noise_of_next(view, history) == 0.0
+    assert known_noise(view, history) == 0.0
 
 
 def test_known_noise_takes_worth_off_what_is_nearly_known() -> None:

@@ -84,10 +84,10 @@ class Aims:
         if name == "explore":
             return portfolio.PureExploration(posterior, fantasised, observed, self._goal.kappa)
         known = np.vstack([observed, likely])
-        return LogExpectedImprovement(fantasised, known, noise=noise_of_next(view, history))
+        return LogExpectedImprovement(fantasised, known, noise=known_noise(view, history))
 
 
-def noise_of_next(view: View, history: History) -> float | None:
+def known_noise(view: View, history: History) -> float | None:
     """Known variance of the noise of the next outcome; None where nothing says that there is any.
 
     That outcomes have noise is known where repeated ones differ, or where they come with a standard error.

@@ -13,7 +13,7 @@ from utilities.acquisition import (
     NegativeMean,
     NoPreference,
 )
-from utilities.aims import PROMISING, Aims, best_points, noise_of_next, promising
+from utilities.aims import PROMISING, Aims, best_points, known_noise, promising
 from utilities.basins import Outside
 from utilities.candidate_search import SWEEP, Whole, candidates_around, maximise, perturb
 from utilities.designs import sobol_points
@@ -193,7 +193,7 @@ class ModelProposer(ModelUpkeep):
             anchors,
             validity,
             view.closed,
-            noise_of_next(view, history),
+            known_noise(view, history),
             self._aims.kappa,
             self._prior if self._prior else None,
             len(history.data),
