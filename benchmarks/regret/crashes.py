@@ -74,7 +74,7 @@ class KnownRegion:
         """Whether each of `x` (m, p) is valid."""
         return ~self._crashes(x)
 
-    def fantasize(self, x_pending: np.ndarray, count: int, rng: np.random.Generator) -> KnownRegion:
+    def with_pending(self, x_pending: np.ndarray, rng: np.random.Generator) -> KnownRegion:
         """Itself: pending outcomes tell nothing."""
         return self
 
