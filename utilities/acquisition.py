@@ -154,28 +154,28 @@ class LogExpectedImprovement:
     """
 
     def __init__(self, posterior: Posterior, x_known: Array, *, noise: float | None = None) -> None:
-        self._posterior, self._x_known, self._noise = posterior, x_known, noise
+        self._posterior, self._x_known, self._known_noise = posterior, x_known, noise
+        self._noise = noise_of_next(posterior, noise)
         self.best: Array = posterior.predict(x_known)[0].min(axis=2)
 
     def value(self, x: Array) -> Array:
         """Score (m,) at `x` (m, p)."""
         mean, variance = self._posterior.predict(x)
-        return log_improvement(mean, variance, self.best, noise_of_next(self._posterior, self._noise))
+        return log_improvement(mean, variance, self.best, self._noise)
 
     def value_and_gradient(self, x: Array) -> tuple[Array, Array]:
         """Score (m,) and its gradient (m, p)."""
         mean, variance, pullback = self._posterior.differentiate(x)
         log_ei, by_mean, by_variance = log_expected_improvement(mean, variance, self.best)
-        noise = noise_of_next(self._posterior, self._noise)
-        if noise is not None:
-            worth, slope = log_worth(variance, noise)
+        if self._noise is not None:
+            worth, slope = log_worth(variance, self._noise)
             log_ei, by_variance = log_ei + worth[:, None], by_variance + slope[:, None]
         value, share = log_mean_exp(log_ei)
         return value, pullback(share * by_mean, (share * by_variance).sum(axis=1))
 
     def rough(self) -> Acquisition:
         """Return the same over a few components and the average fantasy."""
-        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known, noise=self._noise)
+        return LogExpectedImprovement(self._posterior.thin(ROUGH), self._x_known, noise=self._known_noise)
 
 
 class ConfidenceBound:

@@ -7,13 +7,11 @@ without noise reports no curves.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from utilities.calibration import foresee
-from utilities.expert import Expert, View, latest_noise
+from utilities.expert import Expert, View, with_noise
 from utilities.fitting import COMPANION_ROWS, MOST_ROWS, condition, kind_of, of_companion, transform_of
 from utilities.forecast import Forecast
 from utilities.foreseen import Foreseen
@@ -76,23 +74,18 @@ class CurveExpert(Expert):
             self._conditioned, self._posterior = len(rows), posterior
         return FullFidelity(self._with_loose(posterior, rows))
 
-    def view(self, data: Dataset) -> View:
-        """Posterior given `data`, for every trial of it."""
-        posterior = self.observe(data)
-        return View(posterior, np.arange(len(data)), noise=latest_noise(transform_of(self._known()), data))
-
     def companion(self, data: Dataset) -> View | None:
         """Posterior of a DNGO's companion, given the chosen rows around the incumbent."""
         self.observe(data)
-        if not of_companion(self._known()):
+        own = of_companion(self._known())
+        if not own:
             return None
         rows = _curves(data).rows
         if self._local is None or self._local[0] != len(rows):
             best = data.x[np.argmin(data.y)]
             nearby = np.argsort(np.sum((data.x - best) ** 2, axis=1), kind="stable")[:COMPANION_ROWS]
             self._local = len(rows), View(FullFidelity(self._around(rows, best)), np.sort(nearby))
-        noise = latest_noise(transform_of(of_companion(self._known())), data)
-        return replace(self._local[1], noise=noise)
+        return with_noise(self._local[1], own, data)
 
     def forecast(self, data: Dataset, x: Array, running: NDArray[np.bool_]) -> Forecast:
         """Forecast of the objectives of trials with features `x` (m, p); `running` (m,) says which of them go on.

@@ -182,7 +182,7 @@ class Expert:
     def view(self, data: Dataset) -> View:
         """Posterior of the surrogate given `data`."""
         posterior = self.observe(data)
-        return View(posterior, np.arange(len(data)), noise=latest_noise(transform_of(self._known()), data))
+        return with_noise(View(posterior, np.arange(len(data))), self._known(), data)
 
     def companion(self, data: Dataset) -> View | None:
         """Posterior of the companion given its part of `data` and all newer rows outside the closed region."""
@@ -203,13 +203,12 @@ class Expert:
             posterior = _extended(view.posterior, transform_of(own), data.some(new))
             view = View(posterior, np.concatenate([view.rows, new]), view.closed)
         self._companion, self._companion_conditioned = view, len(data)
-        return replace(view, noise=latest_noise(transform_of(own), data))
+        return with_noise(view, own, data)
 
     def polisher(self, data: Dataset) -> View:
         """Posterior given the observations around the incumbent, of the hyperparameters of the companion there is."""
-        own, rows = of_companion(self._known()), around_incumbent(data, np.arange(len(data)))
-        posterior = condition("gp", self._space, own, data.some(rows))
-        return View(posterior, rows, noise=latest_noise(transform_of(own), data))
+        own = of_companion(self._known())
+        return with_noise(self._moved_companion(own, data, None), own, data)
 
     def _first_companion(self, own: Parameters, data: Dataset) -> View:
         rows, inside = own["rows"].astype(np.intp), own["inside"] > 0.5
@@ -251,12 +250,12 @@ def _extended(posterior: Posterior, transform: OutputTransform, data: Dataset) -
     return posterior.extend(seen.x, seen.y, seen.variance)
 
 
-def latest_noise(transform: OutputTransform, data: Dataset) -> float:
-    """Median known variance of the noise of the `LATEST` outcomes after a transform; 0 where none is known."""
+def with_noise(view: View, parameters: Parameters, data: Dataset) -> View:
+    """Note with a view under a fit the known noise of the `LATEST` outcomes, where there is any."""
     if data.variance is None:
-        return 0.0
-    variance = transform.apply_variance(data.y[-LATEST:], data.variance[-LATEST:])
-    return 0.0 if variance is None else float(np.median(variance))
+        return view
+    variance = transform_of(parameters).apply_variance(data.y[-LATEST:], data.variance[-LATEST:])
+    return replace(view, noise=float(np.median(np.asarray(variance))))
 
 
 def _far_beyond(fitted: int, count: int) -> bool:
